@@ -1,0 +1,98 @@
+"""Checkpoints of a training loop: everything that is needed to go on as if nothing had happened.
+
+A checkpoint is a folder ``step-000500`` with the weights, the optimizer's state and ``state.json``
+(step, progress, and the SHA-256 of the other files). It is written beside and renamed, so it is
+whole or absent; the last two are kept, and a damaged one gives way to the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+log = logging.getLogger(__name__)
+KEPT = 2
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State after ``step`` optimizer steps.
+
+    Attributes:
+        weights: model tensors by state-dict key.
+        optimizer: optimizer accumulators by ``<state-dict key>/<accumulator>``.
+        progress: what the loop keeps besides (best scores, recent losses), JSON.
+    """
+
+    step: int
+    weights: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    progress: dict
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> list[dict]:
+    """Write ``checkpoint`` under ``folder``, drop all but the last two; returns the kept ones' progress."""
+    final = folder / f"step-{checkpoint.step:08d}"
+    part = folder / f"{final.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        save_file(checkpoint.weights, part / "weights.safetensors")
+        save_file(checkpoint.optimizer, part / "optimizer.safetensors")
+        digests = {p.name: file_digest(p) for p in sorted(part.iterdir())}
+        state = {"step": checkpoint.step, "progress": checkpoint.progress, "sha256": digests}
+        (part / "state.json").write_text(json.dumps(state))
+        for path in part.iterdir():
+            _flush(path)
+        shutil.rmtree(final, ignore_errors=True)
+        part.rename(final)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)  # a full disk needs the space back
+        raise
+    kept = _folders(folder)[-KEPT:]
+    for old in _folders(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return [json.loads((path / "state.json").read_text())["progress"] for path in kept]
+
+
+def _flush(path: Path) -> None:
+    """Make sure a file is on the disk before the rename that declares it whole."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("step-*") if p.suffix != ".part")
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint under ``folder``, or None; damaged ones are named and passed over."""
+    for path in reversed(_folders(folder)):
+        try:
+            state = json.loads((path / "state.json").read_text())
+            for name, digest in state["sha256"].items():
+                if file_digest(path / name) != digest:
+                    raise ValueError(f"{name} does not match its checksum")
+            return Checkpoint(
+                state["step"],
+                load_file(path / "weights.safetensors"),
+                load_file(path / "optimizer.safetensors"),
+                state["progress"],
+            )
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("Checkpoint %s is damaged (%s); trying the one before it.", path.name, error)
+    return None

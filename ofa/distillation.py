@@ -1,0 +1,63 @@
+"""One step of distilling every width of a supernet from the finetuned teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import paddle
+from paddle import Tensor, nn
+
+from ofa.elastic import select
+from ofa.losses import hidden_loss, logit_loss
+from ofa.model import embed, encode, forward
+from ofa.subnet import SubNet
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a distillation step needs besides the batch.
+
+    Attributes:
+        supernet: an elastic model, started from the permuted teacher.
+        teacher: the finetuned model, in evaluation mode.
+    """
+
+    supernet: nn.Layer
+    teacher: nn.Layer
+    hidden_weight: float
+    logit_weight: float
+
+    def step(self, input_ids: Tensor, token_type_ids: Tensor, subnets: Sequence[SubNet]) -> dict[str, Tensor]:
+        """Forward and backward of ``subnets`` on one batch ``[B, S]``; gradients add up.
+
+        The teacher runs once. So do the embeddings, which all widths share: each width's gradient
+        gathers at their output and goes through them in one pass at the end.
+
+        Returns:
+            ``loss``, summed over the sub-networks, and its two parts.
+        """
+        mask = _token_mask(input_ids, self.supernet.bert.pad_token_id)
+        with paddle.no_grad():
+            teacher_logits, teacher_hidden = forward(self.teacher, input_ids, token_type_ids)
+        embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
+        shared = embeddings.detach()
+        shared.stop_gradient = False
+        parts = {"hidden_loss": paddle.zeros([]), "logit_loss": paddle.zeros([])}
+        for subnet in subnets:
+            select(self.supernet, subnet)
+            logits, hidden = encode(self.supernet, shared, bias)
+            hidden_part = hidden_loss(hidden, teacher_hidden, mask)
+            logit_part = logit_loss(logits, teacher_logits)
+            (self.hidden_weight * hidden_part + self.logit_weight * logit_part).backward()
+            parts["hidden_loss"] += hidden_part.detach()
+            parts["logit_loss"] += logit_part.detach()
+        embeddings.backward(shared.grad)
+        total = self.hidden_weight * parts["hidden_loss"] + self.logit_weight * parts["logit_loss"]
+        return {"loss": total, **parts}
+
+
+def _token_mask(input_ids: Tensor, pad: int) -> Tensor | None:
+    """``[B, S, 1]``, 0 on padding; None where nothing is padded, as in most length-bucketed batches."""
+    mask = input_ids != pad
+    return None if bool(mask.all()) else mask.astype("float32").unsqueeze(-1)

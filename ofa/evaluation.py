@@ -1,0 +1,61 @@
+"""Score a network on encoded rows: the teacher, a width and an exported model all go through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from ofa.batching import collate, eval_batches
+from ofa.encode import Encoded
+from ofa.metrics import score
+from ofa.model import embed, encode
+
+# input_ids [B, S] and token_type_ids [B, S] (int64) -> logits [B, C] (float32)
+Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def forward_of(model: nn.Layer) -> Forward:
+    """``model`` in evaluation mode as a function of arrays."""
+
+    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
+        model.eval()
+        with paddle.no_grad():
+            logits, _ = encode(model, *embed(model, paddle.to_tensor(input_ids), paddle.to_tensor(token_type_ids)))
+        return logits.astype("float32").numpy()
+
+    return forward
+
+
+def predict(forward: Forward, encoded: Encoded, batch_size: int) -> np.ndarray:
+    """Logits ``[N, C]`` of all rows, in the rows' order."""
+    parts, rows = [], []
+    for picked in eval_batches(encoded.lengths, batch_size):
+        batch = collate(encoded, picked)
+        parts.append(forward(batch.input_ids, batch.token_type_ids))
+        rows.append(picked)
+    logits = np.concatenate(parts)
+    ordered = np.empty_like(logits)
+    ordered[np.concatenate(rows)] = logits
+    return ordered
+
+
+def evaluate(forward: Forward, splits: dict[str, Encoded], metrics: list[str], batch_size: int) -> dict[str, float]:
+    """Metrics of every dev split, from 0 to 1.
+
+    With one split the names are the metrics' own (``accuracy``); with several, the split's name is
+    put before them (``matched/accuracy``). The first entry is the task's score.
+    """
+    found = {}
+    for name, encoded in splits.items():
+        prefix = f"{name}/" if len(splits) > 1 else ""
+        for metric, value in score(metrics, predict(forward, encoded, batch_size), encoded.labels).items():
+            found[prefix + metric] = value
+    return found
+
+
+def main_score(found: dict[str, float]) -> float:
+    """The task's score: its first metric on its first dev split."""
+    return next(iter(found.values()))

@@ -1,0 +1,91 @@
+"""GLUE's metrics, by scikit-learn and SciPy. All are from 0 to 1, correlations from -1 to 1.
+
+Where a metric is not defined (constant predictions have no correlation) it is 0.0, without a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ofa.errors import UserError
+
+
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows whose class ids [N] are equal."""
+    return float(np.mean(predicted == labels))
+
+
+def f1(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """F1 of class 1 against class 0; 0.0 if class 1 is neither predicted nor there."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predicted, labels=[0, 1], pos_label=1, average="binary", zero_division=0.0))
+
+
+def matthews(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Matthews correlation of class ids [N], two classes or more."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predicted))
+
+
+def pearson(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Linear correlation of scores [N]."""
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predicted, labels)
+
+
+def spearman(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Correlation of the ranks of scores [N]; ties share their mean rank."""
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predicted, labels)
+
+
+def _correlation(function: Callable, predicted: np.ndarray, labels: np.ndarray) -> float:
+    if len(labels) < 2 or np.ptp(predicted) == 0 or np.ptp(labels) == 0:
+        return 0.0
+    # float64: the mean of a float32 column can be off by more than its spread.
+    return float(np.nan_to_num(function(np.float64(predicted), np.float64(labels))[0]))
+
+
+_OF_CLASSES = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
+_OF_SCORES = {"pearson": pearson, "spearman": spearman}
+
+
+def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The metrics ``names``, in that order.
+
+    Args:
+        logits: [N, C]; the class is the greatest. For metrics of scores [N, 1] or [N], the scores.
+        labels: [N] class ids or scores.
+
+    Raises:
+        UserError: if a metric does not fit the logits, or a logit is not finite (the network diverged).
+    """
+    if len(logits) != len(labels) or not len(labels):
+        raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
+    broken = ~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)
+    if broken.any():
+        raise UserError(
+            f"{broken.sum()} of {len(logits)} rows have logits that are not finite, first row {broken.argmax()}"
+        )
+    found = {}
+    for name in names:
+        if name in _OF_CLASSES and logits.ndim == 2 and logits.shape[1] > 1:
+            if name == "f1" and logits.shape[1] != 2:
+                raise UserError(f"task.metrics: f1 is for two classes, the model has {logits.shape[1]}")
+            function, predicted = _OF_CLASSES[name], logits.argmax(axis=1)
+        elif name in _OF_SCORES and (logits.ndim == 1 or logits.shape[1] == 1):
+            function, predicted = _OF_SCORES[name], logits.reshape(-1)
+        else:
+            allowed = ", ".join([*_OF_CLASSES, *_OF_SCORES])
+            raise UserError(f"task.metrics: {name!r} does not fit logits {list(logits.shape)}; allowed: {allowed}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found[name] = function(predicted, labels)
+    return found

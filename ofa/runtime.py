@@ -1,0 +1,150 @@
+"""The process: allocator, threads, device, seeds, versions. The one place that touches them.
+
+``prepare`` must run before Paddle is imported, because its math library reads the environment as
+it loads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import logging
+import os
+import platform
+import random
+import sys
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from ofa.errors import UserError
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "paddleslim", "mlflow", "hydra-core", "numpy")
+# glibc's mallopt parameters, from malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+@lru_cache(maxsize=1)
+def cpu_name() -> str:
+    """The processor's own name, e.g. ``AMD EPYC``; the architecture where it has none."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores this process may use (its affinity, not the machine's total)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare(threads: int | None = None) -> list[str]:
+    """Set up this process for training on CPU; returns what was done, in words.
+
+    Each measure gives way to the environment: a variable that is already set stays as it is, and
+    ``OFA_TUNE=0`` turns all of them off.
+
+    Args:
+        threads: CPU threads for the math libraries; null takes all cores this process may use.
+    """
+    quiet()
+    if os.environ.get("OFA_TUNE") == "0":
+        return ["process left as it is (OFA_TUNE=0)"]
+    if "paddle" in sys.modules:
+        log.debug("Paddle is loaded already; its math library keeps the settings it started with")
+    done = []
+    count = str(threads or cores())
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        # Set again on purpose: a sweep's jobs may ask for other counts.
+        if threads or variable not in os.environ:
+            os.environ[variable] = count
+    done.append(f"{os.environ['OMP_NUM_THREADS']} CPU threads")
+    if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
+        # The MKL that Paddle ships picks its slowest code path on AMD unless told the CPU is AVX2.
+        os.environ["MKL_DEBUG_CPU_TYPE"] = "5"
+        done.append("MKL's AVX2 path on AMD")
+    if _keep_memory():
+        done.append("freed memory kept for reuse")
+    return done
+
+
+def _keep_memory() -> bool:
+    """Stop glibc from handing large tensors back to the system after every operation.
+
+    Each such tensor is page-faulted in anew the next time, which made elementwise operations up to
+    eleven times slower. Does nothing on other C libraries.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        return bool(libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)) and bool(libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    except (OSError, AttributeError):
+        return False
+
+
+def quiet() -> None:
+    """Keep the dependencies' warnings and progress chatter off the terminal."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    for module in ("paddle", "paddleslim", "paddlenlp", "_distutils_hack", "setuptools", "pkg_resources", "requests"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
+    warnings.filterwarnings("ignore", message=".*ccache.*")
+    for name in ("alembic", "mlflow", "matplotlib", "filelock", "urllib3", "paddle", "paddlenlp"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def set_device(device: str, threads: int | None = None) -> str:
+    """Select the device Paddle runs on; returns ``cpu`` or ``gpu:<index>``.
+
+    Raises:
+        UserError: if a GPU is asked for where Paddle has none.
+    """
+    import paddle
+
+    usable = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if device == "gpu" and not usable:
+        built = "Paddle sees none" if paddle.device.is_compiled_with_cuda() else "this Paddle is built for CPU"
+        raise UserError(f"hardware.device: gpu is not there ({built}); use hardware.device=cpu or auto")
+    if device == "cpu" or not usable:
+        paddle.set_device("cpu")
+        paddle.base.core.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", cores())))
+        return "cpu"
+    return str(paddle.set_device(f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and Paddle. Training reseeds Paddle at each step from (seed, step)."""
+    import numpy as np
+    import paddle
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    paddle.seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """The class of machine a figure was measured on: processor, cores, memory in GiB, GPU."""
+    facts: dict[str, str | int] = {"cpu": cpu_name(), "cores": cores()}
+    if hasattr(os, "sysconf"):
+        facts["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
+    if "paddle" in sys.modules:
+        import paddle
+
+        if paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count():
+            facts["gpu"] = paddle.device.cuda.get_device_name()
+    return facts

@@ -1,0 +1,83 @@
+"""Distil the supernet from the teacher at every width, and keep each width's best network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import paddle
+from tqdm import tqdm
+
+from ofa import elastic
+from ofa import model as models
+from ofa.batching import Batch
+from ofa.distillation import Distillation
+from ofa.evaluation import evaluate, forward_of, main_score
+from ofa.pipeline import Job
+from ofa.runtime import seed_everything
+from ofa.stages.common import collate_rows, epochs_of, tensors
+from ofa.subnet import SubNet
+from ofa.training import Best, Loop
+
+
+def width_name(width: float) -> str:
+    """The folder of a width: ``w0.75``, ``w0.6667``."""
+    return f"w{width:.4g}"
+
+
+def run(job: Job) -> None:
+    """Writes ``widths/<width>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
+    config, trainer = job.config, job.config.trainer
+    seed_everything(trainer.seed)
+    supernet, folder = models.load(job.needs["reorder"] / "model", config.model.dropout)
+    teacher, _ = models.load(job.needs["finetune"] / "model")
+    teacher.eval()
+    elastic.make_elastic(supernet)
+    train, settings = job.inputs.encoded("train"), trainer.distill
+    subnets = {width: SubNet.at_width(width, folder.shape) for width in config.ofa.widths}
+    distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight)
+    best = Best(job.work)
+    last: dict[str, dict[str, float]] = {}
+
+    def step(batch: Batch) -> dict[str, paddle.Tensor]:
+        input_ids, token_type_ids, _ = tensors(batch)
+        return distillation.step(input_ids, token_type_ids, list(subnets.values()))
+
+    def save(network: paddle.nn.Layer, path: Path) -> None:
+        models.save(network, path, folder.labels, job.inputs.vocab, job.inputs.lower_case)
+
+    def score(number: int) -> None:
+        for width, subnet in tqdm(subnets.items(), desc="dev score of widths", leave=False, dynamic_ncols=True):
+            with elastic.selected(supernet, subnet):
+                found = evaluate(forward_of(supernet), job.inputs.dev, config.task.metrics, trainer.eval_batch_size)
+            last[width_name(width)] = found
+            job.monitor.metrics({f"dev/{key}": value for key, value in found.items()}, number, width)
+            best.offer(
+                width_name(width),
+                number,
+                main_score(found),
+                lambda path, subnet=subnet: save(elastic.extract(supernet, subnet), path),
+            )
+
+    loop = Loop(
+        "distill",
+        supernet,
+        step,
+        epochs_of(job, train, settings),
+        collate_rows(train),
+        settings,
+        trainer.seed,
+        job.work,
+        score,
+        best,
+        job.monitor,
+        job.stop,
+    )
+    steps = loop.run()
+    for width in subnets:
+        shutil.copytree(best.path(width_name(width)), job.folder / "widths" / width_name(width))
+    elastic.select(supernet, elastic.full(supernet))
+    save(supernet, job.folder / "supernet")
+    record = {"steps": steps, "best": best.found, "last": last, "history": loop.history}
+    (job.folder / "distill.json").write_text(json.dumps(record))

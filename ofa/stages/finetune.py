@@ -1,0 +1,100 @@
+"""Finetune the teacher, or take over a model folder that is one already."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from ofa import model as models
+from ofa.batching import Batch
+from ofa.evaluation import evaluate, forward_of, main_score
+from ofa.pipeline import Job
+from ofa.runtime import seed_everything
+from ofa.stages.common import collate_rows, epochs_of, task_loss, tensors
+from ofa.training import Best, Loop
+
+log = logging.getLogger(__name__)
+
+
+def run(job: Job) -> None:
+    """Writes ``model/`` (the teacher, Hugging Face layout) and ``finetune.json``."""
+    if job.inputs.label_order is not None:
+        _take_over(job)
+    else:
+        _train(job)
+
+
+def _labels(job: Job) -> tuple[str, ...]:
+    return tuple(job.config.task.labels) or ("score",)
+
+
+def _save(job: Job, model: nn.Layer, folder: Path) -> None:
+    models.save(model, folder, _labels(job), job.inputs.vocab, job.inputs.lower_case)
+
+
+def _take_over(job: Job) -> None:
+    """Bring a finished teacher's classes into the task's order; its weights stay as they are."""
+    assert job.inputs.folder is not None and job.inputs.label_order is not None
+    source = job.inputs.folder.path
+    model, _ = models.load(source, allow_pickle=job.config.model.allow_pickle)
+    order = paddle.to_tensor(np.array(job.inputs.label_order), dtype="int64")
+    model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
+    model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
+    _save(job, model, job.folder / "model")
+    log.info("finetune: skipped, %s is the teacher as it stands", source)
+    (job.folder / "finetune.json").write_text(json.dumps({"skipped": True, "teacher": str(source.name)}))
+
+
+def _start(job: Job) -> nn.Layer:
+    """The network before finetuning: random weights, or a folder's encoder with a new classifier."""
+    config, inputs = job.config.model, job.inputs
+    seed_everything(job.config.trainer.seed)
+    if inputs.folder is None:
+        return models.build(inputs.shape, config.dropout)
+    return models.load_encoder(inputs.folder.path, inputs.shape.num_labels, config.dropout, config.allow_pickle)
+
+
+def _train(job: Job) -> None:
+    trainer, metrics = job.config.trainer, job.config.task.metrics
+    model, train = _start(job), job.inputs.encoded("train")
+    best = Best(job.work)
+    last: dict[str, float] = {}
+
+    def step(batch: Batch) -> dict[str, paddle.Tensor]:
+        input_ids, token_type_ids, labels = tensors(batch)
+        loss = task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
+        loss.backward()
+        return {"loss": loss}
+
+    def score(number: int) -> None:
+        found = evaluate(forward_of(model), job.inputs.dev, metrics, trainer.eval_batch_size)
+        last.update(found)
+        job.monitor.metrics({f"finetune/dev/{key}": value for key, value in found.items()}, number)
+        best.offer("teacher", number, main_score(found), lambda folder: _save(job, model, folder))
+
+    settings = trainer.finetune
+    loop = Loop(
+        "finetune",
+        model,
+        step,
+        epochs_of(job, train, settings),
+        collate_rows(train),
+        settings,
+        trainer.seed,
+        job.work,
+        score,
+        best,
+        job.monitor,
+        job.stop,
+    )
+    steps = loop.run()
+    shutil.copytree(best.path("teacher"), job.folder / "model")
+    record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
+    (job.folder / "finetune.json").write_text(json.dumps(record))
+    log.info("finetune: best dev score %.4f at step %d", best.found["teacher"]["score"], best.found["teacher"]["step"])

@@ -1,0 +1,51 @@
+"""Score heads and neurons on a slice of the data and permute the teacher's weights by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+
+from ofa import model as models
+from ofa.batching import Batch, collate, eval_batches
+from ofa.errors import UserError
+from ofa.importance import importance
+from ofa.pipeline import Job
+from ofa.reorder import descending, reorder
+from ofa.stages.common import task_loss, tensors
+
+# Permuting a sum changes its rounding, nothing else.
+TOLERANCE = 1e-4
+
+
+def run(job: Job) -> None:
+    """Writes ``model/`` (the permuted teacher) and ``importance.npz`` (scores and orders)."""
+    settings = job.config.ofa.importance
+    split = "train" if settings.split == "train" else next(iter(job.inputs.dev))
+    encoded = job.inputs.encoded(split)
+    chosen = np.random.default_rng(job.config.trainer.seed).permutation(len(encoded))[: settings.rows]
+    sample = encoded.take(np.sort(chosen))
+    batches = [collate(sample, rows) for rows in eval_batches(sample.lengths, settings.batch_size)]
+    model, folder = models.load(job.needs["finetune"] / "model", dropout=0.0)
+
+    def loss_of(network: nn.Layer, batch: Batch) -> Tensor:
+        input_ids, token_type_ids, labels = tensors(batch)
+        return task_loss(models.forward(network, input_ids, token_type_ids)[0], labels)
+
+    heads, neurons = importance(model, batches, loss_of)
+    head_order, neuron_order = descending(heads), descending(neurons)
+    before = _logits(model, batches[0])
+    reorder(model, head_order, neuron_order)
+    drift = float(np.abs(_logits(model, batches[0]) - before).max())
+    if drift > TOLERANCE * max(1.0, float(np.abs(before).max())):
+        raise UserError(f"reorder: permuting changed the logits by {drift:.2g}; allowed is {TOLERANCE:g}")
+    models.save(model, job.folder / "model", folder.labels, job.inputs.vocab, job.inputs.lower_case)
+    np.savez(
+        job.folder / "importance.npz", heads=heads, neurons=neurons, head_order=head_order, neuron_order=neuron_order
+    )
+
+
+def _logits(model: nn.Layer, batch: Batch) -> np.ndarray:
+    model.eval()
+    with paddle.no_grad():
+        return models.forward(model, *tensors(batch)[:2])[0].numpy()

@@ -1,0 +1,214 @@
+"""The latency estimate: it grows with every size, gives the committed errors, and names what it knows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, ValidationError
+
+from ofa.config import HardwareConfig, hardware_problems
+from ofa.errors import UserError
+from ofa.hardware import MODELS, bound_shares, estimate_latency_ms, fitted_rows, known_targets, load_target, main
+from ofa.subnet import BertShape, SubNet
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())
+BASE = MODELS["bert_base"]
+PROFILES = [
+    (target, engine, precision)
+    for target in known_targets()
+    for engine, profile in load_target(target).engines.items()
+    for precision in profile.efficiency
+]
+SIZES = {"num_hidden_layers": 3, "hidden_size": 96, "num_attention_heads": 3, "intermediate_size": 200}
+SIZES |= {"num_labels": 2, "batch_size": 2, "seq_length": 24}
+
+
+def estimate(sizes: dict[str, int], *profile: str) -> float:
+    shape = {key: value for key, value in sizes.items() if key not in ("batch_size", "seq_length")}
+    return estimate_latency_ms(*profile, BertShape(**shape), None, sizes["batch_size"], sizes["seq_length"])
+
+
+@pytest.mark.parametrize("target, engine, precision", PROFILES)
+def test_never_faster_when_a_size_grows(target: str, engine: str, precision: str) -> None:
+    described = load_target(target)
+    for scale in (1, 8):  # bound by launches, then by memory and arithmetic
+        sizes = {key: value if key == "num_labels" else value * scale for key, value in SIZES.items()}
+        for key, value in sizes.items():
+            grown = [*range(value, value + 12), value * 2, value * 5, value * 16]
+            times = [estimate(sizes | {key: size}, described, engine, precision) for size in grown]
+            assert times == sorted(times), f"{key} from {value}: {times}"
+
+
+@pytest.mark.parametrize("target, engine, precision", PROFILES)
+def test_never_faster_when_one_layer_keeps_more(target: str, engine: str, precision: str) -> None:
+    described, full = load_target(target), SubNet.full(BASE)
+    for batch_size in (1, 16):
+        for kind in ("heads", "neurons"):
+            top = getattr(full, kind)[0]
+            times = []
+            for kept in range(top // 12, top + 1, top // 12):
+                layers = (kept, *getattr(full, kind)[1:])
+                times.append(
+                    estimate_latency_ms(described, engine, precision, BASE, replace(full, **{kind: layers}), batch_size)
+                )
+            assert times == sorted(times)
+
+
+def test_layers_of_different_size_add_up() -> None:
+    wide, narrow = SubNet.full(BASE), SubNet.at_width(0.5, BASE)
+    mixed = SubNet(wide.heads[:6] + narrow.heads[6:], wide.neurons[:6] + narrow.neurons[6:])
+    wide_ms, narrow_ms, mixed_ms = (
+        estimate_latency_ms("t4", "tensorrt", "fp16", BASE, subnet) for subnet in (wide, narrow, mixed)
+    )
+    assert narrow_ms < mixed_ms < wide_ms
+    assert mixed_ms == pytest.approx((wide_ms + narrow_ms) / 2)
+
+
+def test_reproduces_the_committed_error_table() -> None:
+    for row in RESULTS["rows"] + RESULTS["outside"]:
+        shape = BertShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
+        heads, ffn = row.get("kept_heads", row["heads"]), row.get("kept_ffn", row["ffn"])
+        subnet = SubNet((heads,) * row["layers"], (ffn,) * row["layers"])
+        profile = ("t4", row["engine"], row["precision"])
+        estimated = estimate_latency_ms(*profile, shape, subnet, row["batch_size"], row["seq_len"])
+        assert estimated == pytest.approx(row["estimated_ms"], abs=6e-4), row
+        assert estimated / row["published_ms"] - 1 == pytest.approx(row["error"], abs=6e-5), row
+
+
+def test_committed_errors_are_those_of_the_held_out_rows_and_within_the_aim() -> None:
+    held = sorted(abs(row["error"]) for row in RESULTS["rows"] if row["use"] == "holdout")
+    assert len(held) == RESULTS["holdout_rows"] == 7
+    assert (held[3], held[-1]) == (RESULTS["holdout_median_error"], RESULTS["holdout_max_error"])
+    for rule in ("holdout", "leave_one_out"):
+        assert RESULTS[f"{rule}_median_error"] <= 0.04 and RESULTS[f"{rule}_max_error"] <= 0.10
+
+
+def test_t4_has_the_fitted_constants_and_says_on_how_many_rows() -> None:
+    t4 = load_target("t4")
+    used = [f"{row['engine']}/{row['precision']}" for row in RESULTS["rows"] if row["use"] == "fit"]
+    for key, value in RESULTS["constants"].items():
+        if key == "launch_us":
+            assert t4.launch_us == value
+        elif key.startswith("dispatch_us/"):
+            assert t4.engines[key.split("/")[1]].dispatch_us == value
+        else:
+            _, engine, precision = key.split("/")
+            assert t4.engines[engine].efficiency[precision] == value
+            assert fitted_rows("t4", engine, precision) == used.count(f"{engine}/{precision}")
+    assert t4.memory_efficiency == RESULTS["assumed"]["memory_efficiency"]
+    assert fitted_rows("t4", "paddle", "fp32") == fitted_rows("t4", "onnxruntime", "fp32") == 0
+
+
+@pytest.mark.parametrize("name", ["v100", "a100", "l4"])
+def test_other_gpus_carry_over_the_t4_and_claim_no_calibration(name: str) -> None:
+    t4, other = load_target("t4"), load_target(name)
+    assert (other.launch_us, other.memory_efficiency) == (t4.launch_us, t4.memory_efficiency)
+    for engine, profile in other.engines.items():
+        source = t4.engines[engine]
+        assert (profile.fused, profile.dispatch_us) == (source.fused, source.dispatch_us)
+        assert profile.fitted_rows == {}
+        for precision, value in profile.efficiency.items():
+            assert value == source.efficiency["fp16" if precision in ("tf32", "bf16") else precision]
+
+
+def test_width_two_thirds_speedup() -> None:
+    seed = RESULTS["width_two_thirds_speedup"][0]
+    narrow = SubNet.at_width(2 / 3, BASE)
+    full_ms, narrow_ms = (estimate_latency_ms("t4", "paddle", "fp32", BASE, kept, 16, 128) for kept in (None, narrow))
+    assert full_ms / narrow_ms == pytest.approx(seed["estimated"], abs=6e-4)
+    assert (seed["published"], seed["batch_size"]) == (1.59, 16)
+    # 1.476 against 1.59; experiments/t4_latency/README.md says why nothing was bent to reach it
+    assert abs(seed["error"]) < 0.08
+    assert all(abs(row["error"]) < 0.03 for row in RESULTS["width_two_thirds_speedup"][1:])
+
+
+def test_bounds() -> None:
+    shares = bound_shares("t4", "tensorrt", "fp16", BASE, None, 16, 128)
+    assert list(shares) == ["compute", "memory", "launch"] and sum(shares.values()) == pytest.approx(1)
+    assert shares["compute"] > 0.5
+    assert bound_shares("t4", "torchscript", "fp32", BASE, None, 1, 32)["launch"] == 1
+    narrow = SubNet.at_width(0.5, BASE)
+    times = [estimate_latency_ms("t4", "torchscript", "fp32", BASE, kept, 1, 32) for kept in (None, narrow)]
+    assert times[0] == times[1]  # the host's floor: a narrower network is not faster
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="target 'h100' is unknown; known: a100, cpu, l4, t4, v100"):
+        estimate_latency_ms("h100", "tensorrt", "fp16", BASE)
+    with pytest.raises(UserError, match="no engine 'tvm'; known: onnxruntime, paddle, tensorrt, torchscript"):
+        estimate_latency_ms("t4", "tvm", "fp16", BASE)
+    with pytest.raises(UserError, match="tensorrt on 't4' has no precision 'bf16'; known: fp32, fp16, int8"):
+        estimate_latency_ms("t4", "tensorrt", "bf16", BASE)
+    with pytest.raises(UserError, match="no engine 'paddle'; known: none"):
+        estimate_latency_ms(HardwareConfig(name="mine"), "paddle", "fp32", BASE)
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_below_one_are_refused(key: str) -> None:
+    with pytest.raises(UserError, match=f"at least 1, found {key}: 0"):
+        estimate(SIZES | {key: 0}, "t4", "tensorrt", "fp16")
+
+
+@pytest.mark.parametrize("name", known_targets())
+def test_every_target_fits_the_schema_and_leaves_the_device_alone(name: str) -> None:
+    composed = OmegaConf.merge(
+        OmegaConf.structured(HardwareConfig),
+        OmegaConf.load(ROOT / "conf" / "hardware" / f"{name}.yaml"),
+        {"device": "cpu", "threads": 2},
+    )
+    hardware = OmegaConf.to_object(composed)
+    assert hardware == replace(load_target(name), device="cpu", threads=2)
+    assert hardware.name == name and hardware.description and not hardware_problems(hardware)
+    assert (load_target(name).device, load_target(name).devices, load_target(name).threads) == ("auto", 1, None)
+
+
+def test_schema_refuses_unknown_keys_and_wrong_types() -> None:
+    schema = OmegaConf.structured(HardwareConfig)
+    with pytest.raises(ConfigKeyError):
+        OmegaConf.merge(schema, {"engines": {"tensorrt": {"eficiency": {}}}})
+    with pytest.raises(ValidationError):
+        OmegaConf.merge(schema, {"memory_gb_s": "fast"})
+
+
+def test_impossible_values_are_named() -> None:
+    t4 = load_target("t4")
+    t4.device, t4.devices, t4.threads, t4.memory_gb_s, t4.launch_us = "tpu", 0, 0, 0.0, -1.0
+    t4.engines["tensorrt"].efficiency["fp32"] = 1.5
+    del t4.peak_tops["int8"]
+    text = "\n".join(hardware_problems(t4))
+    for part in ("device: 'tpu'", "devices: 0", "threads: 0", "memory_gb_s: 0", "launch_us: -1", "fp32: 1.5"):
+        assert part in text
+    assert "peak_tops has no int8" in text
+
+
+def test_plan_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("--target t4 --engine tensorrt --precision fp16 --widths 1 0.75 0.5 --batch-size 16".split()) == 0
+    header, columns, full, *rest = capsys.readouterr().out.splitlines()
+    assert header.startswith("estimated latency on t4, tensorrt, fp16, batch 16, length 128")
+    assert "fitted on 4 published" in header and "estimated ms" in columns
+    assert full.split()[:7] == ["1", "12", "3072", "109.5M", "11.17G", "19.15", "1.00x"]
+    assert [line.split()[1] for line in rest] == ["9", "6"]
+
+    assert (
+        main("--target l4 --model bert_mini --layers 6 --hidden 320 --heads 5 --neurons 1280 --widths 0.6".split()) == 0
+    )
+    out = capsys.readouterr().out
+    assert "assumed, not calibrated" in out and out.splitlines()[2].split()[1:3] == ["3", "768"]
+
+    assert main(["--engine", "tvm"]) == 2
+    assert "known: onnxruntime, paddle" in capsys.readouterr().err
+    assert main(["--widths", "0.7"]) == 2
+    assert "0.7 of 12 heads" in capsys.readouterr().err
+
+
+def test_planning_imports_no_framework() -> None:
+    code = "import sys, ofa.hardware; print([m for m in ('paddle', 'paddlenlp', 'hydra', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
