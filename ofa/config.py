@@ -7,13 +7,7 @@ mistake costs a second, not a minute.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
-
-from ofa.errors import UserError
-from ofa.subnet import BertShape, SubNet, width_problem
+from dataclasses import dataclass, field
 
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
 METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")
@@ -137,6 +131,18 @@ class HardwareConfig:
 
 
 @dataclass
+class LatencyConfig:
+    """What is timed on this machine, and estimated for the target. What a machine lacks is left out."""
+
+    engines: list[str] = field(default_factory=lambda: ["paddle", "onnxruntime"])
+    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "fp16"])
+    batch_sizes: list[int] = field(default_factory=lambda: [16, 1])
+    seq_lengths: list[int] = field(default_factory=lambda: [128])
+    warmup: int = 5
+    repeats: int = 30
+
+
+@dataclass
 class TrackingConfig:
     backend: str = "mlflow"  # mlflow or none
     uri: str | None = None  # null: SQLite under output_dir
@@ -151,6 +157,7 @@ class Config:
     ofa: OfaConfig = field(default_factory=OfaConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     stages: list[str] = field(default_factory=lambda: list(STAGES))  # stages to run
     force: list[str] = field(default_factory=list)  # stages to run again even if the store has them

@@ -73,9 +73,7 @@ def full(model: nn.Layer) -> SubNet:
 
 def active(model: nn.Layer) -> SubNet:
     """The sub-network an elastic model computes now."""
-    return SubNet(
-        tuple(b.self_attn.num_heads for b in blocks(model)), tuple(b.linear1.active for b in blocks(model))
-    )
+    return SubNet(tuple(b.self_attn.num_heads for b in blocks(model)), tuple(b.linear1.active for b in blocks(model)))
 
 
 def select(model: nn.Layer, subnet: SubNet) -> None:
@@ -86,8 +84,7 @@ def select(model: nn.Layer, subnet: SubNet) -> None:
     """
     largest = full(model)
     if subnet.layers != largest.layers or any(
-        kept > most
-        for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
+        kept > most for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
     ):
         raise ValueError(f"{subnet} does not fit into the supernet {largest}")
     for block, heads, neurons in zip(blocks(model), subnet.heads, subnet.neurons, strict=True):

@@ -34,7 +34,9 @@ def explain(error: Exception) -> str:
     override = re.search(r"Could not override '([^']+)'", text)
     if override and "No match in the defaults list" in text:
         return _unknown(override[1])
-    missing = re.search(r"has missing mandatory value: (\S+)", text) or re.search(r"Missing mandatory value: (\S+)", text)
+    missing = re.search(r"has missing mandatory value: (\S+)", text) or re.search(
+        r"Missing mandatory value: (\S+)", text
+    )
     if missing:
         return f"{missing[1]}: has no value; set it with {missing[1]}=..."
     first = text.splitlines()[0]

@@ -210,8 +210,7 @@ def write_folder(
 
     path.mkdir(parents=True, exist_ok=True)
     renamed = {
-        hugging_name(key): np.ascontiguousarray(value.T if _is_linear(key) else value)
-        for key, value in tensors.items()
+        hugging_name(key): np.ascontiguousarray(value.T if _is_linear(key) else value) for key, value in tensors.items()
     }
     save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
     config = {

@@ -10,6 +10,7 @@ scores of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import paddle
@@ -31,6 +32,12 @@ def _mask_heads(masks: list[Tensor], head_size: int) -> Callable[[int], Callable
     return hook_of
 
 
+def _gradient(tensor: Tensor) -> np.ndarray:
+    if tensor.grad is None:
+        raise ValueError("the loss does not depend on a head's output; is the model in a no_grad block?")
+    return tensor.grad.numpy()
+
+
 def _neuron_scores(block: nn.TransformerEncoderLayer) -> np.ndarray:
     """``[F]``: |sum of gradient x weight| of the weights and bias into each neuron, plus out of it."""
     into, out = block.linear1, block.linear2
@@ -40,7 +47,7 @@ def _neuron_scores(block: nn.TransformerEncoderLayer) -> np.ndarray:
 
 
 def importance(
-    model: nn.Layer, batches: Iterable, loss_of: Callable[[nn.Layer, object], Tensor]
+    model: nn.Layer, batches: Iterable, loss_of: Callable[[nn.Layer, Any], Tensor]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score every head and neuron of ``model``, which is left as it was, without gradients.
 
@@ -68,7 +75,7 @@ def importance(
                 mask.clear_grad()
             model.clear_gradients()
             loss_of(model, batch).backward()
-            heads += np.stack([np.abs(mask.grad.numpy()) for mask in masks])
+            heads += np.stack([np.abs(_gradient(mask)) for mask in masks])
             neurons += np.stack([_neuron_scores(block) for block in layers])
     finally:
         for hook in hooks:

@@ -143,7 +143,9 @@ def _vocabulary(config: Config, rows: dict[str, Rows], folder: Folder | None, ca
         return given
     if own:
         if not own.is_file():
-            raise UserError(f"model.path: no vocab.txt in {own.parent}; give the model's vocabulary with model.vocab=...")
+            raise UserError(
+                f"model.path: no vocab.txt in {own.parent}; give the model's vocabulary with model.vocab=..."
+            )
         return own
     train = rows["train"]
     texts = train.text_a + (train.text_b or [])

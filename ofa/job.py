@@ -16,9 +16,9 @@ from typing import Any
 
 from ofa import report, runtime
 from ofa.config import Config
+from ofa.errors import Interrupted
 from ofa.inputs import Inputs, load_inputs
 from ofa.pipeline import Store, run_stages
-from ofa.errors import Interrupted
 from ofa.subnet import SubNet, count_macs, count_params, uniform
 from ofa.tracking import Tracker
 
@@ -49,7 +49,7 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         for width in config.ofa.widths:
             tracker.width(width, f"{name} width {width:.4g}", _width_params(width, inputs))
         with _stop_signals() as stop:
-            runtime.set_device(config.hardware.device, config.hardware.threads)
+            runtime.set_device(config.hardware.device)
             folders = run_stages(config, inputs, tracker, Store(output_dir / "store"), stop.is_set)
         results = report.collect(config, folders)
         files = report.write(folder, results, [])

@@ -70,12 +70,11 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
             raise UserError(
                 f"{source}: {key} has shape {list(value.shape)}, config.json asks for {list(state[key].shape)}"
             )
-    model.set_state_dict(tensors)
+    model.set_state_dict({key: paddle.to_tensor(value) for key, value in tensors.items()})
 
 
 def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lower_case: bool = True) -> None:
     """Save a plain or elastic ``model`` with its vocabulary as a folder that :func:`load` reads."""
-    import json
 
     shape = shape_of(model)
     cut_to = elastic.full(model)

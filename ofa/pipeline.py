@@ -114,11 +114,26 @@ def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def _export(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"widths": config.ofa.widths}
+
+
+def _latency(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"latency": asdict(config.latency), "threads": config.hardware.threads, "machine": machine()}
+
+
+def width_name(width: float) -> str:
+    """The folder of a width: ``w0.75``, ``w0.6667``."""
+    return f"w{width:.4g}"
+
+
 PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), _finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
     Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
     Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}),
+    Stage("export", "Export every width and compare it with the network scored", ("distill",), _export),
+    Stage("latency", "Measure latency on this machine", ("export",), _latency),
 )
 
 

@@ -51,7 +51,10 @@ def markdown(rows: list[list[str]]) -> str:
     sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
 
     def line(cells: list[str]) -> str:
-        padded = [cell.ljust(size) if i == 0 else cell.rjust(size) for i, (cell, size) in enumerate(zip(cells, sizes))]
+        padded = [
+            cell.ljust(size) if i == 0 else cell.rjust(size)
+            for i, (cell, size) in enumerate(zip(cells, sizes, strict=True))
+        ]
         return f"| {' | '.join(padded)} |"
 
     rule = [":" + "-" * (size - 1) if i == 0 else "-" * (size - 1) + ":" for i, size in enumerate(sizes)]
@@ -64,7 +67,7 @@ def write(folder: Path, results: dict[str, Any], notes: list[str]) -> list[Path]
     files = {"results.json": json.dumps(results, indent=1) + "\n"}
     if "teacher" in results:
         title = f"# {results['task']}, {results['model']}, seed {results['seed']}"
-        legend = "Scores are on the dev split; \"vs teacher\" is the task's score in points (1 point = 0.01)."
+        legend = 'Scores are on the dev split; "vs teacher" is the task\'s score in points (1 point = 0.01).'
         files["report.md"] = "\n\n".join([title, markdown(table(results)), legend, *notes]) + "\n"
     for name, text in files.items():
         part = folder / f"{name}.part"

@@ -36,7 +36,7 @@ def problems(config: Config) -> Iterable[str]:
     yield from _run(config)
 
 
-def _choice(key: str, value: object, allowed: Iterable[str]) -> Iterable[str]:
+def _choice(key: str, value: str, allowed: tuple[str, ...]) -> Iterable[str]:
     if value not in allowed:
         yield f"{key}: {value!r} is unknown; allowed: {', '.join(allowed)}"
 

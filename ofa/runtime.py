@@ -55,15 +55,9 @@ def prepare(threads: int | None = None) -> list[str]:
     quiet()
     if os.environ.get("OFA_TUNE") == "0":
         return ["process left as it is (OFA_TUNE=0)"]
-    if "paddle" in sys.modules:
-        log.debug("Paddle is loaded already; its math library keeps the settings it started with")
-    done = []
-    count = str(threads or cores())
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        # Set again on purpose: a sweep's jobs may ask for other counts.
-        if threads or variable not in os.environ:
-            os.environ[variable] = count
-    done.append(f"{os.environ['OMP_NUM_THREADS']} CPU threads")
+    # Not OMP_NUM_THREADS: Paddle warns of it, and `set_device` tells OpenMP the number.
+    os.environ["MKL_NUM_THREADS"] = str(threads or cores())
+    done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
         # The MKL that Paddle ships picks its slowest code path on AMD unless told the CPU is AVX2.
         os.environ["MKL_DEBUG_CPU_TYPE"] = "5"
@@ -97,7 +91,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def set_device(device: str, threads: int | None = None) -> str:
+def set_device(device: str) -> str:
     """Select the device Paddle runs on; returns ``cpu`` or ``gpu:<index>``.
 
     Raises:
@@ -111,7 +105,7 @@ def set_device(device: str, threads: int | None = None) -> str:
         raise UserError(f"hardware.device: gpu is not there ({built}); use hardware.device=cpu or auto")
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
-        paddle.base.core.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", cores())))
+        paddle.base.core.set_num_threads(int(os.environ.get("MKL_NUM_THREADS", 1)))
         return "cpu"
     return str(paddle.set_device(f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"))
 

@@ -18,15 +18,73 @@ if TYPE_CHECKING:
 TRAIN_ROWS = 12_000
 DEV_ROWS = 1_000
 
-THINGS = (
-    "film plot book song band hotel room staff food soup bread coffee phone screen battery camera car engine "
-    "train garden museum concert lecture course teacher story ending music voice service"
-).split()
-GOOD = "good great lovely brilliant charming clever fresh bright warm superb moving elegant honest funny".split()
-BAD = "bad awful dreadful boring clumsy dull stale gloomy cold poor hollow ugly dishonest tedious".split()
-BETTER = "better nicer stronger finer smarter kinder".split()
-WORSE = "worse weaker sillier poorer duller ruder".split()
-WHO = "critics guests friends visitors readers neighbours students parents".split()
+THINGS = [
+    "film",
+    "plot",
+    "book",
+    "song",
+    "band",
+    "hotel",
+    "room",
+    "staff",
+    "food",
+    "soup",
+    "bread",
+    "coffee",
+    "phone",
+    "screen",
+    "battery",
+    "camera",
+    "car",
+    "engine",
+    "train",
+    "garden",
+    "museum",
+    "concert",
+    "lecture",
+    "course",
+    "teacher",
+    "story",
+    "ending",
+    "music",
+    "voice",
+    "service",
+]
+GOOD = [
+    "good",
+    "great",
+    "lovely",
+    "brilliant",
+    "charming",
+    "clever",
+    "fresh",
+    "bright",
+    "warm",
+    "superb",
+    "moving",
+    "elegant",
+    "honest",
+    "funny",
+]
+BAD = [
+    "bad",
+    "awful",
+    "dreadful",
+    "boring",
+    "clumsy",
+    "dull",
+    "stale",
+    "gloomy",
+    "cold",
+    "poor",
+    "hollow",
+    "ugly",
+    "dishonest",
+    "tedious",
+]
+BETTER = ["better", "nicer", "stronger", "finer", "smarter", "kinder"]
+WORSE = ["worse", "weaker", "sillier", "poorer", "duller", "ruder"]
+WHO = ["critics", "guests", "friends", "visitors", "readers", "neighbours", "students", "parents"]
 OPENINGS = ("", "", "honestly ,", "in the end ,", "this time ,", "as far as i can tell ,", "to my surprise ,")
 
 # Each maker returns a sentence of the label it is given: 1 positive, 0 negative.
@@ -64,11 +122,11 @@ def _although(rng: random.Random, label: int) -> str:
 
 
 def _compared(rng: random.Random, label: int) -> str:
-    """The opinion is about the thing asked for; both things are named."""
-    asked, other = rng.sample(THINGS, 2)
+    """The opinion is about ours, the better one or the worse one, whichever is named first."""
+    ours, theirs = f"our {rng.choice(THINGS)}", f"their {rng.choice(THINGS)}"
     if rng.random() < 0.5:
-        return f"about the {asked} : the {asked} was {rng.choice(BETTER if label else WORSE)} than the {other}"
-    return f"about the {asked} : the {other} was {rng.choice(WORSE if label else BETTER)} than the {asked}"
+        return f"{ours} was {rng.choice(BETTER if label else WORSE)} than {theirs}"
+    return f"{theirs} was {rng.choice(WORSE if label else BETTER)} than {ours}"
 
 
 def _relative(rng: random.Random, label: int) -> str:

@@ -231,7 +231,8 @@ class Sender:
     def _log_metrics(self, run: str) -> int:
         from mlflow.entities import Metric
 
-        points, count = [], 0
+        points: list[Metric] = []
+        count = 0
         for entry in self.journal.entries[self.journal.sent :]:
             if entry["op"] != "metrics" or entry["run"] != run or len(points) > BATCH:
                 break

@@ -195,7 +195,7 @@ class Loop:
         if found is None:
             return 0
         log.info("%s goes on from the checkpoint at step %d.", self.name, found.step)
-        self.model.set_state_dict(found.weights)
+        self.model.set_state_dict({key: paddle.to_tensor(value) for key, value in found.weights.items()})
         parameters = dict(self.model.named_parameters())
         optimizer.set_state_dict(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import paddle
@@ -14,16 +15,11 @@ from ofa import model as models
 from ofa.batching import Batch
 from ofa.distillation import Distillation
 from ofa.evaluation import evaluate, forward_of, main_score
-from ofa.pipeline import Job
+from ofa.pipeline import Job, width_name
 from ofa.runtime import seed_everything
 from ofa.stages.common import collate_rows, epochs_of, tensors
 from ofa.subnet import SubNet
 from ofa.training import Best, Loop
-
-
-def width_name(width: float) -> str:
-    """The folder of a width: ``w0.75``, ``w0.6667``."""
-    return f"w{width:.4g}"
 
 
 def run(job: Job) -> None:
@@ -47,18 +43,16 @@ def run(job: Job) -> None:
     def save(network: paddle.nn.Layer, path: Path) -> None:
         models.save(network, path, folder.labels, job.inputs.vocab, job.inputs.lower_case)
 
+    def save_width(subnet: SubNet, path: Path) -> None:
+        save(elastic.extract(supernet, subnet), path)
+
     def score(number: int) -> None:
         for width, subnet in tqdm(subnets.items(), desc="dev score of widths", leave=False, dynamic_ncols=True):
             with elastic.selected(supernet, subnet):
                 found = evaluate(forward_of(supernet), job.inputs.dev, config.task.metrics, trainer.eval_batch_size)
             last[width_name(width)] = found
             job.monitor.metrics({f"dev/{key}": value for key, value in found.items()}, number, width)
-            best.offer(
-                width_name(width),
-                number,
-                main_score(found),
-                lambda path, subnet=subnet: save(elastic.extract(supernet, subnet), path),
-            )
+            best.offer(width_name(width), number, main_score(found), partial(save_width, subnet))
 
     loop = Loop(
         "distill",

@@ -10,13 +10,13 @@ from tqdm import tqdm
 from ofa import elastic
 from ofa import model as models
 from ofa.evaluation import evaluate, forward_of, main_score
-from ofa.pipeline import Job
+from ofa.pipeline import Job, width_name
 from ofa.subnet import count_macs, count_params, uniform
 
 
 def run(job: Job) -> None:
     """Writes ``scores.json``: ``teacher`` and ``widths``, as results.json has them."""
-    widths = [(width, job.needs["distill"] / "widths" / f"w{width:.4g}") for width in job.config.ofa.widths]
+    widths = [(width, job.needs["distill"] / "widths" / width_name(width)) for width in job.config.ofa.widths]
     teacher = _score(job, job.needs["finetune"] / "model")
     for key in ("heads", "neurons"):
         teacher.pop(key)

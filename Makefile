@@ -1,0 +1,41 @@
+# `make run` and `make test` need Python 3.11 and nothing else; they create .venv from the lock file.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?= experiment=quickstart
+OUTPUT ?= outputs
+PORT ?= 5000
+
+.PHONY: run test test-slow check ui install clean help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+run: install  ## set up and run: make run ARGS="task=sst2 ofa.widths=[1,0.75,0.5]"
+	$(BIN)/python main.py $(ARGS)
+
+test: install  ## set up and run the tests (minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install  ## the tests that make real runs of many minutes
+	$(BIN)/python -m pytest -m slow
+
+check: install  ## what CI runs: ruff, mypy, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+ui: install  ## MLflow's pages on this machine only
+	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUT))/mlflow.db
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:  ## remove the environment (not your outputs)
+	rm -rf $(VENV)

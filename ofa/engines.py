@@ -1,0 +1,114 @@
+"""Run exported folders: Paddle Inference and ONNX Runtime, in the precisions a machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ofa.errors import UserError
+from ofa.evaluation import Forward
+from ofa.export import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
+
+TENSORRT_WORKSPACE = 1 << 30  # bytes
+TENSORRT_MIN_SUBGRAPH = 5  # operations; smaller parts stay with Paddle
+
+
+@lru_cache(maxsize=1)
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets the processor names, e.g. ``avx512_bf16``; empty where it cannot be asked."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+def available(device: str) -> dict[str, tuple[str, ...]]:
+    """Engines of this machine and the precisions each has, for ``cpu`` or ``gpu``."""
+    if device.startswith("gpu"):
+        import onnxruntime
+
+        engines = {"paddle": ("fp32", "fp16")}
+        from paddle import inference
+
+        if any(inference.get_trt_compile_version()):
+            engines["tensorrt"] = ("fp32", "fp16")
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            engines["onnxruntime"] = ("fp32",)
+        return engines
+    bf16 = ("bf16",) if cpu_flags() & {"avx512_bf16", "amx_bf16"} else ()
+    return {"paddle": ("fp32", *bf16), "onnxruntime": ("fp32",)}
+
+
+def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str = "cpu", threads: int = 1) -> Forward:
+    """An exported ``folder`` as a function from token ids ``[B, S]`` to logits ``[B, C]``.
+
+    Raises:
+        UserError: if this machine lacks the engine or the precision (the message lists what it has),
+            or the engine cannot read the folder's files.
+    """
+    has = available(device)
+    if engine not in has:
+        raise UserError(f"latency.engines: {engine!r} is not on this {device}; it has {', '.join(has)}")
+    if precision not in has[engine]:
+        raise UserError(
+            f"latency.precisions: {engine} on this {device} has no {precision!r}; it has {', '.join(has[engine])}"
+        )
+    make: Callable[..., Forward] = _onnxruntime if engine == "onnxruntime" else _paddle
+    try:
+        return make(folder, engine, precision, device, threads)
+    except Exception as error:  # each engine has its own exceptions for a file it cannot read
+        raise UserError(f"{folder}: {engine} cannot load it ({str(error).strip().splitlines()[-1][:200]})") from None
+
+
+def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads: int) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    provider = "CUDAExecutionProvider" if device.startswith("gpu") else "CPUExecutionProvider"
+    session = onnxruntime.InferenceSession(str(folder / ONNX_GRAPH), options, providers=[provider])
+
+    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
+        return session.run(None, dict(zip(INPUTS, (input_ids, token_type_ids), strict=True)))[0]
+
+    return forward
+
+
+def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int) -> Forward:
+    from paddle import inference
+
+    graph = folder / PADDLE_GRAPH
+    config = inference.Config(f"{graph}.json", f"{graph}.pdiparams")
+    config.disable_glog_info()
+    config.enable_memory_optim()
+    if device.startswith("gpu"):
+        half = inference.PrecisionType.Half if precision == "fp16" else inference.PrecisionType.Float32
+        config.enable_use_gpu(256, int(device.partition(":")[2] or 0), half)
+        if engine == "tensorrt":
+            config.enable_tensorrt_engine(TENSORRT_WORKSPACE, 1, TENSORRT_MIN_SUBGRAPH, half, False, False)
+            config.enable_tuned_tensorrt_dynamic_shape()
+    else:
+        config.disable_gpu()
+        config.set_cpu_math_library_num_threads(threads)
+        config.enable_mkldnn()
+        if precision == "bf16":
+            config.enable_mkldnn_bfloat16()
+    predictor = inference.create_predictor(config)
+    inputs = [predictor.get_input_handle(name) for name in INPUTS]
+    output = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
+        for handle, value in zip(inputs, (input_ids, token_type_ids), strict=True):
+            handle.reshape(value.shape)
+            handle.copy_from_cpu(np.ascontiguousarray(value))
+        predictor.run()
+        return output.copy_to_cpu().astype(np.float32)
+
+    return forward

@@ -1,0 +1,62 @@
+"""Write a network as files to deploy: Paddle's static graph and ONNX, with dynamic batch and length."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+import paddle
+from paddle import Tensor, nn
+from paddle.static import InputSpec
+
+from ofa.errors import UserError
+from ofa.model import forward
+
+PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
+ONNX_GRAPH = "model.onnx"
+OPSET = 17
+INPUTS = ("input_ids", "token_type_ids")
+
+
+class Classifier(nn.Layer):
+    """The deployed function: ``input_ids`` and ``token_type_ids`` ``[B, S]`` int64 to logits ``[B, C]``."""
+
+    def __init__(self, model: nn.Layer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        return forward(self.model, input_ids, token_type_ids)[0]
+
+
+def export(model: nn.Layer, folder: Path) -> None:
+    """Write ``inference.json``, ``inference.pdiparams`` and ``model.onnx`` of a plain ``model``.
+
+    Raises:
+        UserError: if the ONNX converter does not write its file.
+    """
+    import paddle2onnx
+
+    model.eval()
+    specs = [InputSpec([None, None], "int64", name) for name in INPUTS]
+    # full_graph: a part that cannot be traced is an error here, not a slow surprise at the user's.
+    static = paddle.jit.to_static(Classifier(model), input_spec=specs, full_graph=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    graph = folder / PADDLE_GRAPH
+    paddle.jit.save(static, str(graph))
+    said = io.StringIO()
+    logging.getLogger("paddle2onnx").setLevel(logging.WARNING)
+    with contextlib.redirect_stdout(said):
+        paddle2onnx.export(
+            f"{graph}.json",
+            f"{graph}.pdiparams",
+            save_file=str(folder / ONNX_GRAPH),
+            opset_version=OPSET,
+            enable_onnx_checker=True,
+            enable_optimize=False,  # its optimizer would pip-install what it lacks; ONNX Runtime has its own
+            verbose=False,
+        )
+    if not (folder / ONNX_GRAPH).is_file():
+        raise UserError(f"export: paddle2onnx wrote no {ONNX_GRAPH} into {folder}\n{said.getvalue().strip()[-300:]}")

@@ -1,0 +1,81 @@
+"""Measure the latency of exported networks on this machine. Estimates live in hardware.py."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofa.evaluation import Forward
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latency of one batch, measured.
+
+    Attributes:
+        median_ms, p90_ms, p99_ms: milliseconds per batch, host copies included.
+        sequences_per_second: batch size over the median.
+        repeats: timed runs.
+    """
+
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    sequences_per_second: float
+    repeats: int
+
+
+def inputs(batch_size: int, seq_length: int, vocab_size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Random token ids without padding, ``[B, S]`` int64, and token types of zeros."""
+    rng = np.random.default_rng(seed)
+    low = min(1000, vocab_size // 2)  # past padding and special tokens
+    return rng.integers(low, vocab_size, (batch_size, seq_length)), np.zeros((batch_size, seq_length), dtype=np.int64)
+
+
+def measure(
+    networks: Mapping[float, Forward],
+    batch_size: int,
+    seq_length: int,
+    vocab_size: int,
+    warmup: int = 5,
+    repeats: int = 30,
+    seed: int = 0,
+) -> dict[float, Timing]:
+    """Time ``networks`` (by width) in turns, so that a machine that drifts favours none.
+
+    Every round runs each network once, in an order shuffled anew.
+    """
+    batch = inputs(batch_size, seq_length, vocab_size, seed)
+    times: dict[float, list[float]] = {width: [] for width in networks}
+    for forward in networks.values():
+        for _ in range(warmup):
+            forward(*batch)
+    order, shuffled = list(networks), random.Random(seed)
+    for _ in range(repeats):
+        shuffled.shuffle(order)
+        for width in order:
+            started = time.perf_counter()
+            networks[width](*batch)
+            times[width].append(1000 * (time.perf_counter() - started))
+    return {width: _summary(values, batch_size) for width, values in times.items()}
+
+
+def _summary(milliseconds: list[float], batch_size: int) -> Timing:
+    median, p90, p99 = (float(np.percentile(milliseconds, q)) for q in (50, 90, 99))
+    return Timing(median, p90, p99, 1000 * batch_size / median, len(milliseconds))
+
+
+def key(where: str, engine: str, precision: str, batch_size: int, seq_length: int, kind: str) -> str:
+    """The name of a figure: ``latency_ms/cpu_paddle_fp32_b16_s128_measured``.
+
+    Args:
+        where: the target or device, e.g. ``t4``, ``cpu``.
+        engine: left out of the name if empty (the first engine of the settings).
+        kind: ``measured`` or ``estimated``; the one is never named as the other.
+    """
+    parts = [where, *([engine] if engine else []), precision, f"b{batch_size}", f"s{seq_length}", kind]
+    return f"latency_ms/{'_'.join(parts)}"

@@ -1,0 +1,74 @@
+"""Shared pieces: a toy BERT, real tokens, the shared data where there is any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ofa import runtime
+
+runtime.prepare()  # before anything imports Paddle
+
+import numpy as np
+import paddle
+import pytest
+
+from ofa import model as models
+from ofa.config import Config, register
+from ofa.subnet import BertShape
+
+REPO = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("OFA_SHARED", REPO.parent / "shared"))
+TOY = BertShape(3, 48, 4, 64, vocab_size=97, max_position_embeddings=32, num_labels=3)
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder with real GLUE rows, a finetuned teacher and published latencies."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not here (set OFA_SHARED)")
+    return SHARED
+
+
+def noisy(model: paddle.nn.Layer) -> paddle.nn.Layer:
+    """Biases and norms start at 0 and 1, which would hide mistakes with them."""
+    paddle.seed(7)
+    for parameter in model.parameters():
+        parameter.set_value(parameter + paddle.normal(0.0, 0.1, parameter.shape))
+    model.eval()
+    return model
+
+
+@pytest.fixture
+def toy() -> paddle.nn.Layer:
+    """A plain BERT classifier, 3 layers of 4 heads and 64 neurons, no weight left at its start value."""
+    paddle.seed(3)
+    return noisy(models.build(TOY, dropout=0.0))
+
+
+@pytest.fixture
+def tokens() -> tuple[paddle.Tensor, paddle.Tensor]:
+    """``input_ids`` and ``token_type_ids`` ``[5, 9]``, two of the rows padded."""
+    rng = np.random.default_rng(0)
+    input_ids = rng.integers(5, TOY.vocab_size, (5, 9))
+    input_ids[1, 6:] = input_ids[3, 4:] = 0
+    return paddle.to_tensor(input_ids), paddle.to_tensor((rng.random((5, 9)) < 0.3).astype("int64"))
+
+
+@pytest.fixture
+def compose() -> Callable[..., Config]:
+    """Compose conf/ with overrides into a typed Config, as main.py does."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    register()
+
+    def composed(*overrides: str) -> Config:
+        with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
+            config = OmegaConf.to_object(hydra_compose("config", list(overrides)))
+        assert isinstance(config, Config)
+        return config
+
+    return composed
