@@ -140,6 +140,7 @@ class LatencyConfig:
     seq_lengths: list[int] = field(default_factory=lambda: [128])
     warmup: int = 5
     repeats: int = 30
+    estimate_engine: str = "paddle"  # the target's engine that estimates are for
 
 
 @dataclass

@@ -33,7 +33,7 @@ def available(device: str) -> dict[str, tuple[str, ...]]:
     if device.startswith("gpu"):
         import onnxruntime
 
-        engines = {"paddle": ("fp32", "fp16")}
+        engines: dict[str, tuple[str, ...]] = {"paddle": ("fp32", "fp16")}
         from paddle import inference
 
         if any(inference.get_trt_compile_version()):

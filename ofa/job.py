@@ -51,8 +51,8 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         with _stop_signals() as stop:
             runtime.set_device(config.hardware.device)
             folders = run_stages(config, inputs, tracker, Store(output_dir / "store"), stop.is_set)
-        results = report.collect(config, folders)
-        files = report.write(folder, results, [])
+        results = report.collect(config, folders, inputs.shape)
+        files = report.write(folder, results)
         _track_results(tracker, results)
         tracker.artifacts([*files, folder / "config.yaml"])
         status = "FINISHED"
@@ -63,6 +63,7 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         uri = tracker.finish(status)
     if "teacher" in results:
         print(f"\n{report.markdown(report.table(results))}\n")
+        print("\n".join([*report.legend(results), "", results["recommended"]["words"], *results["warnings"], ""]))
     print(f"Results: {folder / 'results.json'}")
     if uri:
         print(f"MLflow:  make ui   (run {name!r} in experiment {config.tracking.experiment!r})")
@@ -150,6 +151,7 @@ def _track_results(tracker: Tracker, results: dict[str, Any]) -> None:
     for entry in [results["teacher"], *results["widths"]]:
         values = {f"eval/{key}": value for key, value in entry["metrics"].items()}
         values |= {"eval/score": entry["score"], "params": entry["params"], "macs": entry["macs"]}
-        if "width" in entry:
-            values["width"] = entry["width"]
+        values |= {f"latency_ms/{name}": value for name, value in entry.get("latency_ms", {}).items()}
+        values |= {f"speedup/{name}": value for name, value in entry.get("speedup", {}).items()}
+        values |= {key: entry[key] for key in ("width", "bytes") if key in entry}
         tracker.metrics(values, 0, entry.get("width"))

@@ -26,14 +26,11 @@ def by_hand(model, tokens, subnet):
     """Logits of ``subnet`` computed with NumPy from the plain model's state dict: an oracle."""
     w = {key: value.numpy().astype("float64") for key, value in model.state_dict().items()}
     ids, types = (t.numpy() for t in tokens)
-    norm = lambda x, n: (
-        (x - x.mean(-1, keepdims=True))
-        / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
-        * w[  # noqa: E731
-            f"{n}.weight"
-        ]
-        + w[f"{n}.bias"]
-    )
+
+    def norm(x, n):
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-12) * w[f"{n}.weight"] + w[f"{n}.bias"]
+
     x = (
         w["bert.embeddings.word_embeddings.weight"][ids]
         + w["bert.embeddings.position_embeddings.weight"][np.arange(ids.shape[1])]
@@ -203,8 +200,9 @@ def test_importing_ofa_leaves_paddle_nn_as_paddlenlp_left_it():
     script = """
 import paddle, paddlenlp.transformers
 def methods():
-    return {(c, m): getattr(getattr(paddle.nn, c), m) for c in dir(paddle.nn) if isinstance(getattr(paddle.nn, c), type)
-            for m in ("forward", "__init__", "__call__", "__setattr__", "_prepare_qkv") if hasattr(getattr(paddle.nn, c), m)}
+    names = ("forward", "__init__", "__call__", "__setattr__", "_prepare_qkv")
+    classes = [c for c in vars(paddle.nn).values() if isinstance(c, type)]
+    return {(c, m): getattr(c, m) for c in classes for m in names if hasattr(c, m)}
 before = methods()
 import ofa.model, ofa.elastic, ofa.importance, ofa.reorder, ofa.distillation, ofa.training, ofa.pipeline
 import ofa.stages.finetune, ofa.stages.distill, ofa.stages.evaluate
