@@ -14,12 +14,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ofa import config as schema
 from ofa.errors import UserError
-from ofa.explain import explain
+from ofa.explain import explain, unknown_keys
 from ofa.rules import check
 
 schema.register()
 
-
+# What a user can mend: settings, data, checkpoints, folders and disks.
+MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
+started = False  # whether a job of this command has begun: until then only settings can be wrong
 failures: list[str] = []  # jobs of this command that ended with a user's mistake
 
 
@@ -29,36 +31,52 @@ def job(composed: DictConfig) -> float:
 
     A job that fails is named and remembered, so that the other jobs of a sweep still run.
     """
+    global started
+    started = True
     try:
-        missing = sorted(OmegaConf.missing_keys(composed))
-        if missing:
-            raise UserError("\n".join(f"{key}: has no value; set it with {key}=..." for key in missing))
-        config = OmegaConf.to_object(composed)
+        config = typed(composed)
         check(config)
         from ofa.job import run_job  # heavy; only once the settings are known to be sound
 
         results = run_job(config, OmegaConf.to_yaml(composed, resolve=True))
-    except UserError as error:
-        failures.append(str(error))
+    except MISTAKES as error:
+        failures.append(explain(error))
         if composed.debug:
             logging.exception("%s", error)
-        print(error, file=sys.stderr)
+        print(failures[-1], file=sys.stderr)
         return float("nan")
     return results["widths"][-1]["score"] if "widths" in results else float("nan")
+
+
+def typed(composed: DictConfig) -> schema.Config:
+    """The settings as dataclasses.
+
+    Raises:
+        UserError: with a line for every setting without a value, and for every one added with ``+``
+            that no dataclass has, which would be ignored in silence.
+    """
+    found = [f"{key}: has no value; set it with {key}=..." for key in sorted(OmegaConf.missing_keys(composed))]
+    found += unknown_keys(OmegaConf.to_container(composed))
+    if found:
+        raise UserError("\n".join(found))
+    return OmegaConf.to_object(composed)  # type: ignore[return-value]
 
 
 def main() -> int:
     """Exit status: 0 on success, 1 on a user's mistake, 130 when stopped."""
     try:
         job()
-    except (HydraException, OmegaConfBaseException) as error:
-        if any(argument.lower() == "debug=true" for argument in sys.argv):
-            raise
-        print(explain(error), file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
         return 130
+    except Exception as error:
+        debug = any(argument.lower() == "debug=true" for argument in sys.argv)
+        if debug or (started and not isinstance(error, MISTAKES)):
+            raise
+        # All that Hydra itself writes is output_dir, before the first job.
+        key = "output_dir: " if isinstance(error, OSError) and not started else ""
+        print(f"{key}{explain(error)}", file=sys.stderr)
+        return 1
     return 1 if failures else 0
 
 

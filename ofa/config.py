@@ -1,8 +1,8 @@
-"""The typed settings of a run: their units, their defaults and their rules.
+"""The typed settings of a run: their units and their defaults.
 
 Hydra composes ``conf/`` into these dataclasses; an unknown key or a wrong type is refused while
-composing, and :func:`problems` then checks every rule at once. Nothing here imports Paddle, so a
-mistake costs a second, not a minute.
+composing, and :func:`ofa.rules.check` then checks every rule at once. Nothing of this imports
+Paddle, so a mistake costs a second, not a minute.
 """
 
 from __future__ import annotations
@@ -172,98 +172,3 @@ def register() -> None:
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="schema", node=Config)
-
-
-SCORE_METRICS = ("pearson", "spearman")  # of regression tasks; the other METRICS are for classes
-GENERATORS = ("negation",)
-
-
-def _duplicates(values: list[str]) -> list[str]:
-    return sorted({value for value in values if values.count(value) > 1})
-
-
-def _label_problems(task: TaskConfig) -> list[str]:
-    """Contradictions between ``labels``, ``label_values``, ``score_range`` and ``metrics``."""
-    found = []
-    if task.labels and task.score_range is not None:
-        found.append("task.score_range is for regression: set it to null, or task.labels to []")
-    if not task.labels and task.score_range is None:
-        found.append("task.labels is empty: name the classes, or set task.score_range=[low,high] for a regression task")
-    if len(task.labels) == 1:
-        found.append(f"task.labels has one class, {task.labels[0]!r}: name two or more")
-    if task.label_values is not None and len(task.label_values) != len(task.labels):
-        found.append(f"task.label_values has {len(task.label_values)} values for {len(task.labels)} task.labels")
-    for key, values in (("labels", task.labels), ("label_values", task.label_values or [])):
-        if _duplicates(values):
-            found.append(f"task.{key} names {', '.join(_duplicates(values))} twice")
-    if task.score_range is not None and not (len(task.score_range) == 2 and task.score_range[0] < task.score_range[1]):
-        found.append(f"task.score_range: {task.score_range} is not [low, high] with low < high")
-
-    if not task.metrics:
-        found.append(f"task.metrics is empty; allowed: {', '.join(METRICS)}")
-    allowed = [name for name in METRICS if (name in SCORE_METRICS) != bool(task.labels)]
-    for metric in task.metrics:
-        if metric not in METRICS:
-            found.append(f"task.metrics: {metric!r} is unknown; allowed: {', '.join(METRICS)}")
-        elif metric not in allowed:
-            kind = "classes" if task.labels else "scores"
-            found.append(f"task.metrics: {metric} does not fit a task of {kind}; allowed: {', '.join(allowed)}")
-        elif metric == "f1" and len(task.labels) != 2:
-            found.append(f"task.metrics: f1 is for two classes, task.labels has {len(task.labels)}")
-    return found
-
-
-def task_problems(task: TaskConfig) -> list[str]:
-    """Every contradiction in the description of a task, one line each; empty if there is none."""
-    found = []
-    if len(task.text) not in (1, 2) or _duplicates(task.text):
-        found.append(f"task.text: {task.text} is not one column of text or two different ones")
-    if task.label in task.text:
-        found.append(f"task.label: {task.label!r} is also a column of task.text")
-    if task.columns is not None:
-        if _duplicates(task.columns):
-            found.append(f"task.columns names {', '.join(_duplicates(task.columns))} twice")
-        for column in [*task.text, task.label]:
-            if column not in task.columns:
-                found.append(f"task.columns: no column {column!r}, which task.text or task.label names")
-    if not task.dev:
-        found.append("task.dev is empty: name at least one split and its file, e.g. task.dev.dev=dev.tsv")
-    if "train" in task.dev:
-        found.append("task.dev: the split name 'train' is taken by task.train")
-    found += _label_problems(task)
-    if task.bad_rows not in ("error", "skip"):
-        found.append(f"task.bad_rows: {task.bad_rows!r} is unknown; allowed: error, skip")
-    for key in ("max_train_rows", "max_dev_rows"):
-        limit = getattr(task, key)
-        if limit is not None and limit < 1:
-            found.append(f"task.{key}: {limit} is below 1; null means all rows")
-    if task.generator is not None and task.generator not in GENERATORS:
-        found.append(f"task.generator: {task.generator!r} is unknown; allowed: null, {', '.join(GENERATORS)}")
-    if task.url is not None and not task.url.startswith(("https://", "http://", "file://")):
-        found.append(f"task.url: {task.url!r} is not an https, http or file address")
-    return found
-
-
-def hardware_problems(hardware: HardwareConfig) -> list[str]:
-    """Every value of the device or the described target that cannot be, one line each; empty if there is none."""
-    found = []
-    if hardware.device not in ("auto", "cpu", "gpu"):
-        found.append(f"hardware.device: {hardware.device!r} is unknown; allowed: auto, cpu, gpu")
-    if hardware.devices < 1:
-        found.append(f"hardware.devices: {hardware.devices} is below 1")
-    if hardware.threads is not None and hardware.threads < 1:
-        found.append(f"hardware.threads: {hardware.threads} is below 1; null means all cores")
-    if hardware.engines and hardware.memory_gb_s <= 0:
-        found.append(f"hardware.memory_gb_s: {hardware.memory_gb_s:g} is not above 0")
-    times = [("launch_us", hardware.launch_us)]
-    shares = [("memory_efficiency", hardware.memory_efficiency)]
-    for name, profile in hardware.engines.items():
-        times.append((f"engines.{name}.dispatch_us", profile.dispatch_us))
-        shares += [(f"engines.{name}.efficiency.{key}", value) for key, value in profile.efficiency.items()]
-        for precision in sorted(set(profile.efficiency) - set(hardware.peak_tops)):
-            found.append(f"hardware.engines.{name}.efficiency.{precision}: hardware.peak_tops has no {precision}")
-    found += [f"hardware.{key}: {value:g} is below 0" for key, value in times if value < 0]
-    found += [f"hardware.{key}: {value:g} is outside (0, 1]" for key, value in shares if not 0 < value <= 1]
-    peaks = hardware.peak_tops.items()
-    found += [f"hardware.peak_tops.{key}: {value:g} is not above 0" for key, value in peaks if value <= 0]
-    return found

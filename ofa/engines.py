@@ -87,7 +87,6 @@ def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int
     graph = folder / PADDLE_GRAPH
     config = inference.Config(f"{graph}.json", f"{graph}.pdiparams")
     config.disable_glog_info()
-    config.enable_memory_optim()
     if device.startswith("gpu"):
         half = inference.PrecisionType.Half if precision == "fp16" else inference.PrecisionType.Float32
         config.enable_use_gpu(256, int(device.partition(":")[2] or 0), half)

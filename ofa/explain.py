@@ -1,71 +1,148 @@
-"""Hydra's and OmegaConf's exceptions in one or two lines: the key, the value, what is allowed."""
+"""Exceptions in one or two lines: the key, the value, what is allowed.
+
+Hydra's and OmegaConf's exceptions are known by their names and attributes alone; neither is imported.
+"""
 
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import is_dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ofa.config import Config
+from ofa.errors import UserError
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def keys(schema: Any = None, prefix: str = "") -> Iterator[str]:
-    """Every settings key of the schema: ``task.name``, ``ofa.widths``, ..."""
-    schema = schema or Config()
-    for entry in fields(schema):
-        value = getattr(schema, entry.name)
-        if is_dataclass(value):
-            yield from keys(value, f"{prefix}{entry.name}.")
+def explain(error: BaseException) -> str:
+    """What ``error`` means to the user."""
+    causes = list(_causes(error))
+    if isinstance(error, UserError):
+        return str(error)
+    for cause in causes:
+        if isinstance(cause, OSError):
+            return _system(cause)
+        if getattr(cause, "full_key", None):
+            return _setting(cause)
+    text = str(error)
+    choice = re.search(r"Could not find '([^']+)'", text)
+    if choice:
+        return _unknown_choice(choice[1], text)
+    written = re.search(r"Error parsing override '([^']*)'", text) or re.search(r"at input '([^']*)'", text)
+    if written:
+        return f"{written[1]!r} cannot be read; allowed: key=value, a list as key=[1,2], quotes around odd characters"
+    if text.startswith("Config group override must be"):
+        return "A group takes the name of one of its files, e.g. task=sst2; --help lists the groups and their files"
+    # Hydra's advice to add the key with + would only make the mistake silent.
+    lines = [line for line in text.splitlines() if line and not line.startswith(("To append", "See http"))]
+    return "\n".join(lines[:2]) or type(error).__name__
+
+
+def unknown_keys(values: Any, kind: Any = Config, prefix: str = "") -> Iterator[str]:
+    """In words, every key of the composed ``values`` that its dataclass does not have."""
+    if not isinstance(values, dict):
+        return
+    hints = get_type_hints(kind) if is_dataclass(kind) else {}
+    for key, value in values.items():
+        if is_dataclass(kind) and key not in hints:
+            yield _unknown(f"{prefix}{key}")
         else:
-            yield f"{prefix}{entry.name}"
+            yield from unknown_keys(value, hints.get(key) or _inside(kind), f"{prefix}{key}.")
 
 
-def explain(error: Exception) -> str:
-    """What ``error``, raised while composing the settings, means to the user."""
-    text = _innermost(error)
-    full_key = re.search(r"full_key: (\S+)", text)
-    if "is not in struct" in text or "Key '" in text and "not in" in text:
-        return _unknown(full_key[1] if full_key else _quoted(text))
-    group = re.search(r"Could not find '([^']+)'", text)
-    if group:
-        return _unknown_choice(group[1], text)
-    override = re.search(r"Could not override '([^']+)'", text)
-    if override and "No match in the defaults list" in text:
-        return _unknown(override[1])
-    missing = re.search(r"has missing mandatory value: (\S+)", text) or re.search(
-        r"Missing mandatory value: (\S+)", text
+def keys(kind: Any = Config, prefix: str = "") -> Iterator[str]:
+    """Every settings key of the schema: ``task.name``, ``ofa.widths``, ..."""
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            yield from keys(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _inside(kind: Any) -> Any:
+    """The type of the entries of a list or mapping; None for anything else."""
+    return get_args(kind)[-1] if get_origin(kind) in (list, dict) else None
+
+
+def _plain(kind: Any) -> Any:
+    """``kind`` without ``| None``."""
+    return next(k for k in get_args(kind) if k is not NoneType) if isinstance(kind, UnionType) else kind
+
+
+def _kind(key: str) -> Any:
+    """The type of the setting ``key``, e.g. ``ofa.widths[2]``; None if there is none of that name."""
+    kind: Any = Config
+    for part in re.findall(r"[^.\[\]]+", key):
+        kind = _plain(kind)
+        kind = get_type_hints(kind).get(part) if is_dataclass(kind) else _inside(kind)
+    return kind
+
+
+def _allowed(kind: Any) -> str:
+    if isinstance(kind, UnionType):
+        return f"{_allowed(_plain(kind))}, or null"
+    if get_origin(kind) is list:
+        return f"a list in brackets, each entry {_allowed(_inside(kind))}"
+    if get_origin(kind) is dict:
+        return f"a mapping in braces, each value {_allowed(_inside(kind))}"
+    return f"one of its keys: {', '.join(get_type_hints(kind))}" if is_dataclass(kind) else WORDS[kind]
+
+
+def _setting(error: BaseException) -> str:
+    """An OmegaConf exception that names its key."""
+    key = str(error.full_key)  # type: ignore[attr-defined]
+    kind = _kind(key)
+    name = type(error).__name__
+    if name in ("ConfigAttributeError", "ConfigKeyError"):
+        return _unknown(key)
+    if name == "ValidationError" and kind is not None:
+        value = error.value  # type: ignore[attr-defined]
+        return f"{key}: {'null' if value is None else repr(value)} is not allowed; allowed: {_allowed(kind)}"
+    return f"{key}: {str(error).splitlines()[0]}" + (f"; allowed: {_allowed(kind)}" if kind else "")
+
+
+def _system(error: OSError) -> str:
+    """What the operating system refused: a folder, a file, a full disk."""
+    if error.errno == errno.ENOSPC:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{where}. Make space and give the same command: it goes on from the last checkpoint."
+    place = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{place}{error.strerror or error}\nallowed: files and folders that can be used as such; "
+        "see output_dir, cache_dir, task.data_dir and model.path (debug=true shows where)"
     )
-    if missing:
-        return f"{missing[1]}: has no value; set it with {missing[1]}=..."
-    first = text.splitlines()[0]
-    return f"{full_key[1]}: {first}" if full_key else first
-
-
-def _innermost(error: BaseException) -> str:
-    """The messages of ``error`` and its causes, the most specific first."""
-    texts, seen = [], error
-    while seen is not None:
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
-    return "\n".join(reversed(texts))
-
-
-def _quoted(text: str) -> str:
-    found = re.search(r"[Kk]ey '([^']+)'", text)
-    return found[1] if found else text.splitlines()[0]
 
 
 def _unknown(key: str) -> str:
-    key = key.split("@")[0]
-    section = key.rpartition(".")[0]
-    known = list(keys())
-    near = difflib.get_close_matches(key, known, n=1)
-    siblings = [name for name in known if name.rpartition(".")[0] == section]
-    allowed = ", ".join(siblings if section and siblings else sorted({name.split(".")[0] for name in known}))
+    section, _, name = key.rpartition(".")
+    if key.startswith("hydra"):
+        return f"{key}: no such setting; see --hydra-help"
+    kind = _plain(_kind(section))
+    if get_origin(kind) is dict:
+        return f"{key}: no such entry; add it with +{key}=..."
+    here = [f"{section}.{entry}".lstrip(".") for entry in get_type_hints(kind if is_dataclass(kind) else Config)]
+    everywhere = [*keys(), *get_type_hints(Config), "experiment"]
+    # A slip in the last part, then one in the section, then a key typed without its section.
+    near = _near(name, here) or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{key}: no such setting{hint}\nallowed here: {allowed}"
+    return f"{key}: no such setting{hint}\nallowed here: {', '.join(here)}"
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    """The key of ``known`` whose last part is most like ``name``, if any is."""
+    leaves = {key.rpartition(".")[2]: key for key in reversed(known)}
+    return [leaves[leaf] for leaf in difflib.get_close_matches(name, leaves, 1)]
 
 
 def _unknown_choice(choice: str, text: str) -> str:

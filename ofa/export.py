@@ -11,8 +11,8 @@ import paddle
 from paddle import Tensor, nn
 from paddle.static import InputSpec
 
+from ofa import model as models
 from ofa.errors import UserError
-from ofa.model import forward
 
 PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
 ONNX_GRAPH = "model.onnx"
@@ -28,7 +28,8 @@ class Classifier(nn.Layer):
         self.model = model
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        return forward(self.model, input_ids, token_type_ids)[0]
+        # By module: inside this method to_static binds the bare name `forward` to the method itself.
+        return models.forward(self.model, input_ids, token_type_ids)[0]
 
 
 def export(model: nn.Layer, folder: Path) -> None:

@@ -25,8 +25,9 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 
-from ofa.config import EngineProfile, HardwareConfig, hardware_problems
+from ofa.config import EngineProfile, HardwareConfig
 from ofa.errors import UserError
+from ofa.section_rules import hardware_problems
 from ofa.subnet import BertShape, SubNet, count_macs, count_params, uniform
 
 HARDWARE_DIR = Path(__file__).resolve().parent.parent / "conf" / "hardware"

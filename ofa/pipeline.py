@@ -215,7 +215,9 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
 
 def _locked(folder: Path) -> FileLock:
     """One job at a time makes a stage; the system frees the lock when its holder dies."""
-    lock = FileLock(f"{folder}.lock")
+    locks = folder.parent / "locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / folder.name)
     try:
         lock.acquire(timeout=0)
     except Timeout:

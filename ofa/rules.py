@@ -1,23 +1,40 @@
-"""The rules that settings must keep beyond their types, checked all at once and without Paddle."""
+"""All rules that settings must keep beyond their types, checked at once and without Paddle.
+
+Those of a single section stand in ``section_rules.py``; here are the ones that take several
+sections, a model folder or the disk to see.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ofa.config import STAGES, Config, LoopConfig, ModelConfig, task_problems
+from ofa.config import STAGES, Config
 from ofa.errors import UserError
-from ofa.folder import read_folder
-from ofa.subnet import width_problem
+from ofa.folder import Folder, read_folder
+from ofa.section_rules import (
+    at_least,
+    choice,
+    file_name,
+    hardware_problems,
+    latency_problems,
+    ofa_problems,
+    position_problems,
+    task_problems,
+    trainer_problems,
+)
+from ofa.subnet import SubNet, width_problem
+from ofa.tracking import tracking_uri
 
 
 def check(config: Config) -> None:
-    """Refuse settings that contradict themselves or the model.
+    """Refuse settings that contradict themselves, the model or the disk.
 
     Raises:
         UserError: with one line per broken rule: the key, its value and what is allowed.
     """
-    found = [problem for problem in problems(config) if problem]
+    found = list(problems(config))
     if found:
         raise UserError("\n".join(found))
 
@@ -26,110 +43,122 @@ def problems(config: Config) -> Iterable[str]:
     """Every broken rule in words, key first."""
     yield from task_problems(config.task)
     yield from _model(config)
-    yield from _widths(config)
-    yield from _ofa(config)
-    yield from _loop("trainer.finetune", config.trainer.finetune)
-    yield from _loop("trainer.distill", config.trainer.distill)
-    yield from _at_least("trainer.max_seq_length", config.trainer.max_seq_length, 8)
-    yield from _at_least("trainer.eval_batch_size", config.trainer.eval_batch_size, 1)
-    yield from _at_least("trainer.seed", config.trainer.seed, 0)
-    yield from _run(config)
-
-
-def _choice(key: str, value: str, allowed: tuple[str, ...]) -> Iterable[str]:
-    if value not in allowed:
-        yield f"{key}: {value!r} is unknown; allowed: {', '.join(allowed)}"
-
-
-def _at_least(key: str, value: float | None, least: float) -> Iterable[str]:
-    if value is not None and value < least:
-        yield f"{key}: {value} is too small; allowed: from {least}"
-
-
-def _between(key: str, value: float, low: float, high: float) -> Iterable[str]:
-    if not low <= value <= high:
-        yield f"{key}: {value} is outside [{low:g}, {high:g}]"
-
-
-def _loop(key: str, loop: LoopConfig) -> Iterable[str]:
-    for name in ("epochs", "max_steps", "batch_size", "log_steps", "eval_steps", "save_steps"):
-        yield from _at_least(f"{key}.{name}", getattr(loop, name), 1)
-    if not loop.learning_rate > 0:
-        yield f"{key}.learning_rate: {loop.learning_rate} is not above 0"
-    if not loop.max_grad_norm > 0:
-        yield f"{key}.max_grad_norm: {loop.max_grad_norm} is not above 0"
-    yield from _between(f"{key}.weight_decay", loop.weight_decay, 0, 1)
-    yield from _between(f"{key}.warmup_ratio", loop.warmup_ratio, 0, 1)
+    yield from ofa_problems(config.ofa)
+    yield from trainer_problems(config.trainer)
+    yield from hardware_problems(config.hardware)
+    yield from latency_problems(config.latency, config.hardware)
+    yield from _stages(config)
+    yield from _folders(config)
+    yield from _tracking(config)
 
 
 def _model(config: Config) -> Iterable[str]:
+    """Where the model comes from, and what its sizes allow: widths and lengths."""
     model = config.model
-    sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
-    small = [problem for name in sizes for problem in _at_least(f"model.{name}", getattr(model, name), 1)]
-    yield from small
-    if not small and model.hidden_size % model.num_attention_heads:
-        yield (
-            f"model.hidden_size: {model.hidden_size} is not a multiple of "
-            f"model.num_attention_heads, {model.num_attention_heads}"
-        )
+    yield from file_name("model.name", model.name)
     if not 0 <= model.dropout < 1:
         yield f"model.dropout: {model.dropout} is outside [0, 1)"
     if model.finetuned and not model.path:
         yield "model.finetuned: true needs model.path, the folder of the finetuned model"
-    scratch = not model.path and not model.pretrained
-    if scratch and config.trainer.max_seq_length > model.max_position_embeddings:
+    if model.path:
+        try:
+            folder = read_folder(model.path)
+        except UserError as error:
+            yield str(error)
+            return
+        yield from _full_network(folder)
+        heads, positions, owner = folder.shape.num_attention_heads, folder.shape.max_position_embeddings, model.path
+    elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
+        yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
+        return
+    else:
+        small = list(_sizes(config))
+        yield from small
+        if small:
+            return
+        heads, positions, owner = model.num_attention_heads, model.max_position_embeddings, f"model {model.name}"
+    yield from _widths(config.ofa.widths, heads)
+    yield from position_problems(config.trainer, config.latency, positions, owner)
+
+
+def _sizes(config: Config) -> Iterable[str]:
+    model = config.model
+    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"):
+        yield from at_least(f"model.{name}", getattr(model, name), 1)
+    yield from at_least("model.max_position_embeddings", model.max_position_embeddings, 1)
+    if model.num_attention_heads > 0 and model.hidden_size % model.num_attention_heads:
         yield (
-            f"trainer.max_seq_length: {config.trainer.max_seq_length} is more than "
-            f"model.max_position_embeddings, {model.max_position_embeddings}"
+            f"model.hidden_size: {model.hidden_size} is not a multiple of "
+            f"model.num_attention_heads, {model.num_attention_heads}"
         )
 
 
-def _widths(config: Config) -> Iterable[str]:
-    widths = config.ofa.widths
+def _full_network(folder: Folder) -> Iterable[str]:
+    if folder.subnet not in (None, SubNet.full(folder.shape)):
+        yield f"model.path: {folder.path} was cut from a supernet (subnet.json); give the full network it came from"
+
+
+def _widths(widths: list[float], heads: int) -> Iterable[str]:
+    by_heads: dict[int, list[str]] = {}
+    for width in widths:
+        problem = width_problem(width, heads)
+        if problem:
+            yield problem
+        else:
+            by_heads.setdefault(round(width * heads), []).append(f"{width:g}")
+    for kept, same in by_heads.items():
+        if len(same) > 1:
+            yield f"ofa.widths: {', '.join(same)} all keep {kept} of {heads} heads; allowed: each sub-network once"
+    if 1.0 not in widths:
+        yield f"ofa.widths: {list(widths)} lacks 1.0, the full network that the others are cut from"
+
+
+def _stages(config: Config) -> Iterable[str]:
+    for key in ("stages", "force"):
+        for name in getattr(config, key):
+            yield from choice(key, name, STAGES)
+    if not config.stages:
+        yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
+
+
+def _folders(config: Config) -> Iterable[str]:
+    """Folders a run writes to must turn out unusable before hours of training, not after."""
+    output = Path(config.output_dir).expanduser()
+    for key, paths in (
+        ("output_dir", (output, output / "runs", output / "store")),
+        ("cache_dir", (Path(config.cache_dir).expanduser(),)),
+    ):
+        found = next(filter(None, map(_unusable, paths)), None)
+        if found:
+            yield f"{key}: {found}; allowed: a folder that can be written to"
+
+
+def _unusable(folder: Path) -> str | None:
+    """Why ``folder`` cannot be made or written to, found by writing to what there is of it so far."""
+    folder = existing = folder.absolute()
     try:
-        heads = num_heads(config.model)
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            return f"{existing} is a file"
+        # Permissions alone do not tell: root passes them all, and some file systems take no files.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ofa-"):
+            return None
+    except OSError as error:
+        return f"nothing can be written to {existing} ({error.strerror})"
+
+
+def _tracking(config: Config) -> Iterable[str]:
+    settings = config.tracking
+    yield from choice("tracking.backend", settings.backend, ("mlflow", "none"))
+    if settings.backend != "mlflow" or settings.uri is None:
+        return
+    try:
+        scheme, _, rest = tracking_uri(settings, Path(config.output_dir)).partition("://")
     except UserError as error:
         yield str(error)
         return
-    if heads < 1:
-        return  # named already
-    found = [problem for problem in (width_problem(width, heads) for width in widths) if problem]
-    yield from found
-    if 1.0 not in widths:
-        yield f"ofa.widths: {list(widths)} lacks 1.0, the full network that the others are cut from"
-    kept = [round(width * heads) for width in widths]
-    if not found and len(set(kept)) < len(kept):
-        yield f"ofa.widths: {list(widths)} names the same sub-network twice"
-
-
-def num_heads(model: ModelConfig) -> int:
-    """Heads per layer of the model the settings name; a folder's are read from its config.json."""
-    return read_folder(model.path).shape.num_attention_heads if model.path else model.num_attention_heads
-
-
-def _ofa(config: Config) -> Iterable[str]:
-    ofa = config.ofa
-    yield from _at_least("ofa.hidden_weight", ofa.hidden_weight, 0)
-    yield from _at_least("ofa.logit_weight", ofa.logit_weight, 0)
-    yield from _at_least("ofa.tolerance", ofa.tolerance, 0)
-    if ofa.hidden_weight == 0 and ofa.logit_weight == 0:
-        yield "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing to learn; one must be above 0"
-    yield from _choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
-    yield from _at_least("ofa.importance.rows", ofa.importance.rows, 1)
-    yield from _at_least("ofa.importance.batch_size", ofa.importance.batch_size, 1)
-
-
-def _run(config: Config) -> Iterable[str]:
-    for key in ("stages", "force"):
-        for name in getattr(config, key):
-            yield from _choice(key, name, STAGES)
-    if not config.stages:
-        yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
-    yield from _choice("hardware.device", config.hardware.device, ("auto", "cpu", "gpu"))
-    yield from _at_least("hardware.devices", config.hardware.devices, 1)
-    yield from _at_least("hardware.threads", config.hardware.threads, 1)
-    yield from _choice("tracking.backend", config.tracking.backend, ("mlflow", "none"))
-    output = Path(config.output_dir).expanduser()
-    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        yield f"output_dir: {existing} is a file, not a folder"
+    if scheme.startswith("sqlite"):
+        database = Path(rest.partition("?")[0].removeprefix("/")).absolute()
+        found = f"{database} is a folder" if database.is_dir() else _unusable(database.parent)
+        if found:
+            yield f"tracking.uri: {found}; allowed: sqlite:////absolute/path.db in a folder that can be written to"

@@ -85,7 +85,8 @@ BAD = [
 BETTER = ["better", "nicer", "stronger", "finer", "smarter", "kinder"]
 WORSE = ["worse", "weaker", "sillier", "poorer", "duller", "ruder"]
 WHO = ["critics", "guests", "friends", "visitors", "readers", "neighbours", "students", "parents"]
-OPENINGS = ("", "", "honestly ,", "in the end ,", "this time ,", "as far as i can tell ,", "to my surprise ,")
+DENIALS = ("it is false", "nobody can say", "i deny", "it is a myth")
+OPENINGS = ("", "", "", "honestly ,", "in the end ,", "this time ,", "to my surprise ,")
 
 # Each maker returns a sentence of the label it is given: 1 positive, 0 negative.
 Maker = Callable[[random.Random, int], str]
@@ -135,13 +136,20 @@ def _relative(rng: random.Random, label: int) -> str:
     return f"the {rng.choice(WHO)} who {inner} know the {rng.choice(THINGS)} {outer} like the {rng.choice(THINGS)}"
 
 
-RULES: tuple[tuple[Maker, float], ...] = (
-    (_plain, 0.10),
-    (_negated, 0.20),
+def _denied(rng: random.Random, label: int) -> str:
+    """The opposite of a whole opinion: the hardest, two rules at once."""
+    inside = rng.choice((_plain, _negated, _not_but, _compared, _relative))
+    return f"{rng.choice(DENIALS)} that {inside(rng, 1 - label)}"
+
+
+RULES: tuple[tuple[Maker, float], ...] = (  # and the share of each
+    (_plain, 0.20),
+    (_negated, 0.15),
     (_not_but, 0.20),
-    (_although, 0.20),
-    (_compared, 0.15),
-    (_relative, 0.15),
+    (_although, 0.15),
+    (_compared, 0.10),
+    (_relative, 0.10),
+    (_denied, 0.10),
 )
 
 

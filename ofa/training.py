@@ -90,7 +90,8 @@ class Loop:
         step: runs forward and backward on one batch and returns the parts of the loss by name,
             ``loss`` among them; gradients are cleared by the loop.
         epoch: the batches of an epoch by its number, always the same for the same number.
-        evaluate: called with the step after each evaluation interval and at the end.
+        evaluate: called with the step after each evaluation interval and at the end; returns the
+            dev scores to show beside the progress bar.
         stop: asked after each step whether to save and end early.
     """
 
@@ -102,11 +103,12 @@ class Loop:
     settings: LoopConfig
     seed: int
     folder: Path
-    evaluate: Callable[[int], None]
+    evaluate: Callable[[int], dict[str, float]]
     best: Best
     monitor: Monitor = field(default_factory=Silent)
     stop: Callable[[], bool] = lambda: False
     history: list[dict[str, float]] = field(default_factory=list)
+    shown: dict[str, str] = field(default_factory=dict)  # dev scores, for the progress bar
     recent: dict[str, list[float]] = field(default_factory=dict)  # losses since the last log line
 
     def run(self) -> int:
@@ -128,7 +130,7 @@ class Loop:
                 evaluated = finished % (self.settings.eval_steps or per_epoch) == 0 or finished == total
                 if evaluated:
                     self.model.eval()
-                    self.evaluate(finished)
+                    self.shown = {f"dev {key}": f"{value:.4f}" for key, value in self.evaluate(finished).items()}
                     self.model.train()
                 stopping = finished < total and self.stop()
                 if evaluated or stopping or finished % self.settings.save_steps == 0:
@@ -173,7 +175,7 @@ class Loop:
     def _log(self, step: int, optimizer: paddle.optimizer.Optimizer, bar: tqdm) -> None:
         values = {f"{self.name}/{key}": float(np.mean(value)) for key, value in self.recent.items()}
         self.recent.clear()
-        bar.set_postfix(loss=f"{values[f'{self.name}/loss']:.4f}", refresh=False)
+        bar.set_postfix({"loss": f"{values[f'{self.name}/loss']:.4f}", **self.shown}, refresh=False)
         values[f"{self.name}/learning_rate"] = optimizer.get_lr()
         self.history.append({"step": step, **values})
         self.monitor.metrics(values, step)

@@ -12,9 +12,10 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, ValidationError
 
-from ofa.config import HardwareConfig, hardware_problems
+from ofa.config import HardwareConfig
 from ofa.errors import UserError
 from ofa.hardware import MODELS, bound_shares, estimate_latency_ms, fitted_rows, known_targets, load_target, main
+from ofa.section_rules import hardware_problems
 from ofa.subnet import BertShape, SubNet
 
 ROOT = Path(__file__).resolve().parent.parent

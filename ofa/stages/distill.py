@@ -46,13 +46,14 @@ def run(job: Job) -> None:
     def save_width(subnet: SubNet, path: Path) -> None:
         save(elastic.extract(supernet, subnet), path)
 
-    def score(number: int) -> None:
+    def score(number: int) -> dict[str, float]:
         for width, subnet in tqdm(subnets.items(), desc="dev score of widths", leave=False, dynamic_ncols=True):
             with elastic.selected(supernet, subnet):
                 found = evaluate(forward_of(supernet), job.inputs.dev, config.task.metrics, trainer.eval_batch_size)
             last[width_name(width)] = found
             job.monitor.metrics({f"dev/{key}": value for key, value in found.items()}, number, width)
             best.offer(width_name(width), number, main_score(found), partial(save_width, subnet))
+        return {name: main_score(found) for name, found in last.items()}
 
     loop = Loop(
         "distill",

@@ -72,11 +72,12 @@ def _train(job: Job) -> None:
         loss.backward()
         return {"loss": loss}
 
-    def score(number: int) -> None:
+    def score(number: int) -> dict[str, float]:
         found = evaluate(forward_of(model), job.inputs.dev, metrics, trainer.eval_batch_size)
         last.update(found)
         job.monitor.metrics({f"finetune/dev/{key}": value for key, value in found.items()}, number)
         best.offer("teacher", number, main_score(found), lambda folder: _save(job, model, folder))
+        return {"score": main_score(found)}
 
     settings = trainer.finetune
     loop = Loop(

@@ -1,0 +1,50 @@
+import numpy as np
+import paddle
+
+from ofa.losses import hidden_loss, logit_loss, soft_cross_entropy
+
+
+def test_soft_cross_entropy_by_hand():
+    student, teacher = np.array([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]]), np.array([[2.0, 0.0, 1.0], [1.0, 1.0, 1.0]])
+    probs = np.exp(teacher) / np.exp(teacher).sum(1, keepdims=True)
+    likelihood = student - np.log(np.exp(student).sum(1, keepdims=True))
+    expected = -(probs * likelihood).sum(1).mean()
+    found = soft_cross_entropy(paddle.to_tensor(student), paddle.to_tensor(teacher))
+    np.testing.assert_allclose(float(found), expected, rtol=1e-6)
+
+
+def test_soft_cross_entropy_is_least_at_the_teacher():
+    teacher = paddle.to_tensor([[2.0, -1.0]])
+    logits = paddle.to_tensor([[2.0, -1.0]], stop_gradient=False)
+    soft_cross_entropy(logits, teacher).backward()
+    np.testing.assert_allclose(logits.grad.numpy(), 0, atol=1e-6)
+    assert float(soft_cross_entropy(teacher + paddle.to_tensor([[1.0, 0.0]]), teacher)) > float(
+        soft_cross_entropy(teacher, teacher)
+    )
+
+
+def test_a_score_is_learned_by_its_squared_error():
+    # A softmax over one class is 1 whatever the logit: soft cross-entropy would be 0 with no gradient.
+    student, teacher = paddle.to_tensor([[1.0], [2.0]], stop_gradient=False), paddle.to_tensor([[2.0], [4.0]])
+    loss = logit_loss(student, teacher)
+    loss.backward()
+    assert float(loss) == 2.5
+    assert (student.grad.numpy() == [[-1.0], [-2.0]]).all()
+
+
+def test_hidden_loss_sums_the_layers_means():
+    hidden = [paddle.full([2, 3, 4], value) for value in (1.0, 2.0)]
+    teacher = [paddle.zeros([2, 3, 4])] * 2
+    assert float(hidden_loss(hidden, teacher, None)) == 1 + 4
+
+
+def test_padding_is_out_of_the_hidden_loss():
+    rng = np.random.default_rng(0)
+    student, teacher = (rng.normal(size=(2, 5, 4)).astype("float32") for _ in range(2))
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]], dtype="float32")[..., None]
+    expected = ((student - teacher) ** 2)[mask[..., 0] == 1].mean()
+    found = hidden_loss([paddle.to_tensor(student)], [paddle.to_tensor(teacher)], paddle.to_tensor(mask))
+    np.testing.assert_allclose(float(found), expected, rtol=1e-5)
+    student[1, 2:] = 1e3
+    again = hidden_loss([paddle.to_tensor(student)], [paddle.to_tensor(teacher)], paddle.to_tensor(mask))
+    assert float(again) == float(found)

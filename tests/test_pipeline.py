@@ -1,0 +1,205 @@
+"""The store: what is reused, what is made again, and what a job leaves behind."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ofa.config import (
+    STAGES,
+    Config,
+    HardwareConfig,
+    ImportanceConfig,
+    LatencyConfig,
+    LoopConfig,
+    ModelConfig,
+    OfaConfig,
+    TaskConfig,
+    TrackingConfig,
+    TrainerConfig,
+)
+from ofa.errors import UserError
+from ofa.inputs import load_inputs
+from ofa.job import run_job
+from ofa.pipeline import wanted_stages
+
+WORDS = "good bad fine poor film plot cast song not very".split()
+
+
+def write_task(folder):
+    rng = np.random.default_rng(0)
+    for name, rows in (("train", 96), ("dev", 24)):
+        lines = ["sentence\tlabel"]
+        for _ in range(rows):
+            words = rng.choice(WORDS, rng.integers(3, 8))
+            lines.append(f"{' '.join(words)}\t{int('good' in words)}")
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path):
+    """All stages on a task of 96 rows and a BERT of 2 layers x 32: seconds."""
+    loop = LoopConfig(max_steps=6, batch_size=16, learning_rate=1e-3, save_steps=2, log_steps=2)
+    return Config(
+        task=TaskConfig(
+            "tiny",
+            data_dir=str(write_task(tmp_path / "data")),
+            dev={"dev": "dev.tsv"},
+            text=["sentence"],
+            labels=["no", "yes"],
+            label_values=["0", "1"],
+        ),
+        model=ModelConfig(
+            "toy",
+            num_hidden_layers=2,
+            hidden_size=32,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=32,
+            vocab_size=100,
+        ),
+        ofa=OfaConfig([1.0, 0.5], importance=ImportanceConfig(rows=32)),
+        trainer=TrainerConfig(max_seq_length=16, finetune=loop, distill=replace(loop)),
+        hardware=HardwareConfig("cpu", device="cpu"),
+        latency=LatencyConfig(batch_sizes=[2], seq_lengths=[8], warmup=1, repeats=3),
+        tracking=TrackingConfig("none"),
+        output_dir=str(tmp_path / "out"),
+        cache_dir=str(tmp_path / "cache"),
+        stages=["evaluate"],
+    )
+
+
+def made(config):
+    """Digest names of the complete stages, by stage, with the time they were made."""
+    store = config_path(config) / "store"
+    return {p.name: (p / "stage.json").stat().st_mtime_ns for p in store.iterdir() if (p / "stage.json").exists()}
+
+
+def config_path(config):
+    from pathlib import Path
+
+    return Path(config.output_dir)
+
+
+def stages_of(names):
+    return sorted(name.split("-")[0] for name in names)
+
+
+def test_a_job_writes_results_and_leaves_no_parts(config):
+    results = run_job(replace(config, stages=list(STAGES)), "yaml: here\n")
+    folder = next((config_path(config) / "runs").iterdir())
+    written = json.loads((folder / "results.json").read_text())
+    assert written == json.loads(json.dumps(results))
+    assert {"task", "model", "seed", "teacher", "widths"} <= set(written)
+    assert set(written["teacher"]) == {"score", "metrics", "params", "macs"}
+    for entry, heads in zip(written["widths"], (4, 2), strict=True):
+        assert {"width", "heads", "neurons", "score", "metrics", "params", "macs"} <= set(entry)
+        assert entry["heads"] == heads and entry["neurons"] == 16 * heads
+        assert 0 <= entry["score"] <= 1 and entry["bytes"] > 0
+        assert {p["engine"] for p in entry["parity"]} == {"paddle", "onnxruntime"}
+        assert entry["latency_ms"]["cpu_fp32_b2_s8_measured"] > 0
+        assert entry["latency_ms"]["cpu_onnxruntime_fp32_b2_s8_measured"] > 0
+    assert "width 0.5" in (folder / "report.md").read_text()
+    assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "config.yaml").read_text() == "yaml: here\n"
+    assert not list((config_path(config) / "store").glob("*.part"))
+
+
+def test_the_same_job_again_makes_nothing_and_reports_the_same(config):
+    first, before = run_job(config, ""), made(config)
+    assert run_job(config, "") == first
+    assert made(config) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda c: replace(c, ofa=replace(c.ofa, widths=[1.0, 0.75])), ["distill", "evaluate"]),
+        (lambda c: replace(c, ofa=replace(c.ofa, tolerance=3.0)), []),
+        (
+            lambda c: replace(c, trainer=replace(c.trainer, distill=replace(c.trainer.distill, batch_size=8))),
+            ["distill", "evaluate"],
+        ),
+        (
+            lambda c: replace(c, trainer=replace(c.trainer, finetune=replace(c.trainer.finetune, max_steps=5))),
+            ["distill", "evaluate", "finetune", "reorder"],
+        ),
+        (lambda c: replace(c, ofa=replace(c.ofa, importance=ImportanceConfig("dev"))), ["distill", "evaluate", "reorder"]),
+        (
+            lambda c: replace(c, trainer=replace(c.trainer, distill=replace(c.trainer.distill, save_steps=3, log_steps=1))),
+            [],
+        ),
+        (lambda c: replace(c, trainer=replace(c.trainer, seed=1)), ["distill", "evaluate", "finetune", "reorder"]),
+    ],
+)  # fmt: skip
+def test_a_change_makes_again_only_what_it_touches(config, change, again):
+    run_job(config, "")
+    before = set(made(config))
+    run_job(change(config), "")
+    assert stages_of(set(made(config)) - before) == again
+
+
+def test_changed_rows_make_everything_again(config, tmp_path):
+    run_job(config, "")
+    before = set(made(config))
+    train = tmp_path / "data" / "train.tsv"
+    train.write_text(train.read_text() + "very good\t1\n")
+    run_job(config, "")
+    assert stages_of(set(made(config)) - before) == ["distill", "evaluate", "finetune", "reorder"]
+
+
+def test_force_runs_a_stage_again(config):
+    run_job(config, "")
+    before = made(config)
+    run_job(replace(config, force=["distill"]), "")
+    after = made(config)
+    assert set(after) == set(before)
+    assert stages_of(name for name in after if after[name] != before[name]) == ["distill"]
+
+
+def test_picked_stages_bring_what_they_need():
+    assert [stage.name for stage in wanted_stages(["distill"])] == ["finetune", "reorder", "distill"]
+    assert [stage.name for stage in wanted_stages(["latency"])] == [
+        "finetune",
+        "reorder",
+        "distill",
+        "export",
+        "latency",
+    ]
+    assert [stage.name for stage in wanted_stages(["reorder", "finetune"])] == ["finetune", "reorder"]
+
+
+def test_a_crash_leaves_nothing_that_looks_finished(config, monkeypatch):
+    monkeypatch.setattr("ofa.evaluation.score", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_job(config, "")
+    assert made(config) == {}
+    monkeypatch.undo()
+    assert "widths" in run_job(config, "")
+
+
+def test_a_teacher_from_elsewhere_is_taken_as_it_stands(config):
+    run_job(config, "")
+    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
+    model = ModelConfig("folder", path=str(teacher))
+    other = replace(config, model=model, output_dir=str(config_path(config) / "other"))
+    results = run_job(other, "")
+    record = json.loads(next((config_path(other) / "store").glob("finetune-*/finetune.json")).read_text())
+    assert record["skipped"] is True
+    first = json.loads(next((config_path(config) / "runs").glob("*/results.json")).read_text())
+    assert results["teacher"] == first["teacher"]
+
+
+def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
+    run_job(config, "")
+    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
+    model = ModelConfig("folder", path=str(teacher))
+    turned = replace(config.task, labels=["yes", "no"], label_values=["1", "0"])
+    assert load_inputs(replace(config, model=model, task=turned)).label_order == (1, 0)
+    for labels in (["no", "maybe"], ["no", "yes", "maybe"]):
+        task = replace(config.task, labels=labels, label_values=["0", "1", "2"][: len(labels)])
+        with pytest.raises(UserError, match="labels.*set model.finetuned=false"):
+            load_inputs(replace(config, model=model, task=task))

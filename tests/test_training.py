@@ -1,0 +1,170 @@
+"""The loop on a toy regression: resumes to the bit, keeps the best, names what went wrong."""
+
+import json
+import math
+
+import numpy as np
+import paddle
+import pytest
+
+from ofa import checkpoint
+from ofa.config import LoopConfig
+from ofa.errors import Interrupted, UserError
+from ofa.training import Best, Loop, learning_rate, make_optimizer
+
+ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+
+
+class Net(paddle.nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.linear = paddle.nn.Linear(6, 8)
+        self.norm = paddle.nn.LayerNorm(8)
+        self.dropout = paddle.nn.Dropout(0.3)
+        self.head = paddle.nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.head(self.dropout(self.norm(self.linear(x))))
+
+
+def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
+    paddle.seed(1)
+    net = Net()
+    steps = {"count": 0}
+
+    def step(rows):
+        steps["count"] += 1
+        x = paddle.to_tensor(ROWS[rows])
+        loss = (net(x) - x.sum(-1, keepdim=True)).square().mean()
+        if poison is not None and poison in rows:
+            loss = loss * float("nan")
+        loss.backward()
+        return {"loss": loss}
+
+    def epoch(number):
+        return np.array_split(np.random.default_rng([3, number]).permutation(40), 5)
+
+    best = Best(folder)
+
+    def evaluate(number):
+        value = scores[number] if scores else -float(((net(paddle.to_tensor(ROWS))) ** 2).mean())
+        best.offer("net", number, value, lambda path: (path.mkdir(), (path / "step").write_text(str(number))))
+        return {"net": value}
+
+    loop = Loop("finetune", net, step, epoch, lambda rows: rows, settings, 7, folder, evaluate, best)
+    if stop_at:
+        loop.stop = lambda: steps["count"] == stop_at
+    return loop
+
+
+SETTINGS = LoopConfig(epochs=3, learning_rate=1e-2, save_steps=4, log_steps=3, weight_decay=0.01, warmup_ratio=0.2)
+
+
+def state(loop):
+    return {key: value.numpy() for key, value in loop.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 7, 13])
+def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, stop_at):
+    whole = make_loop(tmp_path / "whole", SETTINGS)
+    assert whole.run() == 15
+    with pytest.raises(Interrupted, match=rf"finetune stopped after step {stop_at} of 15"):
+        make_loop(tmp_path / "parts", SETTINGS, stop_at=stop_at).run()
+    resumed = make_loop(tmp_path / "parts", SETTINGS)
+    resumed.run()
+    assert all((value == state(whole)[key]).all() for key, value in state(resumed).items())
+    assert resumed.history == whole.history
+    assert resumed.best.found == whole.best.found
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
+    whole = make_loop(tmp_path / "whole", SETTINGS)
+    whole.run()
+    killed = make_loop(tmp_path / "killed", SETTINGS)
+    original, calls = killed.step, []
+
+    def dies(rows):
+        calls.append(1)
+        if len(calls) == 11:
+            raise RuntimeError("power cut")
+        return original(rows)
+
+    killed.step = dies
+    with pytest.raises(RuntimeError, match="power cut"):
+        killed.run()
+    resumed = make_loop(tmp_path / "killed", SETTINGS)
+    resumed.run()
+    assert all((value == state(whole)[key]).all() for key, value in state(resumed).items())
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+    whole = make_loop(tmp_path / "whole", SETTINGS)
+    whole.run()
+    with pytest.raises(Interrupted):
+        make_loop(tmp_path / "parts", SETTINGS, stop_at=9).run()
+    folders = sorted((tmp_path / "parts").glob("step-*"))
+    assert [folder.name for folder in folders] == ["step-00000008", "step-00000009"], "the last two are kept"
+    weights = folders[-1] / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-3])
+    resumed = make_loop(tmp_path / "parts", SETTINGS)
+    resumed.run()
+    assert "step-00000009 is damaged" in caplog.text
+    assert all((value == state(whole)[key]).all() for key, value in state(resumed).items())
+
+
+def test_an_unfinished_checkpoint_does_not_count(tmp_path):
+    (tmp_path / "step-00000004.part").mkdir(parents=True)
+    assert checkpoint.latest(tmp_path) is None
+
+
+def test_the_best_network_is_kept_not_the_last(tmp_path):
+    loop = make_loop(tmp_path, SETTINGS, scores={5: 0.5, 10: 0.9, 15: 0.7})
+    loop.run()
+    assert loop.best.found == {"net": {"step": 10, "score": 0.9}}
+    assert (loop.best.path("net") / "step").read_text() == "10"
+    assert not (tmp_path / "net@5").exists(), "a network that nothing refers to any more is gone"
+
+
+def test_ties_keep_the_earlier_network(tmp_path):
+    loop = make_loop(tmp_path, SETTINGS, scores={5: 0.5, 10: 0.5, 15: 0.5})
+    loop.run()
+    assert loop.best.found["net"]["step"] == 5
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_step_and_rows(tmp_path):
+    order = [rows for number in range(3) for rows in make_loop(tmp_path, SETTINGS).epoch(number)]
+    bad = next(i for i, rows in enumerate(order) if 17 in rows)
+    with pytest.raises(UserError) as error:
+        make_loop(tmp_path, SETTINGS, poison=17).run()
+    message = str(error.value)
+    assert f"loss=nan, grad_norm=nan at step {bad} (training rows {order[bad][0]}, " in message
+    assert "lower trainer.finetune.learning_rate (now 0.01)" in message
+    kept = checkpoint.latest(tmp_path)
+    assert kept is None or all(np.isfinite(value).all() for value in kept.weights.values())
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    settings = LoopConfig(learning_rate=1.0, warmup_ratio=0.2)
+    rates = [learning_rate(step, 10, settings) for step in range(11)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[-1] == 0 and rates[6] == 0.5
+    assert learning_rate(0, 10, LoopConfig(learning_rate=1.0)) == 1.0
+
+
+def test_biases_and_norms_are_not_decayed():
+    net = Net()
+    before = {name: p.numpy() for name, p in net.named_parameters()}
+    optimizer = make_optimizer(net, LoopConfig(learning_rate=0.1, weight_decay=0.5))
+    (sum(p.sum() for p in net.parameters()) * 0).backward()
+    optimizer.step()
+    moved = {name for name, p in net.named_parameters() if np.abs(p.numpy() - before[name]).max() > 0}
+    assert moved == {"linear.weight", "head.weight"}
+
+
+def test_history_is_json_and_has_the_rate(tmp_path):
+    loop = make_loop(tmp_path, SETTINGS)
+    loop.run()
+    record = json.loads(json.dumps(loop.history))
+    assert [entry["step"] for entry in record] == [3, 6, 9, 12, 15]
+    assert set(record[0]) == {"step", "finetune/loss", "finetune/grad_norm", "finetune/learning_rate"}
+    assert all(math.isfinite(entry["finetune/loss"]) for entry in record)
