@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,15 @@ from ofa.subnet import BertShape, SubNet
 WEIGHTS = "model.safetensors"
 PICKLES = ("model_state.pdparams", "pytorch_model.bin")
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # BERT's, where config.json says nothing
+# What this BERT computes; a config.json that says otherwise describes another network.
+KIND = {
+    "model_type": "bert",
+    "hidden_act": "gelu",
+    "pool_act": "tanh",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+}
 
 # Hugging Face's name of each part of a block -> Paddle's.
 _BLOCK = {
@@ -46,6 +57,7 @@ class Folder:
         labels: class names in class order, as far as config.json names them.
         named_labels: False where the names are Hugging Face's placeholders (LABEL_0, ...).
         subnet: for a network cut from a supernet, its heads and neurons.
+        lower_case: what its tokenizer does with capitals; None where tokenizer_config.json does not say.
     """
 
     path: Path
@@ -53,6 +65,7 @@ class Folder:
     labels: tuple[str, ...]
     layer_norm_eps: float
     subnet: SubNet | None = None
+    lower_case: bool | None = None
 
     @property
     def named_labels(self) -> bool:
@@ -63,50 +76,84 @@ def read_folder(path: str | Path) -> Folder:
     """Read the description of a model folder; weights stay on disk.
 
     Raises:
-        UserError: if there is no folder, no readable ``config.json``, or a size missing from it.
+        UserError: if there is no folder, no readable ``config.json``, or one that is no BERT's.
     """
     path = Path(path).expanduser()
     if not path.is_dir():
         raise UserError(f"model.path: {path} is not a folder; give one with config.json and {WEIGHTS}")
     config_file = path / "config.json"
-    try:
-        config = json.loads(config_file.read_text())
-        values = {key: config[key] for key in SIZES}
-    except FileNotFoundError:
+    if not config_file.exists():
         found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
-        raise UserError(f"model.path: no config.json in {path} (found: {found})") from None
-    except KeyError as error:
-        raise UserError(f"{config_file}: no {error.args[0]!r}; a BERT needs {', '.join(SIZES)}") from None
+        raise UserError(f"model.path: no config.json in {path} (found: {found})")
+    config = _read_json(config_file)
+    labels = _labels(config_file, config)
+    shape = BertShape(**_sizes(config_file, config), num_labels=len(labels))
+    eps = config.get("layer_norm_eps", 1e-12)
+    if not isinstance(eps, float) or not 0 < eps < 1:
+        raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number between 0 and 1")
+    tokenizer_file = path / "tokenizer_config.json"
+    lower_case = _read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
+    return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise UserError(f"{config_file}: not readable as JSON ({error})") from None
-    _check_sizes(config_file, config, values)
-    names = config.get("id2label") or {}
-    labels = tuple(names[key] for key in sorted(names, key=int))
-    count = len(labels) or int(config.get("num_labels", 2))
-    shape = BertShape(
-        **values,
-        max_position_embeddings=config.get("max_position_embeddings", 512),
-        type_vocab_size=config.get("type_vocab_size", 2),
-        num_labels=count,
-    )
-    subnet_file = path / "subnet.json"
-    subnet = SubNet.from_dict(json.loads(subnet_file.read_text())) if subnet_file.exists() else None
-    labels = labels or tuple(f"LABEL_{i}" for i in range(count))
-    return Folder(path, shape, labels, config.get("layer_norm_eps", 1e-12), subnet)
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}; allowed: an object in braces")
+    return values
 
 
-def _check_sizes(config_file: Path, config: dict, values: dict) -> None:
-    kind = config.get("model_type", "bert")
-    if kind != "bert":
-        raise UserError(f"{config_file}: model_type is {kind!r}; allowed: 'bert'")
+def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes in ``config``, once it is sure to describe a BERT."""
+    for key, expected in KIND.items():
+        if config.get(key) not in (None, expected):
+            raise UserError(f"{config_file}: {key} is {config[key]!r}; allowed: {expected!r}")
+    missing = [key for key in SIZES if key not in config]
+    if missing:
+        raise UserError(f"{config_file}: no {', '.join(missing)}; a BERT needs {', '.join(SIZES)}")
+    values = {key: config[key] for key in SIZES} | {key: config.get(key, DEFAULT_SIZES[key]) for key in DEFAULT_SIZES}
     for key, value in values.items():
-        if not isinstance(value, int) or value < 1:
+        if type(value) is not int or value < 1:
             raise UserError(f"{config_file}: {key} is {value!r}; allowed: a whole number from 1")
     if values["hidden_size"] % values["num_attention_heads"]:
         raise UserError(
             f"{config_file}: hidden_size {values['hidden_size']} is not a multiple of "
             f"num_attention_heads {values['num_attention_heads']}"
         )
+    return values
+
+
+def _labels(config_file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in class order; placeholders where ``config`` has only their number, or nothing."""
+    names, count = config.get("id2label") or {}, config.get("num_labels", 2)
+    if not isinstance(names, dict) or not all(key.isdecimal() for key in names):
+        raise UserError(f'{config_file}: id2label is {names!r}; allowed: names by number, {{"0": "negative", ...}}')
+    if type(count) is not int or count < 1:
+        raise UserError(f"{config_file}: num_labels is {count!r}; allowed: a whole number from 1")
+    return tuple(str(names[key]) for key in sorted(names, key=int)) or tuple(f"LABEL_{i}" for i in range(count))
+
+
+def _subnet(path: Path, shape: BertShape) -> SubNet | None:
+    if not path.exists():
+        return None
+    values = _read_json(path)
+    try:
+        subnet, largest = SubNet.from_dict(values), SubNet.full(shape)
+        fits = subnet.layers == largest.layers and all(
+            type(kept) is int and 0 < kept <= most
+            for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
+        )
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise UserError(
+            f"{path}: {values} is no sub-network of {shape.num_hidden_layers} layers with at most "
+            f"{shape.num_attention_heads} heads and {shape.intermediate_size} neurons"
+        )
+    return subnet
 
 
 def paddle_name(name: str) -> str | None:
@@ -143,6 +190,8 @@ def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.n
 
         try:
             return weights, load_file(weights)
+        except TypeError as error:  # e.g. bfloat16
+            raise UserError(f"{weights}: {error} by NumPy; convert the weights to float32 or float16") from None
         except Exception as error:  # safetensors raises its own and plain exceptions alike
             raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
     pickles = [folder / name for name in PICKLES if (folder / name).exists()]
@@ -203,7 +252,12 @@ def tensor_names(folder: Path, allow_pickle: bool = False) -> set[str]:
 
 
 def write_folder(
-    path: Path, tensors: dict[str, np.ndarray], shape: BertShape, labels: tuple[str, ...], subnet: SubNet | None = None
+    path: Path,
+    tensors: dict[str, np.ndarray],
+    shape: BertShape,
+    labels: tuple[str, ...],
+    subnet: SubNet | None = None,
+    layer_norm_eps: float = 1e-12,
 ) -> None:
     """Write Paddle-named ``tensors`` as a Hugging Face folder (plus ``subnet.json`` for a cut network)."""
     from safetensors.numpy import save_file
@@ -216,11 +270,11 @@ def write_folder(
     config = {
         "architectures": ["BertForSequenceClassification"],
         "model_type": "bert",
-        **{key: getattr(shape, key) for key in (*SIZES, "max_position_embeddings", "type_vocab_size")},
+        **{key: getattr(shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
-        "layer_norm_eps": 1e-12,
+        "layer_norm_eps": layer_norm_eps,
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
     }

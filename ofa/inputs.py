@@ -13,7 +13,8 @@ from ofa.data import Rows, load_splits, rows_digest
 from ofa.encode import Encoded, check_vocab, encode, train_vocab
 from ofa.errors import UserError
 from ofa.folder import WEIGHTS, Folder, read_folder, tensor_names
-from ofa.subnet import BertShape
+from ofa.section_rules import position_problems
+from ofa.subnet import BertShape, width_problem
 
 log = logging.getLogger(__name__)
 # Embeddings are sometimes padded to a round number of rows so that products tile well.
@@ -119,15 +120,20 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertS
             num_labels=labels,
         )
     shape = folder.shape
+    # Again, as a model that was just downloaded was not there when the settings were checked.
+    found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
+    found += filter(None, (width_problem(width, shape.num_attention_heads) for width in config.ofa.widths))
+    if found:
+        raise UserError("\n".join(found))
+    if folder.lower_case not in (None, config.model.lower_case):
+        raise UserError(
+            f"model.lower_case: {config.model.lower_case}, but tokenizer_config.json of {folder.path} has "
+            f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
+        )
     if not vocab_size <= shape.vocab_size < vocab_size + VOCAB_PADDING:
         raise UserError(
             f"model.vocab: the vocabulary has {vocab_size} entries, the embeddings of {folder.path} "
             f"{shape.vocab_size}; use the vocabulary the model was trained with"
-        )
-    if config.trainer.max_seq_length > shape.max_position_embeddings:
-        raise UserError(
-            f"trainer.max_seq_length: {config.trainer.max_seq_length} is more than the "
-            f"{shape.max_position_embeddings} positions of {folder.path}"
         )
     return BertShape(**{**vars(shape), "num_labels": labels})
 

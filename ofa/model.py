@@ -75,12 +75,11 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
 
 def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lower_case: bool = True) -> None:
     """Save a plain or elastic ``model`` with its vocabulary as a folder that :func:`load` reads."""
-
     shape = shape_of(model)
     cut_to = elastic.full(model)
     subnet = cut_to if cut_to != elastic.SubNet.full(shape) else None
     tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-    write_folder(path, tensors, shape, labels, subnet)
+    write_folder(path, tensors, shape, labels, subnet, model.bert.config.layer_norm_eps)
     shutil.copyfile(vocab, path / VOCAB)
     settings = {
         "tokenizer_class": "BertTokenizer",

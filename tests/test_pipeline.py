@@ -127,9 +127,12 @@ def test_the_same_job_again_makes_nothing_and_reports_the_same(config):
             lambda c: replace(c, trainer=replace(c.trainer, finetune=replace(c.trainer.finetune, max_steps=5))),
             ["distill", "evaluate", "finetune", "reorder"],
         ),
-        (lambda c: replace(c, ofa=replace(c.ofa, importance=ImportanceConfig("dev"))), ["distill", "evaluate", "reorder"]),
         (
-            lambda c: replace(c, trainer=replace(c.trainer, distill=replace(c.trainer.distill, save_steps=3, log_steps=1))),
+            lambda c: replace(c, ofa=replace(c.ofa, importance=ImportanceConfig("dev"))),
+            ["distill", "evaluate", "reorder"],
+        ),
+        (
+            lambda c: replace(c, trainer=replace(c.trainer, distill=replace(c.trainer.distill, save_steps=3))),
             [],
         ),
         (lambda c: replace(c, trainer=replace(c.trainer, seed=1)), ["distill", "evaluate", "finetune", "reorder"]),

@@ -1,0 +1,139 @@
+"""Exported files are the network they came from, and the gate notices when they are not."""
+
+import numpy as np
+import paddle
+import pytest
+from conftest import TOY, noisy
+from safetensors.numpy import load_file, save_file
+
+from ofa import elastic
+from ofa import model as models
+from ofa.encode import Encoded
+from ofa.engines import available, load_engine
+from ofa.errors import UserError
+from ofa.evaluation import forward_of, predict
+from ofa.export import export
+from ofa.folder import write_folder
+from ofa.latency import key, measure
+from ofa.parity import Parity, compare, require
+from ofa.subnet import BertShape, SubNet
+
+ENGINES = [(engine, precision) for engine, found in available("cpu").items() for precision in found]
+
+
+@pytest.fixture(scope="module")
+def encoded():
+    """23 rows of 3 to 17 tokens, with labels."""
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(3, 18, 23)
+    ids = rng.integers(5, TOY.vocab_size, lengths.sum()).astype("int32")
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Encoded(ids, offsets, (lengths // 2).astype("int32"), rng.integers(0, 3, 23), np.zeros(23, dtype=bool))
+
+
+@pytest.fixture(scope="module", params=[1.0, 0.5])
+def network(request, tmp_path_factory):
+    """A toy network cut to a width, and its exported folder."""
+    paddle.seed(3)
+    toy = noisy(models.build(TOY, dropout=0.0))
+    model = elastic.cut(toy, SubNet.at_width(request.param, TOY))
+    folder = tmp_path_factory.mktemp("export")
+    export(model, folder)
+    return model, folder
+
+
+@pytest.mark.parametrize(("engine", "precision"), ENGINES)
+def test_an_exported_network_is_the_one_it_came_from(network, encoded, engine, precision):
+    model, folder = network
+    exported = load_engine(folder, engine, precision, threads=2)
+    parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, precision)
+    assert parity.rows == 23
+    assert parity.logit_difference < (1e-4 if precision == "fp32" else 0.2)
+    require(parity, "w1", classes=True)
+
+
+@pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
+def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
+    """One layer's weights are changed between scoring and exporting."""
+    model, _ = network
+    damaged = elastic.cut(models.build(TOY, dropout=0.0), elastic.full(model))
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    state["bert.encoder.layers.1.linear1.weight"] += 0.05
+    damaged.set_state_dict({name: paddle.to_tensor(value) for name, value in state.items()})
+    export(damaged, tmp_path)
+    exported = load_engine(tmp_path, engine, threads=2)
+    parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
+    with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
+        require(parity, "w0.5", classes=True)
+
+
+def test_a_score_that_changes_fails_the_gate_and_nan_does_too():
+    require(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", classes=True)
+    for difference, drift in ((1e-6, 0.1), (1e-3, 0.0), (float("nan"), 0.0)):
+        with pytest.raises(UserError, match=r"allowed 0.0001"):
+            require(Parity("paddle", "fp32", difference, drift, 10), "w1", classes=True)
+    require(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", classes=True)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "inference.json"])
+def test_a_truncated_file_is_refused_by_name(network, file, tmp_path):
+    _, folder = network
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / file).write_bytes((folder / file).read_bytes()[:200])
+    engine = "onnxruntime" if file == "model.onnx" else "paddle"
+    with pytest.raises(UserError, match=f"{engine} cannot load it"):
+        load_engine(tmp_path, engine)
+
+
+def test_unknown_engines_and_precisions_list_what_there_is(network):
+    _, folder = network
+    with pytest.raises(UserError, match=r"latency.engines: 'tensorrt' is not on this cpu; it has paddle, onnxruntime"):
+        load_engine(folder, "tensorrt")
+    with pytest.raises(UserError, match=r"latency.precisions: onnxruntime on this cpu has no 'fp16'; it has fp32"):
+        load_engine(folder, "onnxruntime", "fp16")
+
+
+@pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
+def test_head_size_times_heads_need_not_be_the_hidden_size(engine, tmp_path):
+    shape = BertShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
+    model = elastic.cut(noisy(models.build(shape, 0.0)), SubNet((3, 1), (7, 30)))
+    export(model, tmp_path)
+    exported = load_engine(tmp_path, engine)
+    for batch, length in ((1, 1), (3, 16), (2, 5)):
+        ids = np.random.default_rng(batch).integers(5, 50, (batch, length))
+        expected = forward_of(model)(ids, np.zeros_like(ids))
+        np.testing.assert_allclose(exported(ids, np.zeros_like(ids)), expected, atol=1e-5)
+
+
+def test_8_a_saved_network_is_loaded_as_it_was(network, encoded, tmp_path):
+    model, _ = network
+    tensors = {name: value.numpy() for name, value in model.state_dict().items()}
+    cut_to = elastic.full(model)
+    write_folder(tmp_path, tensors, TOY, ("a", "b", "c"), cut_to)
+    again, folder = models.load(tmp_path)
+    assert folder.subnet == cut_to and folder.labels == ("a", "b", "c")
+    assert (predict(forward_of(again), encoded, 8) == predict(forward_of(model), encoded, 8)).all()
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "bert.encoder.layer.0.intermediate.dense.weight"
+    assert weights[name].shape == (cut_to.neurons[0], TOY.hidden_size), "PyTorch's orientation"
+    save_file({key: value for key, value in weights.items() if key != name}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="'bert.encoder.layers.0.linear1.weight' is missing"):
+        models.load(tmp_path)
+
+
+def test_networks_are_timed_in_turns():
+    order = []
+    slow = {1.0: lambda *_: order.append(1.0), 0.5: lambda *_: order.append(0.5)}
+    found = measure(slow, batch_size=4, seq_length=6, vocab_size=100, warmup=1, repeats=10)
+    timed = order[2:]
+    assert all(set(timed[i : i + 2]) == {1.0, 0.5} for i in range(0, 20, 2)), "each round has every network once"
+    assert len(set(map(tuple, zip(timed[::2], timed[1::2], strict=True)))) == 2, "in an order shuffled anew"
+    timing = found[0.5]
+    assert timing.repeats == 10 and 0 < timing.median_ms <= timing.p90_ms <= timing.p99_ms
+    assert timing.sequences_per_second == pytest.approx(4000 / timing.median_ms)
+
+
+def test_a_figure_says_in_its_name_what_it_is():
+    assert key("t4", "", "fp32", 16, 128, "estimated") == "latency_ms/t4_fp32_b16_s128_estimated"
+    assert key("cpu", "onnxruntime", "fp32", 1, 128, "measured") == "latency_ms/cpu_onnxruntime_fp32_b1_s128_measured"
