@@ -43,7 +43,12 @@ def predict(forward: Forward, encoded: Encoded, batch_size: int) -> np.ndarray:
 
 
 def evaluate(forward: Forward, splits: dict[str, Encoded], metrics: list[str], batch_size: int) -> dict[str, float]:
-    """Metrics of every dev split, from 0 to 1.
+    """Metrics of every dev split: see :func:`scores`."""
+    return scores({name: predict(forward, encoded, batch_size) for name, encoded in splits.items()}, splits, metrics)
+
+
+def scores(logits: dict[str, np.ndarray], splits: dict[str, Encoded], metrics: list[str]) -> dict[str, float]:
+    """Metrics of the ``logits`` ``[N, C]`` of every dev split, from 0 to 1.
 
     With one split the names are the metrics' own (``accuracy``); with several, the split's name is
     put before them (``matched/accuracy``). The first entry is the task's score.
@@ -51,7 +56,7 @@ def evaluate(forward: Forward, splits: dict[str, Encoded], metrics: list[str], b
     found = {}
     for name, encoded in splits.items():
         prefix = f"{name}/" if len(splits) > 1 else ""
-        for metric, value in score(metrics, predict(forward, encoded, batch_size), encoded.labels).items():
+        for metric, value in score(metrics, logits[name], encoded.labels).items():
             found[prefix + metric] = value
     return found
 

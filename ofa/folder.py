@@ -150,7 +150,7 @@ def _subnet(path: Path, shape: BertShape) -> SubNet | None:
         fits = False
     if not fits:
         raise UserError(
-            f"{path}: {values} is no sub-network of {shape.num_hidden_layers} layers with at most "
+            f"{path}: {str(values)[:80]} is no sub-network of {shape.num_hidden_layers} layers with at most "
             f"{shape.num_attention_heads} heads and {shape.intermediate_size} neurons"
         )
     return subnet

@@ -18,6 +18,7 @@ def collect(config: Config, folders: dict[str, Path], shape: BertShape) -> dict[
     if "evaluate" not in folders:
         return results
     results |= json.loads((folders["evaluate"] / "scores.json").read_text())
+    alarms = results.pop("alarms")
     if "latency" in folders:
         costs.add_measured(results, json.loads((folders["latency"] / "latency.json").read_text()))
     if "export" in folders:
@@ -25,7 +26,7 @@ def collect(config: Config, folders: dict[str, Path], shape: BertShape) -> dict[
     costs.add_estimates(results, config, shape)
     costs.add_speedups(results)
     results["recommended"] = costs.recommend(results, config.ofa.tolerance)
-    results["warnings"] = costs.warnings(results, config, shape)
+    results["warnings"] = alarms + costs.warnings(results, config, shape)
     return results
 
 

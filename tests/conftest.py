@@ -16,6 +16,7 @@ import pytest
 
 from ofa import model as models
 from ofa.config import Config, register
+from ofa.encode import SPECIAL
 from ofa.subnet import BertShape
 
 REPO = Path(__file__).parent.parent
@@ -45,6 +46,15 @@ def toy() -> paddle.nn.Layer:
     """A plain BERT classifier, 3 layers of 4 heads and 64 neurons, no weight left at its start value."""
     paddle.seed(3)
     return noisy(models.build(TOY, dropout=0.0))
+
+
+@pytest.fixture
+def toy_folder(toy: paddle.nn.Layer, tmp_path: Path) -> Path:
+    """The toy saved as a finished teacher of the classes no, maybe and yes, with a vocabulary of its size."""
+    vocab = tmp_path / "toy-vocab.txt"
+    vocab.write_text("\n".join([*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), TOY.vocab_size))]) + "\n")
+    models.save(toy, tmp_path / "toy", ("no", "maybe", "yes"), vocab)
+    return tmp_path / "toy"
 
 
 @pytest.fixture

@@ -5,30 +5,49 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from ofa import elastic
+from ofa import alarms, elastic
 from ofa import model as models
-from ofa.evaluation import evaluate, forward_of, main_score
+from ofa.evaluation import forward_of, main_score, predict, scores
 from ofa.pipeline import Job, width_name
 from ofa.subnet import count_macs, count_params, uniform
 
 
 def run(job: Job) -> None:
-    """Writes ``scores.json``: ``teacher`` and ``widths``, as results.json has them."""
+    """Writes ``scores.json``: ``teacher`` and ``widths`` as results.json has them, and ``alarms`` in words."""
     widths = [(width, job.needs["distill"] / "widths" / width_name(width)) for width in job.config.ofa.widths]
-    teacher = _score(job, job.needs["finetune"] / "model")
+    spreads: dict[str, float] = {}
+    teacher = _score(job, "teacher", job.needs["finetune"] / "model", spreads)
     for key in ("heads", "neurons"):
         teacher.pop(key)
     found = []
     for width, folder in tqdm(widths, desc="evaluate", unit="width", leave=False, dynamic_ncols=True):
-        found.append({"width": width, **_score(job, folder)})
-    (job.folder / "scores.json").write_text(json.dumps({"teacher": teacher, "widths": found}, indent=1) + "\n")
+        found.append({"width": width, **_score(job, f"width {width:.4g}", folder, spreads)})
+    results = {"teacher": teacher, "widths": found}
+    results["alarms"] = _alarms(job, results, spreads)
+    (job.folder / "scores.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _score(job: Job, path: Path) -> dict:
+def _alarms(job: Job, results: dict, spreads: dict[str, float]) -> list[str]:
+    inputs, task = job.inputs, job.config.task
+    encoded = {split: inputs.encoded(split) for split in inputs.rows}
+    cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
+    constant = alarms.constant_score(task.metrics, next(iter(inputs.dev.values())).labels, len(task.labels))
+    return [
+        *alarms.truncation(cut, inputs.max_seq_length),
+        *alarms.teacher(results["teacher"]["score"], constant),
+        *alarms.family(results, spreads),
+    ]
+
+
+def _score(job: Job, name: str, path: Path, spreads: dict[str, float]) -> dict:
     model, folder = models.load(path)
-    metrics = evaluate(forward_of(model), job.inputs.dev, job.config.task.metrics, job.config.trainer.eval_batch_size)
+    forward, batch_size = forward_of(model), job.config.trainer.eval_batch_size
+    logits = {split: predict(forward, encoded, batch_size) for split, encoded in job.inputs.dev.items()}
+    metrics = scores(logits, job.inputs.dev, job.config.task.metrics)
+    spreads[name] = float(np.ptp(next(iter(logits.values())), axis=0).max())
     subnet = elastic.full(model)
     return {
         "heads": uniform(subnet.heads),

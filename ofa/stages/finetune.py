@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from ofa import alarms
 from ofa import model as models
 from ofa.batching import Batch
 from ofa.evaluation import evaluate, forward_of, main_score
@@ -98,4 +99,7 @@ def _train(job: Job) -> None:
     shutil.copytree(best.path("teacher"), job.folder / "model")
     record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
     (job.folder / "finetune.json").write_text(json.dumps(record))
+    constant = alarms.constant_score(metrics, next(iter(job.inputs.dev.values())).labels, len(job.config.task.labels))
+    for alarm in alarms.teacher(best.found["teacher"]["score"], constant):
+        log.warning(alarm)
     log.info("finetune: best dev score %.4f at step %d", best.found["teacher"]["score"], best.found["teacher"]["step"])

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from ofa import alarms
+
+
+def results(*scores, teacher=0.9):
+    widths = [{"width": 1 - i / 4, "score": s, "metrics": {"accuracy": s}} for i, s in enumerate(scores)]
+    return {"teacher": {"score": teacher}, "widths": widths}
+
+
+def test_a_healthy_family_raises_no_alarm():
+    assert alarms.family(results(0.9, 0.895, 0.91), {"teacher": 7.0, "width 1": 6.5}) == []
+    assert alarms.teacher(0.9, 0.51) == []
+    assert alarms.truncation({"train": 0.04, "dev": 0.0}, 128) == []
+
+
+def test_constant_logits():
+    found = alarms.family(results(0.9, 0.89), {"teacher": 5.0, "width 0.75": 2e-7})
+    assert found == ["width 0.75: its logits are the same for every row (spread 2.0e-07)."]
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ((0.87, 0.86), "Width 1 started as the teacher and ended 3.0 points below it"),
+        ((0.9, 0.9, 0.9), "All widths score the same to the last digit"),
+        ((0.9, 0.86, 0.89), "Width 0.5 is 3.0 points above the wider 0.75"),
+    ],
+)
+def test_each_sign_of_a_sick_family_is_named(scores, words):
+    found = alarms.family(results(*scores), {})
+    assert len(found) == 1 and words in found[0]
+
+
+def test_a_teacher_at_the_majority_class_is_named():
+    labels = np.array([1, 1, 1, 0])
+    constant = alarms.constant_score(["accuracy"], labels, 2)
+    assert constant == 0.75
+    assert "0.7550, is that of always giving the same answer (0.7500)" in alarms.teacher(0.755, constant)[0]
+
+
+@pytest.mark.parametrize("metrics", [["matthews"], ["pearson", "spearman"]])
+def test_a_constant_answer_has_no_correlation(metrics):
+    labels = np.array([0, 1, 1, 0]) if metrics == ["matthews"] else np.array([0.5, 1.0, 2.0], dtype="float32")
+    assert alarms.constant_score(metrics, labels, 2 if metrics == ["matthews"] else 0) == 0.0
+
+
+def test_many_cut_rows_are_named():
+    assert alarms.truncation({"train": 0.061, "dev": 0.01}, 64) == [
+        "6% of the train rows are longer than trainer.max_seq_length=64 and were cut."
+    ]

@@ -1,0 +1,264 @@
+"""Settings: everything under conf/ composes, mistakes are words, and imports run one way."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+
+from ofa.config import Config
+from ofa.rules import problems
+
+GROUPS = {
+    "task": "cola custom mnli mrpc negation qnli qqp rte sst2 stsb",
+    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased folder",
+    "ofa": "dynabert quarters",
+    "trainer": "from_scratch recipe",
+    "hardware": "a100 cpu l4 t4 v100",
+    "tracking": "mlflow none",
+    "experiment": "published_recipe quickstart",
+}
+CHOICES = [(group, name) for group, names in GROUPS.items() for name in names.split()]
+
+
+def test_every_file_under_conf_is_composed_here() -> None:
+    found = {str(path.relative_to(REPO / "conf")) for path in (REPO / "conf").rglob("*.y*ml")}
+    assert found == {f"{group}/{name}.yaml" for group, name in CHOICES} | {"config.yaml"}
+    assert len(found) == 29
+
+
+@pytest.mark.parametrize("group, name", CHOICES, ids=lambda value: value)
+def test_composes_and_keeps_the_rules(
+    group: str, name: str, compose: Callable[..., Config], tmp_path: Path, toy_folder: Path
+) -> None:
+    more = ["ofa=quarters"] if name in ("bert_4x128", "bert_4x256", "folder") else []  # 4 heads have no sixths
+    if name == "folder":
+        more += [f"model.path={toy_folder}", "trainer.max_seq_length=32", "latency.seq_lengths=[32]"]
+    config = compose(f"{group}={name}", *_places(tmp_path), *more)
+    assert list(problems(config)) == []
+    if group != "experiment":
+        section = getattr(config, group)
+        assert getattr(section, "name", name) == name
+
+
+def test_the_commands_of_the_readme_compose_as_written(compose: Callable[..., Config], tmp_path: Path) -> None:
+    config = compose("task=sst2", "ofa.widths=[1,0.75,0.5]", *_places(tmp_path))
+    assert list(problems(config)) == []
+    assert config.ofa.widths == [1.0, 0.75, 0.5] and all(type(width) is float for width in config.ofa.widths)
+    assert (config.task.folder, config.model.name, config.hardware.name) == ("SST-2", "bert_base_uncased", "t4")
+
+    quick = compose("experiment=quickstart", *_places(tmp_path))
+    assert (quick.task.generator, quick.model.num_hidden_layers, quick.trainer.finetune.epochs) == ("negation", 3, 4)
+    over = compose("experiment=quickstart", "trainer.finetune.epochs=1", "task=sst2", *_places(tmp_path))
+    assert (over.task.name, over.trainer.finetune.epochs) == ("sst2", 1)  # the command line has the last word
+
+
+def test_no_default_of_one_file_survives_in_another(compose: Callable[..., Config]) -> None:
+    """Hydra merges mappings: a dev split or an engine of the default must not stay where another is chosen."""
+    assert list(compose("task=mnli").task.dev) == ["dev_matched", "dev_mismatched"]
+    assert list(compose("hardware=cpu").hardware.engines) == ["paddle", "onnxruntime"]
+
+
+def _places(folder: Path) -> list[str]:
+    return [f"output_dir={folder}/out", f"cache_dir={folder}/cache"]
+
+
+# What main.py says, all in one process; it must end without Paddle having been imported.
+_DRIVER = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+import main
+said = []
+for arguments in json.loads(sys.argv[1]):
+    main.started = False
+    main.failures.clear()
+    sys.argv, out, err = ["main.py", *arguments], io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = main.main()
+    said.append([status, err.getvalue(), out.getvalue()])
+heavy = [name for name in ("paddle", "paddlenlp", "mlflow", "matplotlib") if name in sys.modules]
+print(json.dumps([said, heavy]))
+"""
+
+# arguments; what each line of the answer says
+MISTAKES: dict[str, tuple[str, list[str]]] = {
+    "unknown key": (
+        "trainer.finetune.epoch=3",
+        [
+            "trainer.finetune.epoch: no such setting (did you mean trainer.finetune.epochs?)",
+            "allowed here: trainer.finetune.epochs, trainer.finetune.max_steps,",
+        ],
+    ),
+    "unknown section": ("tsak.name=x", ["tsak: no such setting (did you mean task?)", "allowed here: task, model,"]),
+    "unknown group": ("modle=bert_4x128", ["modle: no such setting (did you mean model?)", "allowed here: task,"]),
+    "key without section": ("widths=[1]", ["widths: no such setting (did you mean ofa.widths?)", "allowed here:"]),
+    "added key": ("+ofa.width=[1]", ["ofa.width: no such setting (did you mean ofa.widths?)", "allowed here: ofa."]),
+    "forced key": ("++trainer.foo=1", ["trainer.foo: no such setting", "allowed here: trainer.max_seq_length,"]),
+    "key of an engine": (
+        "hardware.engines.paddle.fuse=true",
+        ["hardware.engines.paddle.fuse: no such setting (did you mean hardware.engines.paddle.fused?)", "allowed"],
+    ),
+    "entry of a mapping": ("task.dev.more=x.tsv", ["task.dev.more: no such entry; add it with +task.dev.more=..."]),
+    "Hydra's own key": ("hydra.jobs=1", ["hydra.jobs: no such setting; see --hydra-help"]),
+    "text for a number": ("trainer.seed=three", ["trainer.seed: 'three' is not allowed; allowed: a whole number"]),
+    "share for a number": ("trainer.seed=2.5", ["trainer.seed: 2.5 is not allowed; allowed: a whole number"]),
+    "null for a number": ("trainer.seed=null", ["trainer.seed: null is not allowed; allowed: a whole number"]),
+    "number for a list": ("ofa.widths=0.5", ["ofa.widths: 0.5 is not allowed; allowed: a list in brackets, each"]),
+    "text in a list": ("ofa.widths=[1,half]", ["ofa.widths[1]: 'half' is not allowed; allowed: a number"]),
+    "number for a mapping": ("task.dev=[1]", ["task.dev: Cannot merge DictConfig with ListConfig; allowed: a mapping"]),
+    "number for a section": ("ofa.importance=5", ["ofa.importance: 5 is not allowed; allowed: one of its keys: split"]),
+    "no truth value": ("model.finetuned=so", ["model.finetuned: 'so' is not allowed; allowed: true or false, or null"]),
+    "unknown choice": ("task=sst3", ["task: 'sst3' is unknown; allowed: cola, custom, mnli, mrpc, negation, qnli,"]),
+    "unknown experiment": ("experiment=x", ["experiment: 'x' is unknown; allowed: published_recipe, quickstart"]),
+    "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
+    "bracket left open": ("ofa.widths=[1,0.5", ["'[1,0.5' cannot be read; allowed: key=value, a list as key=[1,2],"]),
+    "no value": ("ofa.widths", ["'ofa.widths' cannot be read; allowed: key=value,"]),
+    "unknown reference": ("task.name=${nope}", ["task.name: Interpolation key 'nope' not found; allowed: text"]),
+    "group removed": ("~task", ["task.name: has no value; set it with task.name=..."]),
+    "no folder for the model": ("model=folder", ["model.path: has no value; set it with model.path=<folder with"]),
+    "width above 1": ("ofa.widths=[1,1.5]", ["ofa.widths: 1.5 is outside (0, 1]"]),
+    "width of 0": ("ofa.widths=[1,0]", ["ofa.widths: 0 is outside (0, 1]"]),
+    "width not a number": ("ofa.widths=[1,nan]", ["ofa.widths: nan is outside (0, 1]"]),
+    "no full width": ("ofa.widths=[0.75,0.5]", ["ofa.widths: [0.75, 0.5] lacks 1.0, the full network"]),
+    "no widths": ("ofa.widths=[]", ["ofa.widths: [] lacks 1.0, the full network"]),
+    "part of a head": (
+        "ofa.widths=[1,0.7]",
+        ["ofa.widths: 0.7 of 12 heads is 8.4 heads, not a whole number; near it: 0.6667 (8 heads) and 0.75 (9 heads)"],
+    ),
+    "width twice": ("ofa.widths=[1,0.75,0.7501]", ["ofa.widths: 0.75, 0.7501 all keep 9 of 12 heads; allowed: each"]),
+    "several at once": (
+        "ofa.widths=[0.7,2] trainer.seed=-1 task.bad_rows=drop hardware.device=tpu latency.estimate_engine=tvm",
+        [
+            "task.bad_rows: 'drop' is unknown; allowed: error, skip",
+            "ofa.widths: 0.7 of 12 heads",
+            "ofa.widths: 2 is outside (0, 1]",
+            "ofa.widths: [0.7, 2.0] lacks 1.0",
+            "trainer.seed: -1 is outside [0, 4294967295]",
+            "hardware.device: 'tpu' is unknown; allowed: auto, cpu, gpu",
+            "latency.estimate_engine: 'tvm' is unknown; allowed: onnxruntime, paddle, tensorrt, torchscript",
+        ],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
+    """Exit status, stderr and stdout of main.py for every mistake, and for ``--help`` and ``--cfg job``."""
+    cases = {name: arguments.split() for name, (arguments, _) in MISTAKES.items()}
+    cases |= {"help": ["--help"], "cfg": ["--cfg", "job", "task=sst2", "ofa.widths=[1,0.5]"]}
+    run = [sys.executable, "-c", _DRIVER, json.dumps(list(cases.values()))]
+    done = subprocess.run(run, cwd=REPO, env=_environment(tmp_path_factory.mktemp("out")), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    said, heavy = json.loads(done.stdout)
+    assert heavy == [], "imported only to refuse a setting"
+    return dict(zip(cases, said, strict=True))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "OFA_OUTPUT": str(folder / "out"), "OFA_CACHE": str(folder / "cache")}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_said_in_a_line_or_two(name: str, answers: dict[str, tuple[int, str, str]]) -> None:
+    status, said, shown = answers[name]
+    expected = MISTAKES[name][1]
+    lines = said.splitlines()
+    assert status == 1 and shown == ""
+    assert len(lines) == len(expected), said
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(start), said
+
+
+def test_help_and_cfg(answers: dict[str, tuple[int, str, str]]) -> None:
+    status, _, text = answers["help"]
+    assert status == 0
+    for part in ("python main.py experiment=quickstart", "task: cola, custom, mnli", "widths:", "--cfg job"):
+        assert part in text
+    status, _, text = answers["cfg"]
+    assert status == 0 and "widths:\n  - 1\n  - 0.5\n" in text and "name: sst2" in text
+
+
+def test_a_mistake_costs_a_second(tmp_path: Path) -> None:
+    """About 0.8 s on an idle machine; the bound is wide for a busy one."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "main.py", "ofa.widths=[1,0.7]"], cwd=REPO, env=_environment(tmp_path), capture_output=True
+    )
+    assert time.monotonic() - started < 5
+    assert done.returncode == 1 and done.stdout == b"" and done.stderr.count(b"\n") == 1
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module a file imports, at its top or inside a function; ``from ofa import x`` counts as ofa.x."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module in ("ofa", "ofa.stages"):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield str(node.module)
+
+
+IMPORTS = {
+    str(path.relative_to(REPO).with_suffix("")).replace("/", "."): sorted(set(_imports(path)))
+    for path in [REPO / "main.py", *(REPO / "ofa").rglob("*.py")]
+}
+
+
+def _importers(*packages: str) -> set[str]:
+    return {name for name, found in IMPORTS.items() if any(module.split(".")[0] in packages for module in found)}
+
+
+def _reached(*names: str) -> set[str]:
+    """Modules of the project that ``names`` import, directly or through others."""
+    found, rest = set(names), list(names)
+    while rest:
+        new = {module for module in IMPORTS.get(rest.pop(), []) if module in IMPORTS} - found
+        found |= new
+        rest += new
+    return found
+
+
+def test_stages_import_neither_each_other_nor_tracking() -> None:
+    stages = [name for name in IMPORTS if name.startswith("ofa.stages.")]
+    assert len(stages) >= 7
+    for name in stages:
+        upwards = {"ofa.tracking", "ofa.job", "main"} & set(IMPORTS[name])
+        sideways = {module for module in IMPORTS[name] if module.startswith("ofa.stages")} - {"ofa.stages.common"}
+        assert not upwards | sideways, f"{name} imports {upwards | sideways}"
+
+
+def test_the_library_imports_no_stage_and_nothing_runs_in_a_circle() -> None:
+    for name, found in IMPORTS.items():
+        if not name.startswith("ofa.stages."):
+            assert not any(module.startswith("ofa.stages") for module in found), name
+        assert "main" not in found
+        for module in set(found) & set(IMPORTS):
+            assert name not in _reached(module), f"{name} and {module} import each other"
+
+
+def test_each_library_has_its_one_place() -> None:
+    assert _importers("mlflow") == {"ofa.tracking"}
+    assert _importers("hydra", "omegaconf") == {"main", "ofa.config"}
+    own = {module for module in IMPORTS["ofa.elastic"] if module.startswith(("ofa", "paddle"))}
+    assert own == {"ofa.subnet", "paddle", "paddleslim.nas.ofa.layers"}
+    assert {"ofa.elastic"} == _importers("paddleslim")
+
+
+def test_settings_and_arithmetic_know_no_paddle() -> None:
+    without = _reached("ofa.subnet", "ofa.config", "ofa.rules", "ofa.section_rules", "ofa.explain", "ofa.inputs")
+    assert not without & (_importers("paddle", "paddlenlp", "paddleslim") - {"ofa.folder"})
+    # The one exception: a Paddle pickle, read where the user has allowed it.
+    folder = ast.parse((REPO / "ofa" / "folder.py").read_text())
+    assert not any("paddle" in ast.unparse(n) for n in folder.body if isinstance(n, ast.Import | ast.ImportFrom))
+    assert _reached("ofa.subnet") == {"ofa.subnet", "ofa.errors"}
+    assert _reached("ofa.config") == {"ofa.config"}
