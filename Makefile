@@ -27,7 +27,9 @@ check: install  ## what CI runs: ruff, mypy, tests
 	$(BIN)/python -m pytest -m "not slow"
 
 ui: install  ## MLflow's pages on this machine only
-	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUT))/mlflow.db
+	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 \
+		--port $(PORT) --workers 1 --backend-store-uri sqlite:///$(abspath $(OUTPUT))/mlflow.db
 
 install: $(VENV)/installed
 

@@ -74,7 +74,7 @@ def main() -> int:
         if debug or (started and not isinstance(error, MISTAKES)):
             raise
         # All that Hydra itself writes is output_dir, before the first job.
-        key = "output_dir: " if isinstance(error, OSError) and not started else ""
+        key = "output_dir: " if isinstance(error, OSError) and error.errno and not started else ""
         print(f"{key}{explain(error)}", file=sys.stderr)
         return 1
     return 1 if failures else 0

@@ -8,6 +8,9 @@ Paddle, so a mistake costs a second, not a minute.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from ofa.errors import UserError
 
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
 METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")
@@ -75,6 +78,9 @@ class OfaConfig:
     widths: list[float] = field(default_factory=lambda: [1.0, 5 / 6, 2 / 3, 1 / 2])
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
+    sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
+    sandwich_random: int = 2  # widths drawn besides the widest and the narrowest
+    dropout: float | None = None  # while distilling; null: model.dropout
     importance: ImportanceConfig = field(default_factory=ImportanceConfig)
     tolerance: float = 0.5  # points of score a recommended width may lose against the teacher
 
@@ -100,6 +106,7 @@ class TrainerConfig:
     max_seq_length: int = 128  # tokens, [CLS] and [SEP] included
     seed: int = 42
     eval_batch_size: int = 128
+    precision: str = "fp32"  # of training: fp32, bf16 or fp16 (the last on GPUs only)
     finetune: LoopConfig = field(default_factory=LoopConfig)
     distill: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6))
 
@@ -147,8 +154,11 @@ class LatencyConfig:
 class TrackingConfig:
     backend: str = "mlflow"  # mlflow or none
     uri: str | None = None  # null: SQLite under output_dir
-    experiment: str = "ofa"
-    run_name: str | None = None  # null: task, model and width list
+    experiment: str = "ofa"  # the study this job belongs to; presets name their own
+    run_name: str | None = None  # null: task, model and seed
+    register_models: bool = True  # every exported width as a model that `mlflow models serve` answers with
+    system_metrics: bool = True  # CPU, memory and GPU on the job's run
+    must_answer: bool = True  # refuse to start if the server does not answer and never did; false: send later
 
 
 @dataclass
@@ -165,6 +175,23 @@ class Config:
     output_dir: str = "outputs"
     cache_dir: str = "~/.cache/ofa"
     debug: bool = False  # show tracebacks
+
+
+def load(path: Path) -> Config:
+    """The settings a run left in its ``config.yaml``.
+
+    Raises:
+        UserError: if the file is missing or no such settings.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        raise UserError(f"{path}: not the settings of a run ({str(error).splitlines()[0]})") from None
+    assert isinstance(config, Config)
+    return config
 
 
 def register() -> None:

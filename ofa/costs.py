@@ -49,7 +49,8 @@ def add_measured(results: dict[str, Any], record: dict[str, Any]) -> None:
         figures = entry.setdefault("latency_ms", {})
         for name, timing in record["timings"][str(entry["width"])].items():
             figures[name.partition("/")[2]] = timing["median_ms"]
-    results["measured_on"] = {key: record[key] for key in ("device", "threads", "machine", "versions")}
+    about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
+    results.setdefault("measured_on", {})[record["where"]] = about
 
 
 def add_speedups(results: dict[str, Any]) -> None:
@@ -95,33 +96,33 @@ def recommend(results: dict[str, Any], tolerance: float) -> dict[str, Any]:
 
 
 def warnings(results: dict[str, Any], config: Config, shape: BertShape) -> list[str]:
-    """In words: widths that are not as fast as their arithmetic promises, and why."""
+    """In words, one line for each width and kind: figures that miss what the arithmetic promises, and why."""
     found = []
     full = max(results["widths"], key=lambda entry: entry["width"])
     for entry in results["widths"]:
         share = entry["macs"] / full["macs"]
-        if share == 1:
-            continue
-        for name, value in entry.get("latency_ms", {}).items():
-            left = value / full["latency_ms"][name]
-            if name.endswith("measured") and left > FAR * share:
-                found.append(
-                    f"width {entry['width']:.4g}: {name} is {left:.0%} of full width's, "
-                    f"its MACs are {share:.0%}; at this size the time is not in the matrix products."
-                )
-            elif name.endswith("estimated") and 1 - left < LITTLE * (1 - share):
-                found.append(_bound(entry, name, config, shape))
+        left = {name: value / full["latency_ms"][name] for name, value in entry.get("latency_ms", {}).items()}
+        slow = [name for name in left if name.endswith("measured") and left[name] > FAR * share]
+        if slow:
+            times = ", ".join(f"{name.removesuffix('_measured')} {left[name]:.0%}" for name in slow)
+            found.append(
+                f"width {entry['width']:.4g} has {share:.0%} of full width's MACs but takes more of its time, "
+                f"measured: {times}; there the time is not in the matrix products."
+            )
+        stuck = [name for name in left if name.endswith("estimated") and 1 - left[name] < LITTLE * (1 - share)]
+        if stuck:
+            gains = ", ".join(f"{name.removesuffix('_estimated')} {1 / left[name]:.2f}x" for name in stuck)
+            bound = _bound(entry, stuck[0], config, shape)
+            found.append(f"width {entry['width']:.4g} is hardly faster, estimated: {gains}; {bound}.")
     return found
 
 
 def _bound(entry: dict[str, Any], name: str, config: Config, shape: BertShape) -> str:
-    """Why the target gains little from a width: what most of the estimated time goes to."""
+    """What most of the estimated time of the figure ``name`` goes to."""
     precision, batch, length = (name.split("_")[i] for i in (-4, -3, -2))
     subnet = SubNet.at_width(entry["width"], shape)
     engine = config.latency.estimate_engine
     shares = bound_shares(config.hardware, engine, precision, shape, subnet, int(batch[1:]), int(length[1:]))
     worst = max(shares, key=lambda kind: shares[kind])
-    return (
-        f"width {entry['width']:.4g}: {name} is only {entry['speedup'][name]:.2f}x full width's speed; "
-        f"{shares[worst]:.0%} of the time is bound by {worst}."
-    )
+    words = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
+    return f"{shares[worst]:.0%} of that time is bound by {words[worst]}"

@@ -6,6 +6,7 @@ The ids are those of Hugging Face's BertTokenizer, and of PaddleNLP's except for
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -202,7 +203,7 @@ def _read_cache(path: Path, rows: int) -> Encoded | None:
         sound = len(found) == len(found.cut) == len(found.first_lengths) == len(found.offsets) - 1 == rows
         if sound and found.offsets[-1] == len(found.input_ids):
             return found
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         log.debug("%s: %s", path, error)
@@ -220,7 +221,8 @@ def _write_cache(path: Path, encoded: Encoded) -> None:
         os.replace(beside, path)
     except OSError as error:
         log.warning("encoded rows are not cached: cannot write %s (%s)", path, error.strerror)
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 def train_vocab(texts: Sequence[str], size: int, path: Path, lower_case: bool = True) -> int:
@@ -252,8 +254,11 @@ def train_vocab(texts: Sequence[str], size: int, path: Path, lower_case: bool = 
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))
     ids = tokenizer.get_vocab()
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_bytes("".join(f"{token}\n" for token in sorted(ids, key=ids.__getitem__)).encode("utf-8"))
-    os.replace(beside, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes("".join(f"{token}\n" for token in sorted(ids, key=ids.__getitem__)).encode("utf-8"))
+        os.replace(beside, path)
+    except OSError as error:
+        raise UserError(f"{path}: the trained vocabulary cannot be written ({error.strerror})") from None
     return len(ids)

@@ -25,7 +25,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
     for cause in causes:
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and cause.errno:  # Hydra's for an unknown file has no number
             return _system(cause)
         if getattr(cause, "full_key", None):
             return _setting(cause)

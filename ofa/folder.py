@@ -89,8 +89,8 @@ def read_folder(path: str | Path) -> Folder:
     labels = _labels(config_file, config)
     shape = BertShape(**_sizes(config_file, config), num_labels=len(labels))
     eps = config.get("layer_norm_eps", 1e-12)
-    if not isinstance(eps, float) or not 0 < eps < 1:
-        raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number between 0 and 1")
+    if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
+        raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
     tokenizer_file = path / "tokenizer_config.json"
     lower_case = _read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
     return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case)
@@ -190,8 +190,6 @@ def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.n
 
         try:
             return weights, load_file(weights)
-        except TypeError as error:  # e.g. bfloat16
-            raise UserError(f"{weights}: {error} by NumPy; convert the weights to float32 or float16") from None
         except Exception as error:  # safetensors raises its own and plain exceptions alike
             raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
     pickles = [folder / name for name in PICKLES if (folder / name).exists()]

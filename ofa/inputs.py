@@ -17,8 +17,8 @@ from ofa.section_rules import position_problems
 from ofa.subnet import BertShape, width_problem
 
 log = logging.getLogger(__name__)
-# Embeddings are sometimes padded to a round number of rows so that products tile well.
-VOCAB_PADDING = 128
+# Embeddings are sometimes padded to a multiple of 8, 64 or 128 rows so that products tile well.
+PADDED_TO, VOCAB_PADDING = 8, 128
 
 
 @dataclass
@@ -130,7 +130,8 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertS
             f"model.lower_case: {config.model.lower_case}, but tokenizer_config.json of {folder.path} has "
             f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
         )
-    if not vocab_size <= shape.vocab_size < vocab_size + VOCAB_PADDING:
+    padding = shape.vocab_size - vocab_size
+    if padding and not (0 < padding < VOCAB_PADDING and shape.vocab_size % PADDED_TO == 0):
         raise UserError(
             f"model.vocab: the vocabulary has {vocab_size} entries, the embeddings of {folder.path} "
             f"{shape.vocab_size}; use the vocabulary the model was trained with"

@@ -6,10 +6,12 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ofa.evaluation import Forward
+if TYPE_CHECKING:
+    from ofa.evaluation import Forward  # importing it would load Paddle before the process is prepared
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,9 @@ def spearman(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _correlation(function: Callable, predicted: np.ndarray, labels: np.ndarray) -> float:
-    if len(labels) < 2 or np.ptp(predicted) == 0 or np.ptp(labels) == 0:
+    if len(labels) < 2:
         return 0.0
-    # float64: the mean of a float32 column can be off by more than its spread.
+    # SciPy gives nan for constant values. float64: the mean of a float32 column can be off by more than its spread.
     return float(np.nan_to_num(function(np.float64(predicted), np.float64(labels))[0]))
 
 

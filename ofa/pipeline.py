@@ -7,7 +7,6 @@ survives a crash (checkpoints live there) and is renamed at the end. Jobs share 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import logging
@@ -19,11 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ofa.config import Config, LoopConfig
 from ofa.inputs import Inputs
 from ofa.runtime import machine, versions
+from ofa.store import PART, RECORD, Store
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +93,7 @@ def _finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,
+        "precision": config.trainer.precision,
         "loop": _loop(config.trainer.finetune),
     }
 
@@ -110,6 +109,7 @@ def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,
+        "precision": config.trainer.precision,
         "loop": _loop(config.trainer.distill),
     }
 
@@ -146,20 +146,6 @@ def wanted_stages(picked: list[str]) -> list[Stage]:
     return [stage for stage in PIPELINE if stage.name in names]
 
 
-class Store:
-    """Finished stages on disk, one folder each: ``<root>/<stage>-<digest>``."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def path(self, stage: Stage, key: dict[str, Any]) -> Path:
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        return self.root / f"{stage.name}-{digest}"
-
-    def complete(self, folder: Path) -> bool:
-        return (folder / "stage.json").exists()
-
-
 def run_stages(
     config: Config, inputs: Inputs, monitor: Any, store: Store, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Path]:
@@ -172,10 +158,9 @@ def run_stages(
             "reads": stage.reads(config, inputs),
             "needs": {name: folders[name].name for name in stage.needs},
         }
-        folder = store.path(stage, key)
+        folder = store.path(stage.name, key)
         folders[stage.name] = folder
-        store.root.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with store.locked(folder):
             if store.complete(folder) and stage.name not in config.force:
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
                 continue
@@ -187,7 +172,7 @@ def run_stages(
 def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
     """Run ``stage`` in a folder beside its own and rename that when all is written."""
     log.info("%s: %s", stage.name, stage.title)
-    part = folder.with_name(f"{folder.name}.part")
+    part = folder.with_name(folder.name + PART)
     if stage.name in job.config.force and folder.exists():
         shutil.rmtree(part, ignore_errors=True)  # asked to start over
     job.folder, job.work = part / "result", part / "work"
@@ -205,22 +190,9 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
         "versions": versions(),
         "machine": machine(),
     }
-    (job.folder / "stage.json").write_text(json.dumps(record, indent=1) + "\n")
+    (job.folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     if folder.exists():
         shutil.rmtree(folder)
     job.folder.rename(folder)
     shutil.rmtree(part)
     log.info("%s: done in %.0f s", stage.name, record["seconds"])
-
-
-def _locked(folder: Path) -> FileLock:
-    """One job at a time makes a stage; the system frees the lock when its holder dies."""
-    locks = folder.parent / "locks"
-    locks.mkdir(exist_ok=True)
-    lock = FileLock(locks / folder.name)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("%s: another job is making it; waiting", folder.name)
-        lock.acquire()
-    return lock

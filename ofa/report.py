@@ -18,15 +18,15 @@ def collect(config: Config, folders: dict[str, Path], shape: BertShape) -> dict[
     if "evaluate" not in folders:
         return results
     results |= json.loads((folders["evaluate"] / "scores.json").read_text())
-    alarms = results.pop("alarms")
     if "latency" in folders:
         costs.add_measured(results, json.loads((folders["latency"] / "latency.json").read_text()))
     if "export" in folders:
         costs.add_export(results, folders["export"])
+        results["export"] = folders["export"].name
     costs.add_estimates(results, config, shape)
     costs.add_speedups(results)
     results["recommended"] = costs.recommend(results, config.ofa.tolerance)
-    results["warnings"] = alarms + costs.warnings(results, config, shape)
+    results["warnings"] = results["alarms"] + costs.warnings(results, config, shape)
     return results
 
 
@@ -59,9 +59,10 @@ def legend(results: dict[str, Any]) -> list[str]:
         name = costs.headline(results, kind)
         if name:
             lines.append(f"{kind} ms: {name}, milliseconds per batch (b: batch size, s: tokens per row).")
-    if "measured_on" in results:
-        machine, threads = results["measured_on"]["machine"], results["measured_on"]["threads"]
-        lines.append(f"Measured on {machine['cpu']}, {threads} threads, median; full figures in results.json.")
+    for where, about in results.get("measured_on", {}).items():
+        machine = about["machine"]
+        on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"
+        lines.append(f"{where}: measured on {on}, median; all figures in results.json.")
     return lines
 
 

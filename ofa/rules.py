@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from ofa.address import tracking_uri
 from ofa.config import STAGES, Config
 from ofa.errors import UserError
 from ofa.folder import Folder, read_folder
@@ -25,7 +26,6 @@ from ofa.section_rules import (
     trainer_problems,
 )
 from ofa.subnet import SubNet, width_problem
-from ofa.tracking import tracking_uri
 
 
 def check(config: Config) -> None:

@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import random
+import re
 import sys
 import warnings
 from functools import lru_cache
@@ -106,8 +107,22 @@ def set_device(device: str) -> str:
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
         paddle.base.core.set_num_threads(int(os.environ.get("MKL_NUM_THREADS", 1)))
+        if os.environ.get("OFA_TUNE") != "0" and "FLAGS_use_stride_kernel" not in os.environ:
+            # A transposed view is copied anew by every product that reads it; a copy made once is cheaper.
+            paddle.set_flags({"FLAGS_use_stride_kernel": False})
         return "cpu"
     return str(paddle.set_device(f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"))
+
+
+def device_name(device: str) -> str:
+    """What a figure measured on ``device`` is named by: ``cpu``, or the GPU's own name, e.g. ``t4``."""
+    if device == "cpu":
+        return device
+    import paddle
+
+    name = paddle.device.cuda.get_device_name(int(device.partition(":")[2] or 0)).lower()
+    words = [word for word in re.split(r"[^a-z0-9]+", name) if word not in {"nvidia", "tesla", "geforce", ""}]
+    return "-".join(words)
 
 
 def seed_everything(seed: int) -> None:

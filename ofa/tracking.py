@@ -1,267 +1,182 @@
-"""MLflow: one run per job, one child run per width. The only file that imports mlflow.
+"""What a job reports to: one MLflow run for the job, one child run for each width.
 
-What a job says is first written to a journal in its own folder, then sent. If the server is away,
-the work goes on; the journal keeps what could not be sent and the next send, from this job, a later
-start of it or ``python -m ofa.tracking``, begins where the last one ended.
+What a job says is first written to a journal in its own folder, then sent from a thread beside the
+work. If the server is away the work goes on; the journal keeps what could not be sent, and the next
+send, from this job, a later start of it or ``python -m ofa.tracking``, begins where the last one ended.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import os
+import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from ofa.address import tracking_uri, without_secrets
 from ofa.config import TrackingConfig
 from ofa.errors import UserError
+from ofa.journal import Busy, Journal
+from ofa.sender import JOB, PROCESS, Sender
+from ofa.system import Meter, process_tag
 
 log = logging.getLogger(__name__)
-JOB = "job"  # the key of a job's own run; widths have theirs as key
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql")
-RETRY_S = 30.0  # how long a server that did not answer is left alone
-BATCH = 500  # entries per request, below MLflow's limit of 1,000
+MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
+TICK_S = 2.0  # how often the thread looks for something to send
+METER_S = 10.0  # how often the machine is read
+NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
+LAST_TRIES_S = (0.0, 1.0, 4.0)  # pauses before each of the last attempts; a busy database gets over it
 
 
 class Tracker:
-    """Journals what a job reports and sends it to MLflow as the server allows.
-
-    With ``backend=none`` nothing is kept and nothing sent.
-    """
+    """Journals what a job reports; a thread sends it. With ``backend=none`` it keeps and sends nothing."""
 
     def __init__(self, settings: TrackingConfig, output_dir: Path, folder: Path) -> None:
-        self.enabled = settings.backend == "mlflow"
-        if not self.enabled:
+        self.settings, self.output_dir = settings, output_dir
+        self.journal: Journal | None = None
+        self._held: list[dict[str, Any]] = []  # what opens the runs, until there is something to open them for
+        self._open = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        if settings.backend != "mlflow":
             return
-        self.journal = Journal(folder)
+        try:
+            self.journal = Journal(folder)
+        except Busy:
+            log.warning("The same job is running already, and reports to MLflow; this one does not.")
+            return
         self.sender = Sender(self.journal, tracking_uri(settings, output_dir), settings.experiment, output_dir)
 
     def start(self, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
-        """Open the job's run, or go on with the one an earlier start of this job opened."""
-        if self.enabled:
-            self.journal.add({"op": "run", "run": JOB, "name": name, "tags": tags})
-            self.journal.add({"op": "params", "run": JOB, "params": params})
-            self.sender.send()
+        """Open the job's run, or go on with the one an earlier start of this job opened.
 
-    def width(self, width: float, name: str, params: dict[str, Any]) -> None:
+        Raises:
+            UserError: if the server does not answer and never did, which is a mistake in the settings.
+        """
+        if self.journal is None:
+            return
+        try:
+            self.sender.open(self.settings.must_answer)
+        except BaseException:
+            self.journal.close()
+            self.journal = None
+            raise
+        # A finished job that is run again and has nothing new to say leaves its runs as they are.
+        self._open = self.journal.status != "FINISHED"
+        self._run(JOB, name, {**tags, PROCESS: process_tag()}, params)
+        self._thread = threading.Thread(target=self._pump, name="tracking", daemon=True)
+        self._thread.start()
+
+    def width(self, width: float, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
         """Open the child run of a width."""
-        if self.enabled:
-            self.journal.add({"op": "run", "run": str(width), "name": name, "tags": {"width": f"{width:.4g}"}})
-            self.journal.add({"op": "params", "run": str(width), "params": params})
+        self._run(str(width), name, {**tags, PROCESS: process_tag()}, params)
+
+    def _run(self, run: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
+        entry = {"op": "run", "run": run, "name": name, "tags": tags, "ms": _now_ms()}
+        if self._open and self.journal is not None:
+            self.journal.add(entry)
+        else:
+            self._held.append(entry)
+        self._add({"op": "params", "run": run, "values": {key: str(value) for key, value in params.items()}})
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        if self.journal is None or not self.journal.add(entry) or self._open:
+            return
+        self._open = True
+        for held in self._held:
+            self.journal.add(held)
 
     def metrics(self, values: dict[str, float], step: int, width: float | None = None) -> None:
-        """Points of curves; a point that an earlier start of this job logged is not logged again."""
-        if self.enabled:
-            run = JOB if width is None else str(width)
-            self.journal.add({"op": "metrics", "run": run, "values": values, "step": step, "ms": _now_ms()})
-            self.sender.send()
+        """Points of curves; one that an earlier start of this job reported is not reported again."""
+        numbers = {NOT_IN_NAMES.sub("_", key): float(value) for key, value in values.items() if value is not None}
+        self._add({"op": "metrics", "run": _key(width), "values": numbers, "step": step, "ms": _now_ms()})
+
+    def tags(self, values: dict[str, str], width: float | None = None) -> None:
+        """Words about a run; ``mlflow.note.content`` is its description."""
+        self._add({"op": "tags", "run": _key(width), "values": values})
+
+    def experiment(self, values: dict[str, str]) -> None:
+        """Tags of the experiment that are not there yet."""
+        self._add({"op": "experiment", "run": JOB, "values": values})
 
     def artifacts(self, paths: list[Path], width: float | None = None, folder: str | None = None) -> None:
         """Files to show on the page of a run."""
-        if self.enabled:
-            run = JOB if width is None else str(width)
-            for path in paths:
-                self.journal.add({"op": "artifact", "run": run, "path": str(path.absolute()), "folder": folder})
+        for path in paths if self.journal else ():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            entry = {"op": "artifact", "run": _key(width), "name": f"{folder or ''}/{path.name}", "digest": digest}
+            self._add({**entry, "path": str(path.absolute()), "folder": folder})
+
+    def model(self, width: float, name: str, folder: Path, settings: dict[str, Any]) -> None:
+        """Register the exported ``folder`` of a width as an MLflow model, once per run and content.
+
+        Args:
+            folder: in the store, where its path names its content.
+            settings: what :mod:`ofa.serving` needs beside the files.
+        """
+        if self.settings.register_models:
+            entry = {"op": "model", "run": _key(width), "name": name, "digest": f"{folder.parent.name}/{folder.name}"}
+            self._add({**entry, "folder": str(folder.absolute()), "settings": settings})
+
+    def _pump(self) -> None:
+        """Send what there is, and read the machine, until told to stop."""
+        assert self.journal is not None
+        meter = Meter() if self.settings.system_metrics else None
+        step = max(self.journal.points("system/"), default=-1)
+        read = time.monotonic()
+        while not self._stop.wait(TICK_S):
+            if meter and self._open and time.monotonic() - read >= METER_S:
+                read, step = time.monotonic(), step + 1
+                try:
+                    self.metrics(meter.read(), step)
+                except Exception as error:  # a driver's mood is no reason to stop sending
+                    log.debug("The machine could not be read: %s", error)
+            self.sender.send()
 
     def finish(self, status: str) -> str | None:
         """Close all runs of the job as FINISHED, FAILED or KILLED; returns where to look, or None."""
-        if not self.enabled:
+        if self.journal is None:
             return None
-        self.journal.add({"op": "end", "status": status})
-        self.sender.send(now=True)
-        if self.journal.unsent():
-            log.warning(
-                "Tracking server %s is not answering: %d entries kept in %s; send them with\n"
-                "  python -m ofa.tracking %s",
-                _without_secrets(self.sender.uri),
-                self.journal.unsent(),
-                self.journal.path,
-                self.journal.path.parent,
-            )
-        return self.sender.uri
-
-
-class Journal:
-    """An append-only file of what to send, with a mark of what has been sent."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "tracking.jsonl"
-        self.mark = folder / "tracking.json"
-        self.entries: list[dict[str, Any]] = []
-        if self.path.exists():
-            for line in self.path.read_text().splitlines():
-                try:
-                    self.entries.append(json.loads(line))
-                except ValueError:  # the last line of a job that was killed while writing it
-                    break
-            self._write_all()
-        state = json.loads(self.mark.read_text()) if self.mark.exists() else {}
-        self.sent: int = min(state.get("sent", 0), len(self.entries))
-        self.runs: dict[str, str] = state.get("runs", {})
-        self._points = {self._point(e, key) for e in self.entries if e["op"] == "metrics" for key in e["values"]}
-
-    @staticmethod
-    def _point(entry: dict[str, Any], key: str) -> tuple[str, str, int]:
-        return entry["run"], key, entry["step"]
-
-    def _write_all(self) -> None:
-        part = self.path.with_suffix(".part")
-        part.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries))
-        part.replace(self.path)
-
-    def add(self, entry: dict[str, Any]) -> None:
-        if entry["op"] == "metrics":
-            new = {k: v for k, v in entry["values"].items() if self._point(entry, k) not in self._points}
-            if not new:
-                return
-            entry = {**entry, "values": new}
-            self._points.update(self._point(entry, key) for key in new)
-        self.entries.append(entry)
-        with self.path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-
-    def unsent(self) -> int:
-        return len(self.entries) - self.sent
-
-    def save_mark(self, **more: Any) -> None:
-        part = self.mark.with_suffix(".json.part")
-        part.write_text(json.dumps({"sent": self.sent, "runs": self.runs, **more}))
-        part.replace(self.mark)
-
-
-class Sender:
-    """Sends a journal to one MLflow experiment, in order, from where it ended last."""
-
-    def __init__(self, journal: Journal, uri: str, experiment: str, output_dir: Path) -> None:
-        self.journal, self.uri, self.experiment, self.output_dir = journal, uri, experiment, output_dir
-        self._client: Any = None
-        self._experiment_id = ""
-        self._not_before = 0.0
-
-    def send(self, now: bool = False) -> None:
-        """Send what is unsent; a server that does not answer is tried again after a while."""
-        if not self.journal.unsent() or (not now and time.monotonic() < self._not_before):
-            return
-        try:
-            self._connect()
-            while self.journal.unsent():
-                self._send_one()
-        except UserError:
-            raise
-        except Exception as error:  # whatever goes wrong with tracking, the work goes on
-            if not self._not_before:
-                reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-                log.warning("Tracking is not possible now (%s); the job goes on and sends later.", reason)
-            self._not_before = time.monotonic() + RETRY_S
-            self._client = None
-
-    def _connect(self) -> None:
-        if self._client is not None:
-            return
-        # MLflow's own retries take minutes; the journal makes them needless.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        # Several jobs may meet an empty database at once: one creates tables and experiment.
-        with FileLock(self.output_dir / "mlflow.lock"):
-            client = MlflowClient(tracking_uri=self.uri)
-            found = client.get_experiment_by_name(self.experiment)
-            if found is None:
-                try:
-                    self._experiment_id = client.create_experiment(self.experiment, self._artifact_location())
-                except MlflowException:  # made meanwhile on another machine
-                    found = client.get_experiment_by_name(self.experiment)
-            if found is not None:
-                self._experiment_id = found.experiment_id
-        self._client = client
-
-    def _artifact_location(self) -> str | None:
-        """Beside a local database; a server decides for itself."""
-        return (self.output_dir / "artifacts").absolute().as_uri() if self.uri.startswith("sqlite") else None
-
-    def _send_one(self) -> None:
-        """Send the next entry, or the next run of metrics as one request."""
-        journal = self.journal
-        entry = journal.entries[journal.sent]
-        count = 1
-        if entry["op"] == "run":
-            self._open_run(entry)
-        elif entry["op"] == "params":
-            self._log_params(entry)
-        elif entry["op"] == "metrics":
-            count = self._log_metrics(entry["run"])
-        elif entry["op"] == "artifact" and Path(entry["path"]).exists():
-            self._client.log_artifact(journal.runs[entry["run"]], entry["path"], entry["folder"])
-        elif entry["op"] == "end":
-            for run_id in reversed(journal.runs.values()):
-                self._client.set_terminated(run_id, entry["status"])
-        journal.sent += count
-        journal.save_mark(uri=self.uri, experiment=self.experiment, output_dir=str(self.output_dir.absolute()))
-
-    def _open_run(self, entry: dict[str, Any]) -> None:
-        runs = self.journal.runs
-        if entry["run"] in runs:
-            self._client.update_run(runs[entry["run"]], status="RUNNING", name=entry["name"])
-            for key, value in entry["tags"].items():
-                self._client.set_tag(runs[entry["run"]], key, value)
-            return
-        tags = dict(entry["tags"])
-        if entry["run"] != JOB:
-            tags["mlflow.parentRunId"] = runs[JOB]
-        run = self._client.create_run(self._experiment_id, run_name=entry["name"], tags=tags)
-        runs[entry["run"]] = run.info.run_id
-
-    def _log_params(self, entry: dict[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        run_id = self.journal.runs[entry["run"]]
-        known = self._client.get_run(run_id).data.params  # a parameter cannot be logged twice
-        new = [Param(key, str(value)) for key, value in entry["params"].items() if key not in known]
-        for start in range(0, len(new), 100):
-            self._client.log_batch(run_id, params=new[start : start + 100])
-
-    def _log_metrics(self, run: str) -> int:
-        from mlflow.entities import Metric
-
-        points: list[Metric] = []
-        count = 0
-        for entry in self.journal.entries[self.journal.sent :]:
-            if entry["op"] != "metrics" or entry["run"] != run or len(points) > BATCH:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._open:
+            self.journal.add({"op": "end", "status": status, "ms": _now_ms()})
+        for pause in LAST_TRIES_S:
+            time.sleep(pause)
+            self.sender.send(now=True)
+            if not self.journal.unsent or self.sender.away:
                 break
-            points += [Metric(key, value, entry["ms"], entry["step"]) for key, value in entry["values"].items()]
-            count += 1
-        self._client.log_batch(self.journal.runs[run], metrics=points)
-        return count
+        if self.journal.unsent:
+            log.warning(
+                "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n"
+                "  python -m ofa.tracking %s",
+                self.journal.unsent,
+                without_secrets(self.sender.uri),
+                self.journal.path,
+                self.journal.folder,
+            )
+        self.journal.close()
+        return self._where()
+
+    def _where(self) -> str:
+        """The command and the page that show the job's run."""
+        assert self.journal is not None
+        uri, run_id = without_secrets(self.sender.uri), self.journal.runs.get(JOB)
+        page = f"#/experiments/{self.sender.experiment_id}/runs/{run_id}?{MODE}" if run_id else f"#/experiments?{MODE}"
+        if uri.startswith("http"):
+            return f"{uri.rstrip('/')}/{page}"
+        show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={self.output_dir}"
+        if self.settings.uri:
+            show = f"mlflow ui --backend-store-uri {uri}"
+        return f"{show}, then http://127.0.0.1:5000/{page}"
 
 
-def tracking_uri(settings: TrackingConfig, output_dir: Path) -> str:
-    """The tracking URI of the settings; by default SQLite in ``output_dir``, by absolute path.
-
-    Raises:
-        UserError: if its scheme is none that MLflow's tracking has.
-    """
-    if not settings.uri:
-        return f"sqlite:///{(output_dir / 'mlflow.db').absolute()}"
-    scheme = settings.uri.split(":", 1)[0].split("+", 1)[0]
-    if "://" not in settings.uri or scheme not in SCHEMES:
-        raise UserError(
-            f"tracking.uri: {_without_secrets(settings.uri)!r} is not usable; allowed: {'://, '.join(SCHEMES)}://"
-        )
-    return settings.uri
-
-
-def _without_secrets(uri: str) -> str:
-    """``uri`` without a user name and password."""
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else uri
+def _key(width: float | None) -> str:
+    return JOB if width is None else str(width)
 
 
 def _now_ms() -> int:
@@ -269,14 +184,33 @@ def _now_ms() -> int:
 
 
 def resend(folder: Path) -> int:
-    """Send what the journal under a run's ``folder`` still holds; returns how much is left."""
-    journal = Journal(folder)
-    state = json.loads(journal.mark.read_text()) if journal.mark.exists() else {}
-    if "uri" not in state:
-        raise UserError(f"{folder}: nothing was ever sent from here, so no server is known; run the job again")
-    sender = Sender(journal, state["uri"], state["experiment"], Path(state["output_dir"]))
-    sender.send(now=True)
-    return journal.unsent()
+    """Send what the journal under a run's ``folder`` still holds; returns how much is left.
+
+    Raises:
+        UserError: if there is no journal, or it does not say where to send to.
+    """
+    if not (folder / "tracking.jsonl").exists():
+        raise UserError(f"{folder}: no tracking.jsonl here; give a run's folder, e.g. outputs/runs/<name>")
+    try:
+        journal = Journal(folder)
+    except Busy:
+        raise UserError(f"{folder}: its job is running, and sends by itself") from None
+    try:
+        state = journal.state
+        if "uri" not in state:
+            raise UserError(f"{folder}: the journal does not say where to send to; run the job again")
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        if not uri:
+            raise UserError(
+                f"{state['uri']}: this address came with a password or options, which are not kept on disk; "
+                "give it whole as MLFLOW_TRACKING_URI"
+            )
+        if journal.status == "RUNNING":  # the job was killed before it could say so
+            journal.add({"op": "end", "status": "KILLED", "ms": _now_ms()})
+        Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        return journal.unsent
+    finally:
+        journal.close()
 
 
 def main(arguments: list[str]) -> int:

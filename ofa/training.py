@@ -19,6 +19,7 @@ from ofa import checkpoint as checkpoints
 from ofa.batching import Batch
 from ofa.config import LoopConfig
 from ofa.errors import Interrupted, UserError
+from ofa.precision import Precision
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ class Loop:
 
     Attributes:
         step: runs forward and backward on one batch and returns the parts of the loss by name,
-            ``loss`` among them; gradients are cleared by the loop.
+            ``loss`` among them; gradients are cleared by the loop. Given the step's number, too, for
+            what is drawn at random.
         epoch: the batches of an epoch by its number, always the same for the same number.
         evaluate: called with the step after each evaluation interval and at the end; returns the
             dev scores to show beside the progress bar.
@@ -97,7 +99,7 @@ class Loop:
 
     name: str
     model: nn.Layer
-    step: Callable[[Batch], dict[str, Tensor]]
+    step: Callable[[Batch, int], dict[str, Tensor]]
     epoch: Callable[[int], list[np.ndarray]]
     collate: Callable[[np.ndarray], Batch]
     settings: LoopConfig
@@ -105,6 +107,7 @@ class Loop:
     folder: Path
     evaluate: Callable[[int], dict[str, float]]
     best: Best
+    precision: Precision = field(default_factory=lambda: Precision("fp32"))
     monitor: Monitor = field(default_factory=Silent)
     stop: Callable[[], bool] = lambda: False
     history: list[dict[str, float]] = field(default_factory=list)
@@ -154,13 +157,14 @@ class Loop:
     ) -> dict[str, float]:
         # The seed comes from the step, so a resumed run draws the same dropout as one never stopped.
         paddle.seed(self.seed * 1_000_003 + number)
-        losses = {key: float(value) for key, value in self.step(self.collate(rows)).items()}
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm))
-        losses["grad_norm"] = norm
+        losses = {key: float(value) for key, value in self.step(self.collate(rows), number).items()}
+        norm = self.precision.clip(optimizer, self.model, self.settings.max_grad_norm)
+        if not self.precision.skips(norm):
+            losses["grad_norm"] = norm
         if not all(math.isfinite(value) for value in losses.values()):
             self._alarm(number, losses, rows)
         optimizer.set_lr(learning_rate(number, total, self.settings))
-        optimizer.step()
+        self.precision.update(optimizer)
         optimizer.clear_grad(set_to_zero=False)
         return losses
 
@@ -188,7 +192,12 @@ class Loop:
             if owner is not None:  # Paddle numbers parameters per process; a state-dict key is the same in all
                 state[f"{names[owner]}/{key[len(owner) + 1 :]}"] = value.numpy()
         weights = {key: value.numpy() for key, value in self.model.state_dict().items()}
-        progress: dict[str, Any] = {"best": self.best.found, "history": self.history, "recent": self.recent}
+        progress: dict[str, Any] = {
+            "best": self.best.found,
+            "history": self.history,
+            "recent": self.recent,
+            "precision": self.precision.state(),
+        }
         kept = checkpoints.save(self.folder, checkpoints.Checkpoint(step, weights, state, progress))
         self.best.prune([record["best"] for record in kept])
 
@@ -206,6 +215,7 @@ class Loop:
                 for value in [found.optimizer[f"{owner}/{name}"]]
             }
         )
+        self.precision.restore(found.progress["precision"])
         self.best.found = found.progress["best"]
         self.history, self.recent = found.progress["history"], found.progress["recent"]
         return found.step

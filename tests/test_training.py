@@ -32,7 +32,7 @@ def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
     net = Net()
     steps = {"count": 0}
 
-    def step(rows):
+    def step(rows, number):
         steps["count"] += 1
         x = paddle.to_tensor(ROWS[rows])
         loss = (net(x) - x.sum(-1, keepdim=True)).square().mean()
@@ -83,11 +83,11 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     killed = make_loop(tmp_path / "killed", SETTINGS)
     original, calls = killed.step, []
 
-    def dies(rows):
+    def dies(rows, number):
         calls.append(1)
         if len(calls) == 11:
             raise RuntimeError("power cut")
-        return original(rows)
+        return original(rows, number)
 
     killed.step = dies
     with pytest.raises(RuntimeError, match="power cut"):

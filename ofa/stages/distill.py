@@ -13,9 +13,10 @@ from tqdm import tqdm
 from ofa import elastic
 from ofa import model as models
 from ofa.batching import Batch
-from ofa.distillation import Distillation
+from ofa.distillation import Distillation, pick_widths
 from ofa.evaluation import evaluate, forward_of, main_score
 from ofa.pipeline import Job, width_name
+from ofa.precision import Precision
 from ofa.runtime import seed_everything
 from ofa.stages.common import collate_rows, epochs_of, tensors
 from ofa.subnet import SubNet
@@ -26,19 +27,22 @@ def run(job: Job) -> None:
     """Writes ``widths/<width>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
     config, trainer = job.config, job.config.trainer
     seed_everything(trainer.seed)
-    supernet, folder = models.load(job.needs["reorder"] / "model", config.model.dropout)
+    dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
+    supernet, folder = models.load(job.needs["reorder"] / "model", dropout)
     teacher, _ = models.load(job.needs["finetune"] / "model")
     teacher.eval()
     elastic.make_elastic(supernet)
     train, settings = job.inputs.encoded("train"), trainer.distill
     subnets = {width: SubNet.at_width(width, folder.shape) for width in config.ofa.widths}
-    distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight)
+    precision = Precision(trainer.precision)
+    distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight, precision)
     best = Best(job.work)
     last: dict[str, dict[str, float]] = {}
 
-    def step(batch: Batch) -> dict[str, paddle.Tensor]:
+    def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
         input_ids, token_type_ids, _ = tensors(batch)
-        return distillation.step(input_ids, token_type_ids, list(subnets.values()))
+        chosen = pick_widths(list(subnets), config.ofa.sampling, config.ofa.sandwich_random, trainer.seed, number)
+        return distillation.step(input_ids, token_type_ids, [subnets[width] for width in chosen])
 
     def save(network: paddle.nn.Layer, path: Path) -> None:
         models.save(network, path, folder.labels, job.inputs.vocab, job.inputs.lower_case)
@@ -66,6 +70,7 @@ def run(job: Job) -> None:
         job.work,
         score,
         best,
+        precision,
         job.monitor,
         job.stop,
     )

@@ -16,6 +16,7 @@ from ofa import model as models
 from ofa.batching import Batch
 from ofa.evaluation import evaluate, forward_of, main_score
 from ofa.pipeline import Job
+from ofa.precision import Precision
 from ofa.runtime import seed_everything
 from ofa.stages.common import collate_rows, epochs_of, task_loss, tensors
 from ofa.training import Best, Loop
@@ -64,13 +65,14 @@ def _start(job: Job) -> nn.Layer:
 def _train(job: Job) -> None:
     trainer, metrics = job.config.trainer, job.config.task.metrics
     model, train = _start(job), job.inputs.encoded("train")
-    best = Best(job.work)
+    best, precision = Best(job.work), Precision(trainer.precision)
     last: dict[str, float] = {}
 
-    def step(batch: Batch) -> dict[str, paddle.Tensor]:
+    def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
         input_ids, token_type_ids, labels = tensors(batch)
-        loss = task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
-        loss.backward()
+        with precision.autocast():
+            loss = task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
+        precision.backward(loss)
         return {"loss": loss}
 
     def score(number: int) -> dict[str, float]:
@@ -92,6 +94,7 @@ def _train(job: Job) -> None:
         job.work,
         score,
         best,
+        precision,
         job.monitor,
         job.stop,
     )

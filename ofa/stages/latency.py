@@ -29,9 +29,10 @@ def time_folders(folders: dict[float, Path], settings: LatencyConfig, threads: i
     """Time exported ``folders`` by width on the device Paddle has selected.
 
     Returns:
-        ``{"machine", "versions", "threads", "device", "timings": {width: {name: timing}}}``.
+        ``{"where", "device", "threads", "machine", "versions", "timings": {width: {name: timing}}}``.
     """
     device = str(paddle.get_device())
+    where = runtime.device_name(device)
     has, threads = available(device), threads or runtime.cores()
     vocab_size = read_folder(next(iter(folders.values()))).shape.vocab_size
     timings: dict[str, dict[str, dict]] = {str(width): {} for width in folders}
@@ -47,12 +48,13 @@ def time_folders(folders: dict[float, Path], settings: LatencyConfig, threads: i
         for batch_size, seq_length in sizes:
             found = measure(networks, batch_size, seq_length, vocab_size, settings.warmup, settings.repeats)
             shown = "" if engine == settings.engines[0] else engine
-            name = key(device.partition(":")[0], shown, precision, batch_size, seq_length, "measured")
+            name = key(where, shown, precision, batch_size, seq_length, "measured")
             for width, timing in found.items():
                 timings[str(width)][name] = asdict(timing)
             bar.update()
     bar.close()
     return {
+        "where": where,
         "device": device,
         "threads": threads,
         "machine": runtime.machine(),

@@ -1,0 +1,144 @@
+"""This project's own loop on the same rows and teacher, through the library as `main.py` uses it.
+
+`--without` takes measures away one by one, for the ablation table.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from common import Rows, StepClock, parse_args, peak_rss_mb, read_rows, score, write_result
+
+MEASURES = ("process", "strides", "buckets", "sharing", "dropout")
+
+
+def encoded(rows: Rows):
+    """The rows as the project's own ``Encoded``."""
+    import numpy as np
+
+    from ofa.encode import Encoded
+
+    lengths = np.diff(rows.offsets)
+    second = np.add.reduceat(rows.token_type_ids, rows.offsets[:-1])
+    return Encoded(
+        rows.input_ids, rows.offsets, (lengths - second).astype("int32"), rows.labels, np.zeros(len(lengths), bool)
+    )
+
+
+def naive_step(distillation, input_ids, token_type_ids, subnets):
+    """A step that shares nothing between widths: the teacher and the embeddings run once per width."""
+    parts: dict = {}
+    for subnet in subnets:
+        for name, value in distillation.step(input_ids, token_type_ids, [subnet]).items():
+            parts[name] = parts.get(name, 0) + value
+    return parts
+
+
+def build(args, dev):
+    """The permuted, elastic supernet and the teacher."""
+    import numpy as np
+
+    from ofa import elastic
+    from ofa import model as models
+    from ofa.batching import collate, eval_batches
+    from ofa.importance import importance
+    from ofa.reorder import descending, reorder
+    from ofa.stages.common import task_loss, tensors
+
+    dropout = 0.0 if "dropout" not in args.without and args.no_dropout else 0.1
+    student, folder = models.load(args.teacher, dropout)
+    teacher, _ = models.load(args.teacher)
+    teacher.eval()
+    batches = [collate(dev, rows) for rows in eval_batches(dev.lengths, 32)]
+
+    def loss_of(network, batch):
+        input_ids, token_type_ids, labels = tensors(batch)
+        return task_loss(models.forward(network, input_ids, token_type_ids)[0], labels)
+
+    heads, neurons = importance(student, batches, loss_of)
+    reorder(student, descending(np.asarray(heads)), descending(np.asarray(neurons)))
+    return elastic.make_elastic(student), teacher, folder.shape
+
+
+def main(args) -> None:
+    from ofa import runtime
+
+    runtime.prepare(args.threads)
+    if "strides" in args.without:
+        os.environ["FLAGS_use_stride_kernel"] = "1"
+    runtime.set_device("cpu")
+    import numpy as np
+
+    from ofa import elastic
+    from ofa.batching import collate, epoch_batches
+    from ofa.config import LoopConfig
+    from ofa.distillation import Distillation
+    from ofa.evaluation import forward_of, predict
+    from ofa.stages.common import tensors
+    from ofa.subnet import SubNet
+    from ofa.training import Best, Loop
+
+    runtime.seed_everything(args.seed)
+    train, dev = encoded(read_rows(args.train)), encoded(read_rows(args.dev))
+    supernet, teacher, shape = build(args, dev)
+    subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
+    distillation = Distillation(supernet, teacher, 0.1, 1.0)
+    clock = StepClock(args.warmup_steps)
+    pending = [0]
+
+    def step(batch, number):
+        if pending[0]:
+            clock.lap(pending[0])  # from step to step: batching, update and checks are all inside
+        pending[0] = len(batch.rows)
+        input_ids, token_type_ids, _ = tensors(batch)
+        if "sharing" in args.without:
+            return naive_step(distillation, input_ids, token_type_ids, list(subnets.values()))
+        return distillation.step(input_ids, token_type_ids, list(subnets.values()))
+
+    def random_epoch(number):
+        order = np.random.default_rng([args.seed, number]).permutation(len(train))
+        return [order[start : start + args.batch_size] for start in range(0, len(train), args.batch_size)]
+
+    def bucketed_epoch(number):
+        return epoch_batches(train.lengths, args.batch_size, args.seed, number)
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = LoopConfig(
+            max_steps=args.steps + 1, learning_rate=args.learning_rate, save_steps=10**9, eval_steps=10**9
+        )
+        loop = Loop(
+            "distill",
+            supernet,
+            step,
+            random_epoch if "buckets" in args.without else bucketed_epoch,
+            lambda rows: collate(train, rows),
+            settings,
+            args.seed,
+            Path(folder),
+            lambda number: {},
+            Best(Path(folder)),
+        )
+        loop.run()
+    speed = {**clock.summary(), "peak_rss_mb": peak_rss_mb()}
+    scores = {}
+    if not args.no_eval:
+        for width, subnet in subnets.items():
+            with elastic.selected(copy.copy(supernet), subnet):
+                scores[str(width)] = score(args.metric, predict(forward_of(supernet), dev, 128), dev.labels)
+    name = "ofa" if not args.without else f"ofa without {', '.join(args.without)}"
+    write_result(args, name, speed, args.threads, ("paddlepaddle", "paddlenlp", "numpy"), scores)
+
+
+if __name__ == "__main__":
+    without = [m for m in MEASURES if f"--without={m}" in sys.argv]
+    no_dropout = "--no-dropout" in sys.argv
+    sys.argv = [a for a in sys.argv if not a.startswith("--without=") and a != "--no-dropout"]
+    arguments = parse_args("The project's own distillation loop")
+    arguments.without, arguments.no_dropout = without, no_dropout
+    if "process" in without:
+        os.environ["OFA_TUNE"] = "0"
+    main(arguments)

@@ -1,0 +1,71 @@
+"""Mixed precision: which operations run in 16 bits, and loss scaling where gradients need it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+
+from ofa.errors import UserError
+
+
+class Precision:
+    """``trainer.precision`` at work: weights stay FP32, matrix products run in BF16 or FP16 (``paddle.amp`` O1).
+
+    FP16 gradients underflow, so the loss is scaled up before each backward pass and the gradients down
+    before the update; a step whose scaled gradients overflow is left out and the scale lowered
+    (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). BF16 has FP32's range and needs none.
+
+    Raises:
+        UserError: for FP16 on a CPU.
+    """
+
+    def __init__(self, name: str) -> None:
+        on_cpu = str(paddle.get_device()) == "cpu"
+        if name == "fp16" and on_cpu:
+            raise UserError("trainer.precision: fp16 needs a GPU; on a CPU it is fp32, or bf16 (which is not faster)")
+        self.name = name
+        self.scaler = paddle.amp.GradScaler() if name == "fp16" else None
+
+    def autocast(self) -> AbstractContextManager:
+        """The context for forward passes and losses."""
+        enable = self.name != "fp32"
+        return paddle.amp.auto_cast(enable=enable, dtype="float16" if self.name == "fp16" else "bfloat16", level="O1")
+
+    def backward(self, loss: Tensor) -> None:
+        """The backward pass of ``loss``, scaled if need be; gradients add up over calls."""
+        (self.scaler.scale(loss) if self.scaler else loss).backward()
+
+    def clip(self, optimizer: paddle.optimizer.Optimizer, model: nn.Layer, max_norm: float) -> float:
+        """Unscale and clip the gradients; returns their global norm before clipping."""
+        if self.scaler:
+            self.scaler.unscale_(optimizer)
+        return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
+
+    def skips(self, norm: float) -> bool:
+        """Whether a norm that is not finite is the scale's doing, and the step only to be left out."""
+        return self.scaler is not None and not paddle.isfinite(paddle.to_tensor(norm)).item()
+
+    def update(self, optimizer: paddle.optimizer.Optimizer) -> None:
+        """Make the step (unless it overflowed) and adapt the scale."""
+        if self.scaler:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            optimizer.step()
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must keep: the scale and its counters."""
+        found = cast(dict[str, Any], self.scaler.state_dict()) if self.scaler else {}
+        return {key: float(value) for key, value in found.items()}
+
+    def restore(self, state: dict[str, float]) -> None:
+        if self.scaler and state:
+            typed: dict[str, Any] = {key: int(value) for key, value in state.items()}  # counters, but for:
+            typed |= {key: state[key] for key in ("incr_ratio", "decr_ratio")}
+            typed["scale"] = np.array([state["scale"]], dtype="float32")
+            typed["use_dynamic_loss_scaling"] = bool(state["use_dynamic_loss_scaling"])
+            self.scaler.load_state_dict(cast(Any, typed))

@@ -1,0 +1,141 @@
+"""Finished stages on disk: find them, list them, clean them (``python -m ofa.store``)."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
+RECORD = "stage.json"  # written last: a folder with it is complete
+PART = ".part"  # where a stage is being made, its checkpoints included
+
+
+class Store:
+    """One folder per finished stage, ``<root>/<stage>-<digest>``; jobs and sweeps share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, stage: str, key: dict[str, Any]) -> Path:
+        """The folder of what ``key`` decides: the same key, the same folder."""
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        return self.root / f"{stage}-{digest}"
+
+    @staticmethod
+    def complete(folder: Path) -> bool:
+        return (folder / RECORD).exists()
+
+    def lock(self, folder: Path) -> FileLock:
+        """The lock of one folder, not yet taken; the system frees it when its holder dies."""
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(locks / folder.name)
+
+    def locked(self, folder: Path) -> FileLock:
+        """Take the lock of ``folder``, waiting with a message while another job makes it."""
+        lock = self.lock(folder)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("%s: another job is making it; waiting", folder.name)
+            lock.acquire()
+        return lock
+
+    def entries(self) -> list[Entry]:
+        """What the store holds, oldest first."""
+        if not self.root.is_dir():
+            return []
+        folders = [path for path in self.root.iterdir() if path.is_dir() and path.name != "locks"]
+        return sorted((Entry.read(path) for path in folders), key=lambda entry: entry.modified)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of the store.
+
+    Attributes:
+        size: bytes on disk.
+        modified: seconds since the epoch when it was finished, or last written while unfinished.
+    """
+
+    path: Path
+    what: str
+    size: int
+    modified: float
+    complete: bool
+
+    @classmethod
+    def read(cls, path: Path) -> Entry:
+        files = [file for file in path.rglob("*") if file.is_file()]
+        complete = Store.complete(path)
+        record = json.loads((path / RECORD).read_text()) if complete else {}
+        what = f"{record['task']} {record['model']}" if record else "unfinished"
+        times = [file.stat().st_mtime for file in files] or [path.stat().st_mtime]
+        return cls(path, what, sum(file.stat().st_size for file in files), max(times), complete)
+
+
+def clean(store: Store, older_than_days: float | None, keep_gb: float | None) -> list[Entry]:
+    """Remove the oldest folders beyond an age or until the rest fits; returns what was removed.
+
+    A folder that a job holds the lock of is left alone.
+    """
+    entries, removed = store.entries(), []
+    total = sum(entry.size for entry in entries)
+    for entry in entries:
+        too_old = older_than_days is not None and time.time() - entry.modified > 86400 * older_than_days
+        too_much = keep_gb is not None and total > keep_gb * 1e9
+        if not (too_old or too_much):
+            continue
+        try:
+            with store.lock(entry.path.with_name(entry.path.name.removesuffix(PART))).acquire(timeout=0):
+                shutil.rmtree(entry.path)
+        except Timeout:
+            continue
+        total -= entry.size
+        removed.append(entry)
+    return removed
+
+
+def days(text: str) -> float:
+    """``30d``, ``12h`` or ``90m`` in days."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([dhm])", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; allowed: a number with d, h or m, as 30d")
+    return float(match[1]) / {"d": 1, "h": 24, "m": 1440}[match[2]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ofa.store", description="List or clean the finished stages.")
+    parser.add_argument("command", choices=("list", "clean"))
+    parser.add_argument("--output-dir", default="outputs", type=Path)
+    parser.add_argument("--older-than", type=days, help="clean: folders older than this, e.g. 30d")
+    parser.add_argument("--keep-gb", type=float, help="clean: the oldest folders until the rest fits")
+    options = parser.parse_args(arguments)
+    store = Store(options.output_dir.expanduser() / "store")
+    if options.command == "clean":
+        if options.older_than is None and options.keep_gb is None:
+            parser.error("clean needs --older-than or --keep-gb")
+        shown = clean(store, options.older_than, options.keep_gb)
+    else:
+        shown = store.entries()
+    for entry in shown:
+        age = (time.time() - entry.modified) / 86400
+        print(f"{entry.size / 1e6:10.1f} MB  {age:6.1f} d  {entry.path.name:42}  {entry.what}")
+    verb = "removed" if options.command == "clean" else "in all"
+    print(f"{sum(entry.size for entry in shown) / 1e6:10.1f} MB  {verb}, {len(shown)} folders of {store.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Time the exported folders of an earlier run on this machine: ``python -m ofa.timing RUN_FOLDER``.
+
+Copy a run's folder and its export (``outputs/runs/<name>`` and ``outputs/store/export-*``) to the
+machine that will serve, and the measured figures join that run's results and its MLflow runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ofa import costs, report, runtime
+from ofa.config import LatencyConfig, load
+from ofa.errors import UserError
+from ofa.folder import read_folder
+from ofa.pipeline import width_name
+from ofa.tracking import Tracker
+
+
+def time_run(folder: Path, device: str, threads: int | None, settings: LatencyConfig | None, uri: str | None) -> dict:
+    """Time every width of the run in ``folder`` and add the figures to its results.
+
+    Args:
+        device: auto, cpu or gpu.
+        settings: what to time; None: what the run's own settings say.
+        uri: the tracking URI, where it is another one on this machine.
+
+    Returns:
+        The new content of results.json.
+
+    Raises:
+        UserError: if the folder is no finished run, or its exported networks are not beside it.
+    """
+    config, results = load(folder / "config.yaml"), _results(folder)
+    store = folder.parent.parent / "store" / results["export"]
+    folders = {entry["width"]: store / width_name(entry["width"]) for entry in results["widths"]}
+    missing = [path for path in folders.values() if not path.is_dir()]
+    if missing:
+        raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
+    runtime.prepare(threads)
+    runtime.set_device(device)
+    from ofa.stages.latency import time_folders  # after the process is set up: it imports Paddle
+
+    record = time_folders(folders, settings or config.latency, threads)
+    costs.add_measured(results, record)
+    costs.add_speedups(results)
+    results["recommended"] = costs.recommend(results, config.ofa.tolerance)
+    results["warnings"] = results["alarms"] + costs.warnings(results, config, read_folder(store / "w1").shape)
+    files = report.write(folder, results)
+    _track(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
+    return results
+
+
+def _results(folder: Path) -> dict:
+    try:
+        results = json.loads((folder / "results.json").read_text())
+        results["export"]
+    except (OSError, ValueError):
+        raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None
+    except KeyError:
+        raise UserError(f"{folder}: that run has exported nothing; run it again with stages=[export]") from None
+    return results
+
+
+def _track(settings, folder: Path, results: dict, files: list[Path]) -> None:
+    """Add the figures to the run's children in MLflow."""
+    tracker = Tracker(settings, folder.parent.parent, folder)
+    for entry in results["widths"]:
+        values = {f"latency_ms/{name}": value for name, value in entry["latency_ms"].items()}
+        values |= {f"speedup/{name}": value for name, value in entry["speedup"].items()}
+        tracker.metrics(values, 0, entry["width"])
+    tracker.artifacts(files)
+    tracker.finish("FINISHED")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ofa.timing", description=__doc__.splitlines()[0])
+    parser.add_argument("run_folder", type=Path)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
+    parser.add_argument("--threads", type=int, help="CPU threads; all cores if left out")
+    parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, tensorrt")
+    parser.add_argument("--precisions", nargs="+", help="fp32, bf16, fp16")
+    parser.add_argument("--batch-sizes", nargs="+", type=int)
+    parser.add_argument("--seq-lengths", nargs="+", type=int)
+    parser.add_argument("--tracking-uri", help="MLflow, if it is reached otherwise from here")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        given = ("engines", "precisions", "batch_sizes", "seq_lengths")
+        chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
+        own = load(options.run_folder / "config.yaml").latency
+        settings = replace(own, **chosen)
+        results = time_run(options.run_folder, options.device, options.threads, settings, options.tracking_uri)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(report.markdown(report.table(results)))
+    print("\n".join(report.legend(results)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

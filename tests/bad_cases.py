@@ -1,0 +1,278 @@
+"""The table of `test_bad_input.py`: one broken thing per case, and the words that must name it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+ROWS = "text\tlabel\n" + "w5 w6\tno\nw7\tmaybe\nw8 w9 w10\tyes\n" * 4
+JOB = """task=custom task.data_dir={root}/data task.labels=[no,maybe,yes] model=bert_4x128 model.num_hidden_layers=1
+model.hidden_size=32 model.intermediate_size=64 model.vocab_size=100 ofa=quarters trainer.max_seq_length=16
+trainer.finetune.max_steps=1 trainer.distill.max_steps=1 latency.seq_lengths=[16] hardware.device=cpu tracking=none
+stages=[finetune] output_dir={root}/out cache_dir={root}/cache"""
+FOLDER = "model=folder model.path={root}/toy"
+Prepare = Callable[[Path], object]
+
+
+def file(name: str, content: bytes | str) -> Prepare:
+    content = content.encode() if isinstance(content, str) else content
+    return lambda root: (root / name).write_bytes(content)
+
+
+def row(line: bytes | str) -> Prepare:
+    """A train.tsv whose fifth line is ``line``."""
+    lines = ROWS.encode().splitlines()
+    return file(
+        "data/train.tsv", b"\n".join([*lines[:4], line.encode() if isinstance(line, str) else line, *lines[5:]])
+    )
+
+
+def folder_at(name: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        (root / name).unlink(missing_ok=True)
+        (root / name).mkdir()
+
+    return prepare
+
+
+def gone(*names: str) -> Prepare:
+    return lambda root: [(root / name).unlink() for name in names]
+
+
+def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Prepare:
+    def prepare(root: Path) -> None:
+        path = root / "toy" / "model.safetensors"
+        held = load_file(path)
+        change(held)
+        save_file(held, path)
+
+    return prepare
+
+
+def described(**values: object) -> Prepare:
+    def prepare(root: Path) -> None:
+        path = root / "toy" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return prepare
+
+
+def truncated(root: Path) -> None:
+    path = root / "toy" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+class Bomb:
+    """What a hostile pickle does on loading: anything. This one would change what the case is answered."""
+
+    def __reduce__(self) -> tuple:
+        return (exec, ("raise RuntimeError('the pickle ran')",))
+
+
+def pickled(name: str) -> Prepare:
+    def prepare(root: Path) -> None:
+        (root / "toy" / "model.safetensors").unlink()
+        (root / "toy" / name).write_bytes(pickle.dumps({"classifier.weight": Bomb()}))
+
+    return prepare
+
+
+CLASSIFIER = "classifier.weight"
+NO_FILE = "task custom: train.tsv, dev.tsv missing in {root}/data"
+# What is done beforehand; what is added to JOB; the words that name the place, then those that say what is allowed.
+DATA: dict[str, tuple[Prepare | None, str, str, str]] = {
+    "field too many": (row("w5\tno\tno"), "", "train.tsv:5: 3 fields", "the header line names 2"),
+    "unknown label": (row("w5\tnope"), "", "train.tsv:5: label 'nope' is unknown", "allowed: 'no', 'maybe', 'yes'"),
+    "mixed encodings": (row("caf\xe9\tno".encode("latin-1")), "", "train.tsv:5: byte 4 (0xe9)", "text in UTF-8"),
+    "NUL": (row("w\0\tno"), "", "train.tsv:5: NUL at byte 2", "allowed: text in UTF-8"),
+    "10 MB line": (row("w" * 10_000_000 + "\tno"), "", "train.tsv:5: the line", "longer than 1,000,000 bytes"),
+    "no text": (row(" \tno"), "", "train.tsv:5: no text in 'text'", "' \\tno'"),
+    "bad row of dev": (file("data/dev.tsv", "text\tlabel\nw\t?\n"), "", "dev.tsv:2: label '?'", "allowed: 'no'"),
+    "no header": (file("data/train.tsv", "w5\tno\n"), "", "train.tsv:1: no column 'text'", "names of its columns"),
+    "columns alike": (file("data/train.tsv", "text\ttext\tlabel\n"), "", "train.tsv:1: two columns", "name: 'text'"),
+    "empty file": (file("data/dev.tsv", ""), "", "dev.tsv: the file is empty", "allowed: a header line and"),
+    "header alone": (file("data/dev.tsv", "text\tlabel\n"), "", "dev.tsv: no usable row", ""),
+    "labels all alike": (
+        file("data/train.tsv", "text\tlabel\nw\tno\nv\tno\n"),
+        "",
+        "train.tsv: all 2 rows",
+        "two diff",
+    ),
+    "first rows alike": (None, "task.max_train_rows=1", "train.tsv: all 1 rows", "task.max_train_rows takes the first"),
+    "folder for a file": (folder_at("data/train.tsv"), "", "train.tsv: is a directory", "a tab-separated file is"),
+    "one file missing": (gone("data/dev.tsv"), "", "dev.tsv missing in {root}/data", "task.data_dir=<folder>"),
+    "all missing": (gone("data/train.tsv", "data/dev.tsv"), "", NO_FILE, "task.data_dir=<folder>"),
+    "no such folder": (None, "task.data_dir={root}/dta", "task.data_dir={root}/dta: no such folder", "train.tsv, dev"),
+    "score for a class": (
+        None,
+        "task.labels=[] task.score_range=[0,5] task.metrics=[pearson]",
+        ".tsv:2: score 'no'",
+        "",
+    ),
+    "vocabulary missing": (None, "model.vocab={root}/v.txt", "model.vocab: {root}/v.txt is not a file", "WordPiece"),
+    "no WordPiece": (
+        file("v.txt", "a\nb\n"),
+        "model.vocab={root}/v.txt",
+        "v.txt: no line [PAD], [UNK]",
+        "vocab.txt has",
+    ),
+}
+SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
+    "typo": (
+        None,
+        "trainer.finetune.lerning_rate=1",
+        "trainer.finetune.lerning_rate",
+        "mean trainer.finetune.learning",
+    ),
+    "wrong type": (None, "trainer.eval_batch_size=many", "trainer.eval_batch_size: 'many'", "allowed: a whole number"),
+    "unknown stage": (None, "stages=[finetun]", "stages: 'finetun' is unknown", "allowed: finetune, reorder, distill"),
+    "unknown metric": (None, "task.metrics=[acc]", "task.metrics: 'acc' is unknown", "allowed: accuracy, f1, matthews"),
+    "metric of scores": (None, "task.metrics=[pearson]", "task.metrics: pearson does not fit", "accuracy, f1, matth"),
+    "f1 of three": (None, "task.metrics=[f1]", "task.metrics: f1 is for two classes", "task.labels has 3"),
+    "label is text": (None, "task.label=text", "task.label: 'text'", "is also a column of task.text"),
+    "width of 1.4 heads": (None, "ofa.widths=[1,0.35]", "ofa.widths: 0.35 of 4 heads is 1.4", "0.25 (1 heads) and 0.5"),
+    "nothing to learn": (None, "ofa.logit_weight=0 ofa.hidden_weight=0", "ofa.logit_weight: 0", "one must be above 0"),
+    "no learning rate": (None, "trainer.distill.learning_rate=0", "trainer.distill.learning_rate: 0", "above 0"),
+    "heads and hidden": (None, "model.hidden_size=33", "model.hidden_size: 33 is not a multiple", "attention_heads, 4"),
+    "too long": (
+        None,
+        "trainer.max_seq_length=256",
+        "trainer.max_seq_length: 256",
+        "128 positions of model bert_4x128",
+    ),
+    "timed too long": (None, "latency.seq_lengths=[256]", "latency.seq_lengths: 256", "128 positions of model bert_4x"),
+    "unknown engine": (None, "latency.engines=[onnx]", "latency.engines: 'onnx'", "allowed: paddle, onnxruntime, tens"),
+    "no such precision": (None, "latency.precisions=[int4]", "latency.precisions: 'int4'", "allowed: fp32, bf16, fp16"),
+    "no repeats": (None, "latency.repeats=0", "latency.repeats: 0", "allowed: from 1"),
+    "no estimate": (None, "latency.estimate_engine=x", "latency.estimate_engine: 'x'", "allowed: onnxruntime, paddle"),
+    "no such GPU": (
+        None,
+        "hardware.device=gpu",
+        "hardware.device: gpu is not there",
+        "use hardware.device=cpu or auto",
+    ),
+    "output is a file": (
+        None,
+        "output_dir={root}/data/dev.tsv",
+        "output_dir: {root}/data/dev.tsv is a file",
+        "a folder",
+    ),
+    "output unwritable": (
+        None,
+        "output_dir=/proc/x",
+        "output_dir: nothing can be written to /proc",
+        "allowed: a folder",
+    ),
+    "store is a file": (file("out/store", ""), "", "output_dir: {root}/out/store is a file", "allowed: a folder that"),
+    "cache unwritable": (
+        None,
+        "cache_dir=/proc/x/y",
+        "cache_dir: nothing can be written to /proc",
+        "allowed: a folder",
+    ),
+    "name leads away": (None, "task.name=../../x", "task.name: '../../x' cannot name a folder", "allowed: letters"),
+}
+MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
+    "no folder": (None, "model.path={root}/none", "model.path: {root}/none is not a folder", "config.json and model"),
+    "no config.json": (gone("toy/config.json"), "", "model.path: no config.json in {root}/toy", "found: model.safet"),
+    "broken config.json": (file("toy/config.json", "{"), "", "toy/config.json: not readable as JSON", ""),
+    "list for config.json": (file("toy/config.json", "[]"), "", "toy/config.json: holds a list", "an object in braces"),
+    "size missing": (file("toy/config.json", "{}"), "", "toy/config.json: no num_hidden_layers", "a BERT needs"),
+    "heads of 9.6": (
+        described(num_attention_heads=5),
+        "",
+        "config.json: hidden_size 48",
+        "multiple of num_attention_h",
+    ),
+    "not a BERT": (described(model_type="gpt2"), "", "config.json: model_type is 'gpt2'", "allowed: 'bert'"),
+    "no weights": (gone("toy/model.safetensors"), "", "model.path: no weights in {root}/toy", "looked for model.safe"),
+    "truncated": (truncated, "", "model.safetensors: not a whole safetensors file", "incomplete metadata"),
+    "not safetensors": (file("toy/model.safetensors", "PK"), "", "toy/model.safetensors: not a whole safetensors", ""),
+    "Paddle pickle": (
+        pickled("model_state.pdparams"),
+        "",
+        "model_state.pdparams: a pickle can run",
+        "allow_pickle=true",
+    ),
+    "PyTorch pickle": (pickled("pytorch_model.bin"), "", "pytorch_model.bin: a pickle can run any code", "safetensors"),
+    "PyTorch, allowed": (pickled("pytorch_model.bin"), "model.allow_pickle=true", ".bin: PyTorch pickles", "convert"),
+    "wrong shape": (
+        tensors(lambda t: t.update({CLASSIFIER: t[CLASSIFIER][:2]})),
+        "",
+        "{root}/toy: classifier.weight",
+        "[4",
+    ),
+    "tensor missing": (
+        tensors(lambda t: t.pop(CLASSIFIER[:-6] + "bias")),
+        "",
+        "tensor 'classifier.bias' is missing",
+        "",
+    ),
+    "tensor unknown": (
+        tensors(lambda t: t.update(x=t[CLASSIFIER])),
+        "",
+        "tensor 'bert.x' is not part of this BERT",
+        "",
+    ),
+    "NaN": (tensors(lambda t: t[CLASSIFIER].fill(np.nan)), "", "safetensors: classifier.weight holds", "not finite"),
+    "a layer more": (
+        described(num_hidden_layers=4),
+        "",
+        "toy: tensor 'bert.encoder.layers.3.",
+        "match its config.json",
+    ),
+    "another vocabulary": (
+        file("toy/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"),
+        "",
+        "model.vocab: the voc",
+        "97",
+    ),
+    "vocabulary missing": (gone("toy/vocab.txt"), "", "model.path: no vocab.txt in {root}/toy", "with model.vocab="),
+    "number of labels": (
+        None,
+        "task.labels=[no,yes,never,maybe]",
+        "model.path: {root}/toy has 3 labels",
+        "model.finetuned=false",
+    ),
+    "other labels": (
+        None,
+        "task.labels=[a,b,c] task.label_values=[no,maybe,yes]",
+        "{root}/toy has the labels no, maybe, yes",
+        "task custom has a, b, c",
+    ),
+    "no classifier": (
+        tensors(lambda t: [t.pop(key) for key in list(t) if key.startswith("classifier.")]),
+        "model.finetuned=true",
+        "model.finetuned: {root}/toy has no classifier",
+        "leave model.finetuned out",
+    ),
+    "a cut network": (
+        file("toy/subnet.json", '{"heads": [1, 1, 1], "neurons": [16, 16, 16]}'),
+        "",
+        "model.path: {root}/toy was cut from a supernet",
+        "give the full network",
+    ),
+    "broken subnet.json": (file("toy/subnet.json", '{"heads": [9]}'), "", "toy/subnet.json", "3 layers with at most 4"),
+    "positions": (None, "latency.seq_lengths=[64]", "latency.seq_lengths: 64", "32 positions of {root}/toy"),
+}
+MODELS = {f"model: {name}": (case[0], f"{FOLDER} {case[1]}", *case[2:]) for name, case in MODELS.items()}
+TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
+    "scheme": (None, "tracking.uri=ftp://me:secret@host", "tracking.uri: 'ftp://host'", "allowed: sqlite://, http://"),
+    "no scheme": (None, "tracking.uri=mlflow.db", "tracking.uri: 'mlflow.db'", "allowed: sqlite://"),
+    "no folder": (
+        None,
+        "tracking.uri=sqlite:////proc/x/m.db",
+        "tracking.uri: nothing can be written to /proc",
+        "allowed",
+    ),
+    "a folder": (None, "tracking.uri=sqlite:///{root}/data", "tracking.uri: {root}/data is a folder", "path.db"),
+    "backend": (None, "tracking.backend=wandb", "tracking.backend: 'wandb' is unknown", "allowed: mlflow, none"),
+}
+TRACKING = {f"tracking: {name}": (case[0], f"tracking=mlflow {case[1]}", *case[2:]) for name, case in TRACKING.items()}
+CASES = DATA | SETTINGS | MODELS | TRACKING
+assert len(CASES) == len(DATA) + len(SETTINGS) + len(MODELS) + len(TRACKING), "a name is used twice"

@@ -1,0 +1,108 @@
+"""Bad data, settings, models and addresses: each is refused in a line or two before anything is made or lost.
+
+Every case is one broken thing in a job that would otherwise run. `tests/test_data.py` has more bad rows,
+`tests/test_config.py` more broken settings; here they take the whole way from the command line.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bad_cases import CASES, FOLDER, JOB, ROWS
+from conftest import REPO
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from ofa.config import Config
+from ofa.errors import UserError
+from ofa.explain import explain
+from ofa.job import run_job
+from ofa.rules import check
+
+
+@pytest.fixture
+def root(toy_folder: Path) -> Path:
+    """A folder with data, a finished teacher, and the results of an earlier run."""
+    root = toy_folder.parent
+    (root / "data").mkdir()
+    for name in ("train", "dev"):
+        (root / "data" / f"{name}.tsv").write_text(ROWS)
+    (root / "out" / "runs" / "earlier").mkdir(parents=True)
+    (root / "out" / "runs" / "earlier" / "results.json").write_text('{"precious": true}')
+    return root
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(compose: Callable[..., Config], overrides: list[str]) -> str | None:
+    """What main.py would say; None if the job ran."""
+    try:
+        config = compose(*overrides)
+        check(config)
+        run_job(config, "")
+    except (UserError, HydraException, OmegaConfBaseException, OSError) as error:
+        return explain(error)
+    return None
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 70
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_in_words_and_nothing_is_lost(name: str, root: Path, compose: Callable[..., Config]) -> None:
+    prepare, overrides, *words = CASES[name]
+    if prepare:
+        prepare(root)
+    before = contents(root / "out")
+    said = run(compose, f"{JOB} {overrides}".format(root=root).split())
+    assert said is not None, "the job ran"
+    assert 1 <= len(said.splitlines()) <= 2 and max(map(len, said.splitlines())) < 500, said
+    for part in words:
+        assert part.format(root=root) in said, said
+    assert "Traceback" not in said and "secret" not in said
+    after = contents(root / "out")
+    assert {path: after.get(path) for path in before} == before
+    assert not list((root / "out" / "store").glob("*/stage.json")), "a stage was finished"
+
+
+@pytest.mark.parametrize("overrides", ["", FOLDER])
+def test_the_job_of_the_cases_is_sound(overrides: str, root: Path, compose: Callable[..., Config]) -> None:
+    """Otherwise a case could be refused for something else."""
+    assert run(compose, f"{JOB} {overrides}".format(root=root).split()) is None
+    assert list((root / "out" / "store").glob("finetune-*/stage.json"))
+
+
+def test_a_full_disk_is_named() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/data/out/weights.part")
+    assert explain(full).startswith("The disk is full (/data/out/weights.part). Make space and give the same command")
+
+
+MAIN = {
+    "unwritable output": ("output_dir=/proc/x", "output_dir: /proc/x: No such file or directory"),
+    "output is a file": ("output_dir={root}/data/dev.tsv", "output_dir: {root}/data/dev.tsv: File exists"),
+    "bad row": ("task.labels=[no,yes]", "{root}/data/train.tsv:3: label 'maybe' is unknown; allowed: 'no', 'yes'"),
+    "broken model": (FOLDER, "{root}/toy/model.safetensors: not a whole safetensors file"),
+}
+
+
+@pytest.mark.parametrize("name", [*MAIN, "with debug=true"])
+def test_exit_status_and_terminal_of_main(name: str, root: Path) -> None:
+    overrides, words = MAIN.get(name, MAIN["bad row"])
+    shutil.copy(root / "data" / "dev.tsv", root / "toy" / "model.safetensors")
+    before = contents(root)
+    arguments = f"{JOB} {overrides}".format(root=root).split() + ["debug=true"] * (name not in MAIN)
+    done = subprocess.run([sys.executable, "main.py", *arguments], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert words.format(root=root) in done.stderr
+    assert ("Traceback" in done.stdout + done.stderr) == (name not in MAIN)
+    after = contents(root)
+    assert {path: after.get(path) for path in before} == before

@@ -1,0 +1,91 @@
+"""Batches: every row once, the same order on every rank, little padding; and what is in a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ofa.batching import collate, epoch_batches, eval_batches, steps_per_epoch
+from ofa.encode import Encoded
+
+LENGTHS = np.random.default_rng(5).integers(3, 60, 10_007)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "ranks"),
+    [(10_007, 32, 1), (10_007, 32, 3), (64, 32, 2), (65, 32, 2), (1, 32, 1), (7, 2, 3), (33, 32, 1), (0, 8, 2)],
+)
+def test_every_row_once_and_evenly(rows: int, batch_size: int, ranks: int) -> None:
+    parts = [epoch_batches(LENGTHS[:rows], batch_size, 0, 0, ranks, rank) for rank in range(ranks)]
+    assert {len(part) for part in parts} == {steps_per_epoch(rows, batch_size, ranks)}
+    everything = [row for part in parts for batch in part for row in batch]
+    assert sorted(everything) == list(range(rows))
+    sizes = [[len(batch) for batch in step] for step in zip(*parts, strict=True)]
+    assert all(max(step) - min(step) <= 1 and max(step) <= batch_size for step in sizes)
+    totals = [sum(step) for step in sizes] or [0]
+    assert max(totals) - min(totals) <= 1
+    if rows >= ranks and batch_size > 1:
+        assert all(min(step) > 0 for step in sizes)
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(**changes: int) -> list[list[int]]:
+        return [batch.tolist() for batch in epoch_batches(LENGTHS, 32, **{"seed": 1, "epoch": 2, **changes})]
+
+    assert order() == order()
+    assert order() != order(epoch=3) and order() != order(seed=2)
+    # (1, 2) and (2, 1) are different streams
+    assert order() != order(seed=2, epoch=1)
+
+
+def test_ranks_share_one_global_order() -> None:
+    whole = epoch_batches(LENGTHS, 64, 0, 0)
+    parts = [epoch_batches(LENGTHS, 32, 0, 0, 2, rank) for rank in (0, 1)]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert sorted(batch) == sorted([*first, *second])
+
+
+def test_bucketing_saves_padding_yet_mixes() -> None:
+    def padded(batches: list[np.ndarray]) -> float:
+        return sum(len(batch) * LENGTHS[batch].max() for batch in batches) / LENGTHS.sum()
+
+    first, second = (epoch_batches(LENGTHS, 32, 0, epoch) for epoch in (0, 1))
+    assert padded(first) < 1.05 < 1.5 < padded(np.array_split(np.arange(len(LENGTHS)), 313))
+    means = np.array([LENGTHS[batch].mean() for batch in first])
+    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.2  # short and long batches alternate at random
+    together = {
+        frozenset(pair) for batch in first for pair in zip(batch[:-1].tolist(), batch[1:].tolist(), strict=True)
+    }
+    again = {frozenset(pair) for batch in second for pair in zip(batch[:-1].tolist(), batch[1:].tolist(), strict=True)}
+    assert len(together & again) < 0.02 * len(together)  # who meets whom changes from epoch to epoch
+
+
+def test_equal_lengths_are_shuffled() -> None:
+    first, second = (np.concatenate(epoch_batches(np.full(1000, 9), 10, 0, epoch)) for epoch in (0, 1))
+    assert abs(np.corrcoef(first, np.arange(1000))[0, 1]) < 0.15 and (first != second).mean() > 0.9
+
+
+def test_eval_batches() -> None:
+    batches = eval_batches(LENGTHS, 100)
+    assert [len(batch) for batch in batches] == [100] * 100 + [7]
+    order = np.concatenate(batches)
+    assert sorted(order) == list(range(len(LENGTHS))) and (np.diff(LENGTHS[order]) >= 0).all()
+    assert eval_batches(np.zeros(0, np.int64), 4) == []
+    assert np.concatenate(eval_batches(np.full(5, 3), 2)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_collate() -> None:
+    encoded = Encoded(  # rows: 2 7 3 | 2 8 3 9 9 3 | 2 3 5 3
+        input_ids=np.array([2, 7, 3, 2, 8, 3, 9, 9, 3, 2, 3, 5, 3], np.int32),
+        offsets=np.array([0, 3, 9, 13]),
+        first_lengths=np.array([3, 3, 2], np.int32),
+        labels=np.array([1, 0, 1]),
+        cut=np.zeros(3, bool),
+    )
+    batch = collate(encoded, np.array([2, 1]))
+    assert batch.input_ids.tolist() == [[2, 3, 5, 3, 0, 0], [2, 8, 3, 9, 9, 3]]
+    assert batch.token_type_ids.tolist() == [[0, 0, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1]]
+    assert (batch.labels.tolist(), batch.rows.tolist()) == ([1, 0], [2, 1])
+    assert batch.input_ids.dtype == batch.token_type_ids.dtype == batch.rows.dtype == np.int64
+    assert collate(encoded, np.array([0]), pad_id=4).input_ids.tolist() == [[2, 7, 3]]
+    assert collate(encoded, np.array([0, 2]), pad_id=4).input_ids.tolist() == [[2, 7, 3, 4], [2, 3, 5, 3]]

@@ -1,0 +1,331 @@
+"""Reading files as they are in the wild, and the words for those that cannot be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ofa.config import Config, TaskConfig
+from ofa.data import MAX_LINE_BYTES, Rows, load_splits, read_rows, rows_digest
+from ofa.errors import UserError
+from ofa.fetch import fetch_files
+
+PAIR = TaskConfig(
+    name="pair",
+    dev={"dev": "dev.tsv"},
+    text=["a", "b"],
+    label="y",
+    labels=["no", "yes"],
+    label_values=["0", "1"],
+)
+SINGLE = dataclasses.replace(PAIR, text=["a"], label_values=None)
+SCORE = dataclasses.replace(PAIR, labels=[], label_values=None, score_range=[0.0, 5.0], metrics=["pearson"])
+NAMELESS = dataclasses.replace(PAIR, columns=["y", "a", "b"])
+
+
+def read(folder: Path, content: bytes, task: TaskConfig = PAIR, limit: int | None = None) -> Rows:
+    (folder / "f.tsv").write_bytes(content)
+    return read_rows(folder / "f.tsv", task, limit)
+
+
+def summary(rows: Rows) -> list[tuple]:
+    return list(zip(rows.text_a, rows.text_b or [None] * len(rows), rows.labels.tolist(), strict=True))
+
+
+GOOD = {
+    "plain": (PAIR, b"a\tb\ty\nx\tz\t1\np\tq\t0\n"),
+    "byte-order mark": (PAIR, b"\xef\xbb\xbfa\tb\ty\nx\tz\t1\np\tq\t0\n"),
+    "no header": (NAMELESS, b"1\tx\tz\n0\tp\tq\n"),
+    "byte-order mark, no header": (NAMELESS, b"\xef\xbb\xbf1\tx\tz\n0\tp\tq\n"),
+    "no last newline": (PAIR, b"a\tb\ty\nx\tz\t1\np\tq\t0"),
+    "CRLF": (PAIR, b"a\tb\ty\r\nx\tz\t1\r\np\tq\t0\r\n"),
+    "extra columns, another order": (PAIR, b"y\tid\tb\ta\n1\t7\tz\tx\n0\t8\tq\tp\n"),
+    "blank lines": (PAIR, b"a\tb\ty\n\nx\tz\t1\n\r\np\tq\t0\n\n"),
+    "columns without a name": (PAIR, b"a\tb\ty\t\t\nx\tz\t1\t\t\np\tq\t0\t\t\n"),
+    "spaces around labels and names": (PAIR, b"a\t b\ty \nx\tz\t1 \np\tq\t 0\n"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_layouts_in_the_wild(tmp_path: Path, case: str) -> None:
+    task, content = GOOD[case]
+    rows = read(tmp_path, content, task)
+    assert summary(rows) == [("x", "z", 1), ("p", "q", 0)]
+    assert rows.labels.dtype == np.int64 and rows.skipped == 0
+
+
+def test_only_newline_ends_a_line_and_quotes_mean_nothing(tmp_path: Path) -> None:
+    odd = ['"half a quote', "a\u2028b\u0085c\x0bd\x1ce", 'it\'s "fine"', "\u4f60\u597d"]
+    content = "a\ty\n" + "".join(f"{text}\tyes\n" for text in odd)
+    assert read(tmp_path, content.encode(), SINGLE).text_a == odd
+
+
+def test_scores_single_texts_limit_and_empty_half(tmp_path: Path) -> None:
+    rows = read(tmp_path, b"a\tb\ty\nx\t\t0\np\tq\t5.000\n\tr\t2.5\n", SCORE)
+    assert summary(rows) == [("x", "", 0.0), ("p", "q", 5.0), ("", "r", 2.5)] and rows.labels.dtype == np.float32
+    rows = read(tmp_path, b"a\ty\nx\tno\np\tyes\nbroken\n", SINGLE, limit=2)
+    assert summary(rows) == [("x", None, 0), ("p", None, 1)]
+
+
+HEAD = b"a\tb\ty\nx\tz\t1\n"
+BAD: dict[str, tuple[TaskConfig, bytes, str]] = {
+    "too few fields": (PAIR, HEAD + b"p\t1\n", "f.tsv:3: 2 fields where the header line names 3: 'p\\t1'"),
+    "too many fields": (PAIR, HEAD + b"p\tq\t\t1\n", "f.tsv:3: 4 fields where the header line names 3: 'p\\tq\\t\\t1'"),
+    "fields without header": (NAMELESS, b"1\tx\n", "f.tsv:1: 2 fields where task.columns names 3: '1\\tx'"),
+    "unknown label": (PAIR, HEAD + b"p\tq\t2\n", "f.tsv:3: label '2' is unknown; allowed: '0', '1'"),
+    "class name for value": (PAIR, HEAD + b"p\tq\tyes\n", "f.tsv:3: label 'yes' is unknown; allowed: '0', '1'"),
+    "empty label": (SINGLE, b"a\ty\nx\t\n", "f.tsv:2: label '' is unknown; allowed: 'no', 'yes'"),
+    "long label": (
+        PAIR,
+        HEAD + b"p\tq\t" + b"z" * 500 + b"\n",
+        f"f.tsv:3: label '{'z' * 60}...' is unknown; allowed: '0', '1'",
+    ),
+    "score no number": (SCORE, HEAD + b"p\tq\thigh\n", "f.tsv:3: score 'high' is no number; allowed: 0 to 5"),
+    "score empty": (SCORE, HEAD + b"p\tq\t\n", "f.tsv:3: score '' is no number; allowed: 0 to 5"),
+    "score too high": (SCORE, HEAD + b"p\tq\t5.1\n", "f.tsv:3: score '5.1' is out of range; allowed: 0 to 5"),
+    "score negative": (SCORE, HEAD + b"p\tq\t-1\n", "f.tsv:3: score '-1' is out of range; allowed: 0 to 5"),
+    "score nan": (SCORE, HEAD + b"p\tq\tnan\n", "f.tsv:3: score 'nan' is out of range; allowed: 0 to 5"),
+    "score infinite": (SCORE, HEAD + b"p\tq\tinf\n", "f.tsv:3: score 'inf' is out of range; allowed: 0 to 5"),
+    "score infinite, no bounds": (
+        dataclasses.replace(SCORE, score_range=[-math.inf, math.inf]),
+        HEAD + b"p\tq\tinf\n",
+        "f.tsv:3: score 'inf' is out of range; allowed: -inf to inf",
+    ),
+    "latin-1": (PAIR, HEAD + b"caf\xe9\tq\t1\n", "f.tsv:3: byte 4 (0xe9) is not UTF-8; allowed: text in UTF-8"),
+    "cut character": (PAIR, HEAD + b"p\tq\xe2\x82\t1\n", "f.tsv:3: byte 4 (0xe2) is not UTF-8; allowed: text in UTF-8"),
+    "mixed encodings": (
+        PAIR,
+        HEAD + "é\tq\t1\n".encode() + "é\tq\t1\n".encode("latin-1"),
+        "f.tsv:4: byte 1 (0xe9) is not UTF-8; allowed: text in UTF-8",
+    ),
+    "NUL": (
+        PAIR,
+        HEAD + b"p\x00\tq\t1\n",
+        "f.tsv:3: NUL at byte 2; allowed: text in UTF-8 (is it UTF-16, or not a text file?)",
+    ),
+    "UTF-16": (
+        PAIR,
+        "a\tb\ty\n".encode("utf-16"),
+        "f.tsv:1: NUL at byte 4; allowed: text in UTF-8 (is it UTF-16, or not a text file?)",
+    ),
+    "10 MB line": (
+        PAIR,
+        HEAD + b"p" * 10_000_000 + b"\tq\t1\n",
+        f"f.tsv:3: the line is longer than {MAX_LINE_BYTES:,} bytes",
+    ),
+    "10 MB header": (PAIR, b"p" * 10_000_000, f"f.tsv:1: the line is longer than {MAX_LINE_BYTES:,} bytes"),
+    "no text": (PAIR, HEAD + b" \t\t1\n", "f.tsv:3: no text in 'a', 'b': ' \\t\\t1'"),
+    "two columns alike": (PAIR, b"a\tb\tb\ty\n", "f.tsv:1: two columns have the same name: 'b'"),
+    "column missing": (
+        PAIR,
+        b"a\tlabel\n",
+        "f.tsv:1: no column 'b' (task.text), 'y' (task.label); found: 'a', 'label'\n",
+    ),
+    "comma for tab": (PAIR, b"a,b,y\nx,z,1\n", "found: 'a,b,y'\na file without a header line needs"),
+    "old Mac line ends": (PAIR, b"a\tb\ty\rx\tz\t1\r", "found: 'a', 'b', 'y\\rx', 'z', '1'\n"),
+    "empty file": (PAIR, b"", "f.tsv: the file is empty; allowed: a header line and at least one row"),
+    "byte-order mark alone": (PAIR, b"\xef\xbb\xbf", "f.tsv: the file is empty"),
+    "header alone": (PAIR, b"a\tb\ty\n", "f.tsv: no usable row"),
+    "empty without header": (NAMELESS, b"\n", "f.tsv: no usable row"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_rows_are_named(tmp_path: Path, case: str) -> None:
+    task, content, message = BAD[case]
+    with pytest.raises(UserError) as error:
+        read(tmp_path, content, task)
+    assert message in str(error.value)
+    assert str(error.value).startswith(str(tmp_path)) and str(error.value).count("\n") <= 1
+    assert max(map(len, str(error.value).splitlines())) < 300
+
+
+ROW_CASES = [name for name, (_, content, _) in BAD.items() if content.startswith(HEAD)]
+
+
+@pytest.mark.parametrize("case", ROW_CASES)
+def test_bad_rows_are_left_out_and_counted(tmp_path: Path, case: str, caplog: pytest.LogCaptureFixture) -> None:
+    task, content, message = BAD[case]
+    rows = read(tmp_path, content + b"last\tone\t1\n", dataclasses.replace(task, bad_rows="skip"))
+    assert rows.skipped == 1 and rows.text_a[0] == "x" and rows.text_a[-1] == "last"
+    assert f"left out 1 malformed rows, kept {len(rows)}" in caplog.text and message in caplog.text
+
+
+def test_nothing_left_after_skipping(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"f.tsv: no usable row of 2; the first: .*f.tsv:2: 1 fields where"):
+        read(tmp_path, b"a\tb\ty\nx\nz\n", dataclasses.replace(PAIR, bad_rows="skip"))
+
+
+def test_directory_or_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a directory; a tab-separated file is expected here"):
+        read_rows(tmp_path, PAIR)
+    with pytest.raises(UserError, match=r"gone.tsv: cannot be read \(No such file"):
+        read_rows(tmp_path / "gone.tsv", PAIR)
+
+
+# Finding the files
+
+
+def task_in(folder: Path, content: bytes = HEAD + b"p\tq\t0\n", **changes) -> TaskConfig:
+    """A task with files in ``folder/PAIR``, where GLUE's layout has them."""
+    (folder / "PAIR").mkdir(parents=True)
+    for name in ("train.tsv", "m.tsv", "mm.tsv"):
+        (folder / "PAIR" / name).write_bytes(content)
+    task = dataclasses.replace(PAIR, folder="PAIR", dev={"matched": "m.tsv", "mismatched": "mm.tsv"})
+    return dataclasses.replace(task, **changes)
+
+
+def test_folder_given_above_or_in_the_cache(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue")
+    for data_dir in (tmp_path / "glue", tmp_path / "glue" / "PAIR", None):
+        splits = load_splits(dataclasses.replace(task, data_dir=data_dir and str(data_dir)), tmp_path)
+        assert list(splits) == ["train", "matched", "mismatched"] and len(splits["mismatched"]) == 2
+
+
+def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue")
+    for name in ("train.tsv", "mm.tsv"):
+        (tmp_path / "glue" / "PAIR" / name).unlink()
+    advice = "\npoint to local files with task.data_dir=<folder>, or try experiment=quickstart, which needs no download"
+    with pytest.raises(UserError) as error:
+        load_splits(dataclasses.replace(task, data_dir=str(tmp_path / "glue")), tmp_path)
+    assert str(error.value) == f"task pair: train.tsv, mm.tsv missing in {tmp_path}/glue/PAIR" + advice
+    with pytest.raises(UserError) as error:
+        load_splits(task, tmp_path / "empty")
+    start = f"task pair: train.tsv, m.tsv, mm.tsv missing in {tmp_path}/empty/glue/PAIR, and task.url gives no address"
+    assert str(error.value).startswith(start) and str(error.value).endswith(advice)
+    with pytest.raises(UserError, match="task.data_dir=/no/where: no such folder; allowed: a folder with train.tsv, m"):
+        load_splits(dataclasses.replace(task, data_dir="/no/where"), tmp_path)
+
+
+def test_a_train_split_of_one_label_is_refused(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue", content=HEAD + b"p\tq\t1\nr\ts\t0\n")
+    assert len(load_splits(task, tmp_path)["train"]) == 3
+    with pytest.raises(UserError, match="train.tsv: all 2 rows have the label 'yes'.*\n.*max_train_rows.*raise it"):
+        load_splits(dataclasses.replace(task, max_train_rows=2), tmp_path)
+    assert len(load_splits(dataclasses.replace(task, max_dev_rows=1), tmp_path)["matched"]) == 1
+
+
+# Downloading
+
+
+def archive(path: Path, members: dict[str, bytes]) -> dict[str, str]:
+    """Write a zip archive; its address and digest as settings of a task."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    return {"url": path.as_uri(), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+FILES = {name: HEAD + b"p\tq\t0\n" for name in ("train.tsv", "m.tsv", "mm.tsv")}
+
+
+def remote(**settings) -> TaskConfig:
+    task = dataclasses.replace(PAIR, folder="PAIR", dev={"matched": "m.tsv", "mismatched": "mm.tsv"})
+    return dataclasses.replace(task, **settings)
+
+
+def test_download_takes_only_the_files_wanted(tmp_path: Path) -> None:
+    hostile = {"../evil.tsv": b"", "/tmp/evil.tsv": b"", "PAIR/../../evil.tsv": b"", "PAIR/original/raw.txt": b""}
+    task = remote(**archive(tmp_path / "a.zip", {f"PAIR/{name}": text for name, text in FILES.items()} | hostile))
+    assert len(load_splits(task, tmp_path / "cache")["train"]) == 2
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert written == ["a.zip", *(f"cache/glue/PAIR/{name}" for name in sorted(FILES))]
+    (tmp_path / "a.zip").unlink()
+    assert len(load_splits(task, tmp_path / "cache")["train"]) == 2  # from the cache
+
+
+def test_download_completes_a_folder_and_overwrites_nothing(tmp_path: Path) -> None:
+    task = remote(**archive(tmp_path / "a.zip", FILES))
+    own = tmp_path / "cache" / "glue" / "PAIR" / "train.tsv"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(HEAD + b"mine\tq\t0\n")
+    assert load_splits(task, tmp_path / "cache")["train"].text_a == ["x", "mine"]
+    fetch_files(str(task.url), task.sha256, ["train.tsv"], own.parent)  # another process was faster
+    assert b"mine" in own.read_bytes()
+
+
+def truncated(path: Path) -> dict:
+    settings = archive(path, FILES)
+    path.write_bytes(path.read_bytes()[:-40])
+    return {**settings, "sha256": None}
+
+
+BROKEN: dict[str, tuple[Callable[[Path], dict], str]] = {
+    "no network": (lambda path: {"url": path.as_uri()}, "could not be fetched ("),
+    "scheme": (lambda path: {"url": "gopher://host/a.zip"}, "could not be fetched (unknown url type: gopher)"),
+    "other content": (
+        lambda path: {**archive(path, FILES), "sha256": "0" * 64},
+        f"task.sha256 is {'0' * 64}",
+    ),
+    "not a zip": (lambda path: {"url": path.as_uri(), "sha256": path.write_text("hello") and None}, "not a sound zip"),
+    "truncated": (truncated, "not a sound zip archive"),
+    "file not inside": (lambda path: archive(path, {"PAIR/m.tsv": b""}), "does not hold PAIR/train.tsv, PAIR/mm.tsv"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_failed_downloads_leave_nothing_behind(tmp_path: Path, case: str) -> None:
+    make, message = BROKEN[case]
+    with pytest.raises(UserError) as error:
+        load_splits(remote(**make(tmp_path / "a.zip")), tmp_path / "cache")
+    first, second = str(error.value).splitlines()
+    assert first.startswith("task pair: train.tsv, m.tsv, mm.tsv missing in ") and message in first
+    assert "task.data_dir=<folder>" in second and "experiment=quickstart" in second
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_archives_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = remote(**archive(tmp_path / "a.zip", FILES))
+    for limit, value in (("MAX_FILE_BYTES", 10), ("MAX_ARCHIVE_BYTES", 100)):
+        monkeypatch.setattr(f"ofa.fetch.{limit}", value)
+        with pytest.raises(UserError, match=f"is larger than {value} bytes, the limit"):
+            load_splits(task, tmp_path / "cache")
+
+
+# Digest and real data
+
+
+def test_digest_tells_content_apart() -> None:
+    labels = np.array([0, 1])
+    variants = [
+        Rows(["ab", "c"], None, labels),
+        Rows(["a", "bc"], None, labels),
+        Rows(["ab", "c"], ["", ""], labels),
+        Rows(["ab", "c"], None, labels[::-1].copy()),
+        Rows(["ab", "c"], None, labels.astype(np.float32)),
+        Rows(["c", "ab"], None, labels),
+    ]
+    assert len({rows_digest(rows) for rows in variants}) == len(variants)
+    assert rows_digest(variants[0]) == rows_digest(Rows(["ab", "c"], None, labels.copy(), skipped=3))
+
+
+COUNTS = {  # the shared copy: the official splits, samples of QNLI, QQP and MNLI
+    "cola": (8551, 1043),
+    "sst2": (67349, 872),
+    "mrpc": (3667, 408),  # the official train split has 3,668; the shared file has one row less
+    "stsb": (5749, 1500),
+    "qqp": (8999, 1000),
+    "mnli": (8999, 500, 500),
+    "qnli": (8999, 5463),
+    "rte": (2490, 277),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_real_glue(name: str, shared: Path, tmp_path: Path, compose: Callable[..., Config]) -> None:
+    task = compose(f"task={name}", f"task.data_dir={shared / 'glue'}").task
+    splits = load_splits(task, tmp_path)
+    assert tuple(map(len, splits.values())) == COUNTS[name]
+    assert all((rows.text_b is None) == (len(task.text) == 1) and not rows.skipped for rows in splits.values())
+    if task.labels:
+        assert all(set(rows.labels.tolist()) == set(range(len(task.labels))) for rows in splits.values())
+    else:
+        assert splits["train"].labels.min() == 0 and splits["train"].labels.max() == 5

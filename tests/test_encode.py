@@ -1,0 +1,215 @@
+"""Token ids, truncation and the cache; vocabularies, checked and trained."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ofa import encode as module
+from ofa.data import Rows
+from ofa.encode import SPECIAL, Encoded, check_vocab, encode, read_vocab, train_vocab
+from ofa.errors import UserError
+
+WORDS = ["hello", "wor", "##ld", "##s", "!", "[", "]", "a", "\u4f60", "H", "Hello", "cafe", "caf\u00e9"]
+
+
+@pytest.fixture
+def vocab(tmp_path: Path) -> Path:
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join([*SPECIAL, *WORDS]) + "\n", encoding="utf-8")
+    return path
+
+
+def rows_of(first: list[str], second: list[str] | None = None) -> Rows:
+    return Rows(first, second, np.arange(len(first)) % 2)
+
+
+def tokens(encoded: Encoded, vocab: Path) -> list[list[str]]:
+    names = list(read_vocab(vocab))
+    return [
+        [names[i] for i in encoded.input_ids[a:b]] for a, b in zip(encoded.offsets, encoded.offsets[1:], strict=False)
+    ]
+
+
+def test_wordpiece_as_bert_does_it(vocab: Path) -> None:
+    texts = ["Hello, worlds!", "CAF\u00c9 a\u4f60a", "a\u200ba\x07 a\u00a0a", "[SEP] a", "", "a" * 101]
+    assert tokens(encode(rows_of(texts), vocab, 32), vocab) == [
+        ["[CLS]", "hello", "[UNK]", "wor", "##ld", "##s", "!", "[SEP]"],
+        ["[CLS]", "cafe", "a", "\u4f60", "a", "[SEP]"],  # accents go, a Chinese character is a word
+        ["[CLS]", "[UNK]", "a", "a", "[SEP]"],  # control characters vanish, no-break space parts
+        ["[CLS]", "[SEP]", "a", "[SEP]"],
+        ["[CLS]", "[SEP]"],
+        ["[CLS]", "[UNK]", "[SEP]"],  # words over 100 characters
+    ]
+    cased = encode(rows_of(["Hello hello CAF\u00c9 caf\u00e9"]), vocab, 32, lower_case=False)
+    assert tokens(cased, vocab) == [["[CLS]", "Hello", "hello", "[UNK]", "caf\u00e9", "[SEP]"]]
+
+
+def test_pairs_and_take(vocab: Path) -> None:
+    encoded = encode(rows_of(["hello", "a a a", ""], ["a !", "", "a"]), vocab, 32)
+    assert tokens(encoded, vocab) == [
+        ["[CLS]", "hello", "[SEP]", "a", "!", "[SEP]"],
+        ["[CLS]", "a", "a", "a", "[SEP]", "[SEP]"],
+        ["[CLS]", "[SEP]", "a", "[SEP]"],
+    ]
+    assert encoded.first_lengths.tolist() == [3, 5, 2] and encoded.lengths.tolist() == [6, 6, 4]
+    assert (encoded.input_ids.dtype, encoded.offsets.dtype, encoded.truncated) == (np.int32, np.int64, 0)
+    taken = encoded.take([2, 0, 2])
+    assert tokens(taken, vocab) == [tokens(encoded, vocab)[i] for i in (2, 0, 2)]
+    assert (taken.first_lengths.tolist(), taken.labels.tolist(), len(taken)) == ([2, 3, 2], [0, 0, 0], 3)
+    assert len(encoded.take([])) == 0 and encoded.take([]).offsets.tolist() == [0]
+
+
+def test_truncation_keeps_what_bert_keeps() -> None:
+    def one_by_one(a: int, b: int, room: int) -> tuple[int, int]:  # the loop of the original BERT
+        while a + b > room:
+            a, b = (a - 1, b) if a > b else (a, b - 1)
+        return a, b
+
+    for room in range(1, 9):
+        for a in range(12):
+            for b in range(12):
+                assert module._keep(a, b, room) == one_by_one(a, b, room), (a, b, room)
+
+
+def test_truncated_rows(vocab: Path) -> None:
+    single = encode(rows_of(["a a a a a", "hello a a", "a"]), vocab, 5)
+    assert single.lengths.tolist() == [5, 5, 3] and single.truncated == 1 and single.take([1, 2]).truncated == 0
+    pair = encode(rows_of(["a a a a a", "a"], ["hello !", "a"]), vocab, 7)
+    assert tokens(pair, vocab)[0] == ["[CLS]", "a", "a", "[SEP]", "hello", "!", "[SEP]"]
+    assert pair.truncated == 1 and pair.first_lengths.tolist() == [4, 3]
+    with pytest.raises(UserError, match="trainer.max_seq_length: 4 leaves no room for text; allowed: 5 up"):
+        encode(rows_of(["a"], ["a"]), vocab, 4)
+
+
+def test_chunks_make_no_difference(vocab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of([f"a {'hello ' * (i % 7)}" for i in range(100)], ["a " * (i % 5) for i in range(100)])
+    whole = encode(rows, vocab, 9)
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    parts = encode(rows, vocab, 9)
+    for name, value in vars(whole).items():
+        assert np.array_equal(value, getattr(parts, name)), name
+
+
+def test_cache(vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    rows, cache = rows_of(["hello a", "a"], ["a", "!"]), tmp_path / "cache"
+    made: list[int] = []
+    real = module._encode
+    monkeypatch.setattr(module, "_encode", lambda *args: made.append(1) or real(*args))
+
+    def same(expected_runs: int, **changes) -> None:
+        again = encode(**{"rows": rows, "vocab": vocab, "max_seq_length": 16, "cache_dir": cache, **changes})
+        assert len(made) == expected_runs
+        for name, value in vars(first).items():
+            assert np.array_equal(value, getattr(again, name)) and value.dtype == getattr(again, name).dtype
+
+    first = encode(rows, vocab, 16, cache_dir=cache)
+    same(1)
+    same(1, rows=Rows(list(rows.text_a), list(rows.text_b or []), rows.labels.copy()))  # equal content
+    encode(rows, vocab, 15, cache_dir=cache)
+    encode(rows, vocab, 16, lower_case=False, cache_dir=cache)
+    encode(rows_of(["hello a", "!"], ["a", "!"]), vocab, 16, cache_dir=cache)
+    assert len(made) == 4 and len(list((cache / "encoded").iterdir())) == 4  # and no temporary file left
+
+    sound = {path: path.read_bytes() for path in (cache / "encoded").iterdir()}
+    pickled = io.BytesIO()
+    np.savez(pickled, **{**vars(first), "labels": np.array([{}, {}], dtype=object)})
+    damages = [
+        lambda whole: b"",
+        lambda whole: b"not an npz",
+        lambda whole: whole[:-30],
+        lambda whole: whole[: len(whole) // 3] + bytes([whole[len(whole) // 3] ^ 255]) + whole[len(whole) // 3 + 1 :],
+        lambda whole: pickled.getvalue(),
+    ]
+    for expected, damage in enumerate(damages, 5):
+        for path, whole in sound.items():
+            path.write_bytes(damage(whole))
+        caplog.clear()
+        same(expected)
+        assert "is damaged; encoding again" in caplog.text
+        same(expected)  # it was written anew
+
+
+def test_a_cache_that_cannot_be_written_costs_no_run(vocab: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(encode(rows_of(["a"]), vocab, 16, cache_dir=vocab)) == 1  # a file where the folder should be
+    assert f"encoded rows are not cached: cannot write {vocab}" in caplog.text
+
+
+BAD_VOCABS = {
+    "missing": ("[PAD]\n[UNK]\n[CLS]\na\n", r"v.txt: no line \[SEP\], \[MASK\]; a WordPiece vocab.txt has \[PAD\], "),
+    "twice": (
+        "[PAD]\n[UNK]\na\n[CLS]\n[SEP]\na\n[MASK]\n",
+        "v.txt:6: 'a' is already on line 3; allowed: each token once",
+    ),
+    "blank lines": ("[PAD]\n\n[UNK]\n\n", "v.txt:4: '' is already on line 2"),
+    "pad later": (
+        "[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n",
+        r"v.txt:2: \[PAD\] must be the first line, so that its id is 0",
+    ),
+    "latin-1": ("caf\u00e9", "v.txt: byte 4 is not UTF-8"),
+    "empty": ("", r"v.txt: no line \[PAD\], \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_VOCABS)
+def test_bad_vocabularies(case: str, tmp_path: Path) -> None:
+    content, message = BAD_VOCABS[case]
+    (tmp_path / "v.txt").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=message):
+        check_vocab(tmp_path / "v.txt")
+
+
+def test_vocabulary_files(vocab: Path, tmp_path: Path) -> None:
+    assert check_vocab(vocab) == len(SPECIAL) + len(WORDS)
+    odd = "\n".join([*SPECIAL, "a\u2028b", "c"])  # only a newline ends a line; CRLF and no last newline are fine
+    (tmp_path / "odd.txt").write_bytes(odd.replace("\n", "\r\n").encode())
+    assert list(read_vocab(tmp_path / "odd.txt"))[5:] == ["a\u2028b", "c"]
+    for place in (tmp_path, tmp_path / "gone.txt"):
+        with pytest.raises(UserError, match="cannot be read .*a WordPiece vocab.txt is expected"):
+            check_vocab(place)
+
+
+TEXTS = [
+    f"the {a} {b} was {c}ing , not {c}ed !" for a in ("old", "new") for b in ("dog", "fox") for c in ("jump", "walk")
+]
+TRAIN = "import sys, json; from ofa.encode import train_vocab; train_vocab(json.load(sys.stdin), 100, sys.argv[1])"
+
+
+def test_trained_vocabulary(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "v.txt"
+    size = train_vocab(TEXTS * 3, 100, path)
+    vocab = list(read_vocab(path))
+    assert vocab[:5] == list(SPECIAL) and size == len(vocab) <= 100
+    assert {"the", "was", "##ing", "!", ",", "jump"} <= set(vocab)
+    encoded = encode(rows_of(TEXTS), path, 32)
+    assert vocab.index("[UNK]") not in encoded.input_ids
+    assert train_vocab(TEXTS, 10_000, tmp_path / "all.txt") < 200  # no more than the text gives
+    with pytest.raises(UserError, match="model.vocab_size: 20 is too small to train a vocabulary; allowed: 100 up"):
+        train_vocab(TEXTS, 20, path)
+
+
+def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
+    """In processes of their own: the library's hash maps are seeded per process."""
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz\u00df\u4f60\u0435.,"))
+    texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(30)) for _ in range(60)]  # many ties
+    for name in ("1.txt", "2.txt", "3.txt"):
+        command = [sys.executable, "-c", TRAIN, str(tmp_path / name)]
+        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=Path(module.__file__).parent.parent)
+    assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "2.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
+
+
+def test_ids_equal_hugging_face(shared: Path) -> None:
+    folder = shared / "models" / "hf-bert-4x128-sst2"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    reference = json.loads((folder / "reference.json").read_text())["rows"]
+    encoded = encode(rows_of([row["sentence"] for row in reference]), folder / "vocab.txt", 128)
+    for row, start, end in zip(reference, encoded.offsets, encoded.offsets[1:], strict=False):
+        assert encoded.input_ids[start:end].tolist() == row["input_ids"]

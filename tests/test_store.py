@@ -1,0 +1,104 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ofa.store import Store, clean, days, main
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ofa.store import Store
+store = Store(Path(sys.argv[1]))
+lock = store.locked(store.root / "distill-1")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def make(root, name, age_days, size=1000, complete=True):
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"x" * size)
+    if complete:
+        (folder / "stage.json").write_text(json.dumps({"task": "sst2", "model": "toy"}))
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - 86400 * age_days,) * 2)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    root = tmp_path / "store"
+    make(root, "finetune-a", 40)
+    make(root, "distill-b", 10, size=5000)
+    make(root, "evaluate-c", 1)
+    make(root, "distill-d.part", 50, complete=False)
+    return Store(root)
+
+
+def names(entries):
+    return [entry.path.name for entry in entries]
+
+
+def test_the_same_key_is_the_same_folder():
+    store = Store.__new__(Store)
+    store.root = __import__("pathlib").Path("/s")
+    assert store.path("distill", {"a": 1, "b": [1.0, 0.5]}) == store.path("distill", {"b": [1.0, 0.5], "a": 1})
+    assert store.path("distill", {"a": 1}) != store.path("distill", {"a": 2})
+
+
+def test_entries_are_listed_oldest_first(store):
+    entries = store.entries()
+    assert names(entries) == ["distill-d.part", "finetune-a", "distill-b", "evaluate-c"]
+    assert [entry.complete for entry in entries] == [False, True, True, True]
+    assert entries[1].what == "sst2 toy" and entries[0].what == "unfinished" and entries[2].size > 5000
+
+
+def test_cleaning_by_age(store):
+    assert names(clean(store, older_than_days=30, keep_gb=None)) == ["distill-d.part", "finetune-a"]
+    assert names(store.entries()) == ["distill-b", "evaluate-c"]
+
+
+def test_cleaning_by_size_removes_the_oldest_first(store):
+    total = sum(entry.size for entry in store.entries())
+    assert names(clean(store, None, keep_gb=(total - 1500) / 1e9)) == ["distill-d.part", "finetune-a"]
+
+
+def test_what_a_job_is_making_is_left_alone(store):
+    with store.locked(store.root / "distill-d"):
+        assert names(clean(store, 30, None)) == ["finetune-a"]
+
+
+def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, caplog):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    store = Store(tmp_path)
+    caplog.set_level("INFO")
+    timer = subprocess.Popen([sys.executable, "-c", f"import os,time; time.sleep(1); os.kill({holder.pid}, 9)"])
+    with store.locked(tmp_path / "distill-1"):
+        assert holder.wait() == -signal.SIGKILL
+    assert "distill-1: another job is making it; waiting" in caplog.text
+    timer.wait()
+
+
+def test_the_command_lists_and_cleans(store, capsys):
+    assert main(["list", "--output-dir", str(store.root.parent)]) == 0
+    assert "finetune-a" in capsys.readouterr().out
+    assert main(["clean", "--output-dir", str(store.root.parent), "--older-than", "30d"]) == 0
+    assert "removed, 2 folders" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["clean", "--output-dir", str(store.root.parent)])
+    assert "clean needs --older-than or --keep-gb" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["clean", "--older-than", "soon"])
+    assert "'soon' is no age; allowed: a number with d, h or m" in capsys.readouterr().err
+    assert days("36h") == 1.5
+
+
+def test_an_empty_store_is_no_error(tmp_path):
+    assert Store(tmp_path / "nowhere").entries() == []
