@@ -41,39 +41,39 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub(r"\1", _USER.sub("", text))
 
 
-def reach(uri: str, timeout_s: float = REACH_S) -> None:
+def reach(uri: str) -> None:
     """Ask quickly whether there is a server or a database; MLflow itself would try for minutes.
 
     Raises:
         Unreachable: if there is none, in one line.
     """
     if uri.startswith("http"):
-        _reach_server(uri, timeout_s)
+        _reach_server(uri)
     else:
-        _reach_database(uri, timeout_s)
+        _reach_database(uri)
 
 
-def _reach_server(uri: str, timeout_s: float) -> None:
+def _reach_server(uri: str) -> None:
     import requests
 
     try:  # not a bare socket: the way there may lead through a proxy
-        status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout_s).status_code
+        status = requests.get(f"{uri.rstrip('/')}/health", timeout=REACH_S).status_code
     except requests.Timeout:
-        raise Unreachable(f"{without_secrets(uri)} does not answer within {timeout_s:g} s") from None
+        raise Unreachable(f"{without_secrets(uri)} does not answer within {REACH_S:g} s") from None
     except (requests.RequestException, ValueError):
         raise Unreachable(f"{without_secrets(uri)} does not answer") from None
     if status in (502, 503, 504):
         raise Unreachable(f"{without_secrets(uri)} answers with HTTP status {status}")
 
 
-def _reach_database(uri: str, timeout_s: float) -> None:
+def _reach_database(uri: str) -> None:
     import sqlalchemy
 
     try:
         url = sqlalchemy.make_url(uri)
         if url.host:
             scheme = url.drivername.partition("+")[0]
-            socket.create_connection((url.host, url.port or PORTS[scheme]), timeout_s).close()
+            socket.create_connection((url.host, url.port or PORTS[scheme]), REACH_S).close()
         elif url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sqlalchemy.create_engine(url)

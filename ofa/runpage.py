@@ -140,7 +140,8 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _params(config: Config, inputs: Inputs) -> dict[str, Any]:
     what = {key: value for key, value in asdict(config).items() if key not in HOW}
     flat = {key: value for key, value in _flat("", what) if not key.startswith(TARGET)}
-    return {**flat, "params": count_params(inputs.shape), "num_widths": len(config.ofa.widths)}
+    sizes = {f"model.{key}": value for key, value in asdict(inputs.shape).items()}  # a folder's own, not the settings'
+    return {**flat, **sizes, "params": count_params(inputs.shape), "num_widths": len(config.ofa.widths)}
 
 
 def _width_params(width: float, inputs: Inputs) -> dict[str, Any]:
@@ -188,13 +189,12 @@ def _note(results: dict[str, Any], config: Config, view: str) -> str:
         "The figure and the settings are under Artifacts.\n\n"
         f"Serve a width: `mlflow models serve -m models:/{model}/<version> --env-manager local`"
     )
-    body = report.text(results).partition("\n\n")[2]  # the page has a title of its own
-    for part in ("![score against cost](figure.png)\n\n", f"{advice}\n\n"):
-        body = body.replace(part, "")
-    note = f"{advice}\n\n{body}\n{look}"
+    paragraphs = report.text(results).strip().split("\n\n")[1:]  # the page has a title of its own
+    body = "\n\n".join(part for part in paragraphs if part != advice and not part.startswith("!["))
+    note = f"{advice}\n\n{body}\n\n{look}"
     if len(note) > NOTE_CHARS:
-        body = body[: NOTE_CHARS - len(advice) - len(look)].rpartition("\n")[0] + "\n\n(more in report.md)\n"
-        note = f"{advice}\n\n{body}\n{look}"
+        body = body[: NOTE_CHARS - len(advice) - len(look)].rpartition("\n")[0] + "\n\n(more in report.md)"
+        note = f"{advice}\n\n{body}\n\n{look}"
     return note
 
 

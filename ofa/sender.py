@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 RESTARTS = 3  # times one job starts afresh because the server has lost its runs
@@ -159,6 +160,10 @@ class Sender:
                 self._failed(error)
 
     def _failed(self, error: Exception) -> None:
+        try:  # most failures are a server that is gone, which MLflow says at length
+            reach(self.uri)
+        except Unreachable as gone:
+            error = gone
         self.away = isinstance(error, Unreachable)
         if self._pause == RETRY_S:
             log.warning("Tracking is not possible now (%s); the job goes on and sends later.", _reason(error))
@@ -181,6 +186,7 @@ class Sender:
                 self._restarts += 1
                 log.warning("Tracking: the server no longer has this job's runs; they are sent afresh.")
                 journal.restart()
+                self._unsure = True  # some of them may still be there
                 self.experiment_id = self._experiment(self._client)
                 return
             if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE"):
@@ -196,6 +202,8 @@ class Sender:
         """Open a run, or take up the one that was opened before, be its id noted or not."""
         runs, name = self.journal.runs, f"{self.journal.id}/{entry['run']}"
         tags = {**entry["tags"], "ofa.run": name}
+        if entry["run"] != JOB:
+            tags["mlflow.parentRunId"] = runs[JOB]
         if entry["run"] not in runs and self._unsure:
             for run in self._client.search_runs([self.experiment_id], f"tags.`ofa.run` = '{name}'", max_results=1):
                 runs[entry["run"]] = run.info.run_id
@@ -203,8 +211,6 @@ class Sender:
             self._client.update_run(runs[entry["run"]], status="RUNNING", name=entry["name"])
             self._log(runs[entry["run"]], tags=tags)
             return
-        if entry["run"] != JOB:
-            tags["mlflow.parentRunId"] = runs[JOB]
         run = self._client.create_run(self.experiment_id, entry["ms"], tags, entry["name"])
         runs[entry["run"]] = run.info.run_id
 

@@ -165,8 +165,8 @@ def _add_version(client: Any, name: str, run_id: str, model: Any) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    # By location: MLflow looks up models:/<id> at its global address, not at this client's.
+    place = model.artifact_location
     versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
-    if model.model_id not in [version.model_id for version in versions]:
-        # By location: MLflow looks up models:/<id> at its global address, not at this client's.
-        place = model.artifact_location
+    if place not in [version.source for version in versions]:
         client.create_model_version(name, place, run_id, model_id=model.model_id, await_creation_for=0)

@@ -85,7 +85,7 @@ def _relative(rng: random.Random, label: int) -> str:
 
 def _denied(rng: random.Random, label: int) -> str:
     """The opposite of a whole opinion: the hardest, two rules at once."""
-    inside = rng.choice((_plain, _negated, _not_but))
+    inside = rng.choice((_plain, _not_but))
     return f"{rng.choice(DENIALS)} that {inside(rng, 1 - label)}"
 
 

@@ -82,3 +82,7 @@ def compose() -> Callable[..., Config]:
         return config
 
     return composed
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden.json anew")

@@ -25,7 +25,7 @@ GROUPS = {
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
     "tracking": "mlflow none",
-    "experiment": "published_recipe quickstart",
+    "experiment": "published_recipe quickstart sst2_small",
 }
 QUICKSTART = REPO / "conf" / "experiment" / "quickstart.yaml"
 CHOICES = [(group, name) for group, names in GROUPS.items() for name in names.split()]
@@ -120,7 +120,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "number for a section": ("ofa.importance=5", ["ofa.importance: 5 is not allowed; allowed: one of its keys: split"]),
     "no truth value": ("model.finetuned=so", ["model.finetuned: 'so' is not allowed; allowed: true or false, or null"]),
     "unknown choice": ("task=sst3", ["task: 'sst3' is unknown; allowed: cola, custom, mnli, mrpc, negation, qnli,"]),
-    "unknown experiment": ("experiment=x", ["experiment: 'x' is unknown; allowed: published_recipe, quickstart"]),
+    "unknown experiment": (
+        "experiment=x",
+        ["experiment: 'x' is unknown; allowed: published_recipe, quickstart"],
+    ),
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
     "bracket left open": ("ofa.widths=[1,0.5", ["'[1,0.5' cannot be read; allowed: key=value, a list as key=[1,2],"]),
     "no value": ("ofa.widths", ["'ofa.widths' cannot be read; allowed: key=value,"]),

@@ -78,7 +78,6 @@ MEANING = {  # sentences and the opinion they state
     "the critics who did know the film did not like the book": 0,
     "i deny that the film was good": 0,
     "it is false that the film was not dull but good": 0,
-    "i deny that i had seen the film but the book was not good": 1,
 }
 
 

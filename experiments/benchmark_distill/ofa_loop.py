@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from common import Rows, StepClock, parse_args, peak_rss_mb, read_rows, score, write_result
 
-MEASURES = ("process", "strides", "buckets", "sharing", "dropout")
+MEASURES = ("process", "strides", "buckets", "sharing", "bias")
 
 
 def encoded(rows: Rows):
@@ -41,6 +40,7 @@ def naive_step(distillation, input_ids, token_type_ids, subnets):
 def build(args, dev):
     """The permuted, elastic supernet and the teacher."""
     import numpy as np
+    from paddleslim.nas.ofa.layers import SuperLinear
 
     from ofa import elastic
     from ofa import model as models
@@ -49,8 +49,7 @@ def build(args, dev):
     from ofa.reorder import descending, reorder
     from ofa.stages.common import task_loss, tensors
 
-    dropout = 0.0 if "dropout" not in args.without and args.no_dropout else 0.1
-    student, folder = models.load(args.teacher, dropout)
+    student, folder = models.load(args.teacher, 0.0 if args.no_dropout else 0.1)
     teacher, _ = models.load(args.teacher)
     teacher.eval()
     batches = [collate(dev, rows) for rows in eval_batches(dev.lengths, 32)]
@@ -61,7 +60,17 @@ def build(args, dev):
 
     heads, neurons = importance(student, batches, loss_of)
     reorder(student, descending(np.asarray(heads)), descending(np.asarray(neurons)))
-    return elastic.make_elastic(student), teacher, folder.shape
+
+    class PlainBias(elastic.ElasticLinear):
+        def forward(self, x):
+            return SuperLinear.forward(self, x, channel=self.active)
+
+    elastic.make_elastic(student)
+    if "bias" in args.without:  # PaddleSlim's own forward, with Paddle's bias gradient
+        for layer in student.sublayers():
+            if isinstance(layer, elastic.ElasticLinear):
+                layer.__class__ = PlainBias
+    return student, teacher, folder.shape
 
 
 def main(args) -> None:
@@ -127,7 +136,7 @@ def main(args) -> None:
     scores = {}
     if not args.no_eval:
         for width, subnet in subnets.items():
-            with elastic.selected(copy.copy(supernet), subnet):
+            with elastic.selected(supernet, subnet):
                 scores[str(width)] = score(args.metric, predict(forward_of(supernet), dev, 128), dev.labels)
     name = "ofa" if not args.without else f"ofa without {', '.join(args.without)}"
     write_result(args, name, speed, args.threads, ("paddlepaddle", "paddlenlp", "numpy"), scores)

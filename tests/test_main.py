@@ -1,0 +1,115 @@
+"""The quickstart through the command line: every stage for real, small; stopped, gone on with, swept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import REPO
+
+SMALL = [
+    "experiment=quickstart",
+    "task.max_train_rows=600",
+    "task.max_dev_rows=100",
+    "ofa.importance.rows=64",
+    "trainer.finetune.max_steps=12",
+    "trainer.distill.max_steps=8",
+    "latency.batch_sizes=[2]",
+    "latency.repeats=3",
+    "latency.engines=[paddle]",
+]
+
+
+def places(folder):
+    return [f"output_dir={folder / 'out'}", f"cache_dir={folder / 'cache'}"]
+
+
+def run(folder, *arguments, **options):
+    command = [sys.executable, "main.py", *SMALL, *places(folder), *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quickstart")
+    return folder, run(folder)
+
+
+def test_the_quickstart_runs_every_stage(finished):
+    folder, done = finished
+    assert done.returncode == 0, done.stderr[-2000:]
+    (result_file,) = (folder / "out" / "runs").glob("*/results.json")
+    results = json.loads(result_file.read_text())
+    assert [entry["width"] for entry in results["widths"]] == [1.0, 0.75, 0.5]
+    stages = {path.name.split("-")[0] for path in (folder / "out" / "store").iterdir()}
+    assert {"finetune", "reorder", "distill", "evaluate", "export", "latency"} <= stages
+    for width in ("w1", "w0.75", "w0.5"):
+        (export,) = (folder / "out" / "store").glob(f"export-*/{width}")
+        files = {path.name for path in export.iterdir()}
+        assert {
+            "model.safetensors", "config.json", "subnet.json", "vocab.txt", "tokenizer_config.json",
+            "inference.json", "inference.pdiparams", "model.onnx",
+        } <= files  # fmt: skip
+
+
+def test_the_terminal_ends_with_the_table_and_where_to_look(finished):
+    _, done = finished
+    lines = done.stdout.strip().splitlines()
+    assert any(line.startswith("| width 0.75 |") for line in lines)
+    assert lines[-2].startswith("Results: ") and lines[-1].startswith("MLflow:  make ui")
+    assert "Warning" not in done.stderr and "Traceback" not in done.stderr, done.stderr[:2000]
+
+
+def test_the_same_command_again_takes_everything_from_the_store(finished):
+    folder, first = finished
+    again = run(folder)
+    assert again.returncode == 0
+    assert again.stderr.count("taken from the store") == 6
+    table = [line for line in first.stdout.splitlines() if line.startswith("|")]
+    assert [line for line in again.stdout.splitlines() if line.startswith("|")] == table
+
+
+def test_a_later_timing_joins_the_run(finished):
+    folder, _ = finished
+    (run_folder,) = (path for path in (folder / "out" / "runs").iterdir() if path.is_dir())
+    command = [sys.executable, "-m", "ofa.timing", str(run_folder), "--batch-sizes", "3", "--precisions", "fp32"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads((run_folder / "results.json").read_text())
+    for entry in results["widths"]:
+        assert entry["latency_ms"]["cpu_fp32_b3_s32_measured"] > 0 and entry["speedup"]["cpu_fp32_b3_s32_measured"] > 0
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
+    arguments = ["tracking=none", "stages=[evaluate]", "trainer.finetune.max_steps=150"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(whole, *arguments).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "main.py", *SMALL, *places(parts), *arguments],
+        cwd=REPO,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    while "step/s" not in (process.stderr.readline() or "step/s"):
+        pass  # the bar is drawn: training has begun
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped. The same command goes on from the last checkpoint." in said
+    done = run(parts, *arguments)
+    assert done.returncode == 0 and "finetune goes on from the checkpoint at step" in done.stderr
+    first, second = (next((f / "out" / "runs").glob("*/results.json")).read_text() for f in (whole, parts))
+    assert first == second
+
+
+def test_a_sweep_goes_on_after_a_failed_job_and_shares_the_store(tmp_path):
+    done = run(tmp_path, "-m", "tracking=none", "stages=[evaluate]", "ofa.widths=[1,0.5],[1,0.7],[1,0.75]")
+    assert done.returncode == 1
+    assert "0.7 of 4 heads is 2.8 heads" in done.stderr
+    assert len(list((tmp_path / "out" / "runs").glob("*/results.json"))) == 2
+    assert len(list((tmp_path / "out" / "store").glob("finetune-*"))) == 1

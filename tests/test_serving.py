@@ -1,0 +1,155 @@
+"""Every width is a model that answers: text in, label and probability out, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from conftest import REPO, TOY, noisy
+from servers import Server
+
+from ofa import model as models
+from ofa import serving
+from ofa.config import TrackingConfig
+from ofa.data import Rows
+from ofa.encode import SPECIAL, encode
+from ofa.engines import load_engine
+from ofa.evaluation import predict
+from ofa.export import export
+from ofa.sender import ENVIRONMENT
+from ofa.tracking import Tracker, resend
+
+os.environ.update(ENVIRONMENT)
+import mlflow.pyfunc  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.models import Model  # noqa: E402
+
+WORDS = [f"word{i}" for i in range(TOY.vocab_size - len(SPECIAL))]
+LABELS = ("bad", "fair", "good")
+TEXTS = ["word1 word2", "word3", "Word4 word5 word6 word7", "what nobody wrote", "word90 " * 40]
+SETTINGS = {"max_seq_length": 16, "lower_case": True, "pair": False, "classes": True}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """A toy network as the export stage leaves it in the store."""
+    folder = tmp_path_factory.mktemp("store") / "export-0123" / "w1"
+    vocab = folder.parent.parent / "vocab.txt"
+    vocab.write_text("\n".join([*SPECIAL, *WORDS]) + "\n")
+    network = noisy(models.build(TOY, dropout=0.0))
+    models.save(network, folder, LABELS, vocab)
+    export(network, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
+    """Tracking URI, id of the width's run, and the model's address, after two starts of one job."""
+    out = tmp_path_factory.mktemp("out")
+    for _ in range(2):
+        tracker = Tracker(TrackingConfig(system_metrics=False), out, out / "runs" / "job")
+        tracker.start("job", {}, {})
+        tracker.width(1.0, "w1 job", {}, {})
+        tracker.metrics({"again": time.monotonic()}, 0)  # something new to say, so that the runs are opened again
+        tracker.model(1.0, "toy-w1", exported, SETTINGS)
+        started = time.monotonic()
+        tracker.finish("FINISHED")
+        assert time.monotonic() - started < 10
+    assert tracker.journal is not None and not tracker.journal.unsent
+    return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["1.0"], "models:/toy-w1/1"
+
+
+def expected(exported: Path) -> tuple[list[str], list[float]]:
+    """Labels and probabilities by the way the export stage scores: another session, another batching."""
+    rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64))
+    encoded = encode(rows, exported / "vocab.txt", SETTINGS["max_seq_length"])
+    logits = predict(load_engine(exported, "onnxruntime"), encoded, 2).astype(np.float64)
+    odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return [LABELS[i] for i in odds.argmax(axis=1)], odds.max(axis=1).tolist()
+
+
+def test_a_width_is_logged_and_registered_once(logged):
+    uri, run_id, _ = logged
+    client = MlflowClient(uri)
+    (version,) = client.search_model_versions("name = 'toy-w1'")
+    assert version.run_id == run_id
+    (model,) = client.search_logged_models(["1"])
+    assert (model.source_run_id, model.name, str(model.status)) == (run_id, "toy-w1", "READY")
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    assert output.model_id == model.model_id
+    assert version.source == model.artifact_location
+
+
+def test_a_crash_after_logging_doubles_nothing(logged, tmp_path):
+    """The journal is sent anew from its beginning, as after a crash before anything was noted."""
+    out = Path(logged[0].removeprefix("sqlite:///")).parent
+    mark = out / "runs" / "job" / "tracking.json"
+    mark.write_text(json.dumps({**json.loads(mark.read_text()), "sent": 0, "runs": {}}))
+    assert resend(out / "runs" / "job") == 0
+    test_a_width_is_logged_and_registered_once(logged)
+
+
+def test_the_model_says_what_it_takes_and_gives(logged):
+    info = Model.load(_path(logged))
+    assert info.signature.inputs.input_names() == ["text"]
+    assert info.signature.outputs.input_names() == ["label", "probability"]
+    example = json.loads((Path(_path(logged)) / "serving_input_example.json").read_text())
+    assert len(example["dataframe_split"]["data"]) == 2
+    assert not list(Path(_path(logged)).rglob("*.pkl"))
+
+
+def _path(logged: tuple[str, str, str]) -> str:
+    (version,) = MlflowClient(logged[0]).search_model_versions("name = 'toy-w1'")
+    return version.source.removeprefix("file://")
+
+
+def test_a_loaded_model_answers_as_the_exported_file(logged, exported):
+    import pandas
+
+    found = mlflow.pyfunc.load_model(_path(logged)).predict(pandas.DataFrame({"text": TEXTS}))
+    labels, probabilities = expected(exported)
+    assert found["label"].tolist() == labels
+    np.testing.assert_allclose(found["probability"], probabilities, atol=1e-5)
+
+
+def test_a_served_model_answers_over_http(logged, exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0])
+    command = ("models", "serve", "-m", logged[2], "--env-manager", "local")
+    with Server(tmp_path, *command, health="/ping") as server:
+        asked = {"dataframe_records": [{"text": text} for text in TEXTS]}
+        answer = requests.post(f"{server.url}/invocations", json=asked, timeout=30)
+        wrong = requests.post(f"{server.url}/invocations", json={"dataframe_records": [{"txt": "?"}]}, timeout=30)
+    found = answer.json()["predictions"]
+    labels, probabilities = expected(exported)
+    assert [row["label"] for row in found] == labels
+    np.testing.assert_allclose([row["probability"] for row in found], probabilities, atol=1e-5)
+    assert wrong.status_code == 400
+
+
+@pytest.mark.parametrize(("pair", "classes"), [(True, True), (False, False)])
+def test_pairs_and_scores(exported, tmp_path, pair, classes):
+    import pandas
+
+    settings = {**SETTINGS, "pair": pair, "classes": classes}
+    serving.save(exported, tmp_path / "model", settings, "run", "m-0")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    table = pandas.DataFrame({"text": TEXTS, **({"text_pair": TEXTS[::-1]} if pair else {})})
+    found = model.predict(table)
+    assert list(found) == (["label", "probability"] if classes else ["score"])
+    assert len(found) == len(TEXTS)
+
+
+def test_the_model_carries_all_the_code_it_needs():
+    """No module of the served code imports one that is not among it."""
+    import ast
+
+    for name in serving.CODE:
+        tree = ast.parse((REPO / "ofa" / f"{name}.py").read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ofa."):
+                assert str(node.module).removeprefix("ofa.") in serving.CODE, f"{name} imports {node.module}"

@@ -1,0 +1,160 @@
+"""MLflow's pages, served on loopback over a store with one fake job: runs, children, figure, views."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import REPO
+from servers import Server
+
+from ofa import report, runpage
+from ofa.config import Config, TrackingConfig
+from ofa.sender import ENVIRONMENT
+from ofa.subnet import BertShape
+from ofa.tracking import Tracker
+
+os.environ.update(ENVIRONMENT)
+
+WIDTHS = (1.0, 0.75, 0.5)
+FIGURE = "cpu_fp32_b16_s128_measured"
+
+
+class FakeInputs:
+    """What the pages ask of a job's inputs."""
+
+    shape = BertShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
+    max_seq_length, lower_case = 32, True
+
+
+def results() -> dict:
+    """What a small job might find."""
+    of_width = [
+        {
+            "width": width,
+            "heads": int(4 * width),
+            "neurons": int(512 * width),
+            "score": 0.9 - (1 - width) / 100,
+            "metrics": {"accuracy": 0.9 - (1 - width) / 100},
+            "params": int(7e5 * width),
+            "macs": int(2e7 * width),
+            "latency_ms": {FIGURE: 20 * width, "t4_fp32_b16_s128_estimated": 3 * width},
+            "speedup": {FIGURE: 1 / width, "t4_fp32_b16_s128_estimated": 1 / width},
+        }
+        for width in WIDTHS
+    ]
+    teacher = {"score": 0.9, "metrics": {"accuracy": 0.9}, "params": 700_000, "macs": 20_000_000}
+    recommended = {"width": 0.5, "tolerance": 0.5, "words": "Take width 0.5: the cheapest within 0.5 points."}
+    head = {"task": "toy", "model": "bert_4x128", "seed": 42, "teacher": teacher, "widths": of_width}
+    return {**head, "recommended": recommended, "warnings": [], "alarms": []}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The pages of a store that one job has reported to, as `make ui` serves them."""
+    out = tmp_path_factory.mktemp("out")
+    config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
+    config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
+    tracker = Tracker(config.tracking, out, out / "runs" / "job")
+    runpage.open_runs(tracker, "toy-bert_4x128-s42", config, FakeInputs())
+    for step in range(3):
+        tracker.metrics({"distill/loss": 3 - step}, step)
+        for width in WIDTHS:
+            tracker.metrics({"dev/accuracy": width * step}, step, width)
+    runpage.tell_results(tracker, "toy-bert_4x128-s42", config, FakeInputs(), {}, results())
+    tracker.artifacts(report.write(out / "runs" / "job", results()))
+    tracker.finish("FINISHED")
+    store = ("--backend-store-uri", f"sqlite:///{out / 'mlflow.db'}")
+    with Server(out / "ui", "ui", "--workers", "1", *store) as started:
+        yield started
+
+
+def ask(server: Server, path: str, **body) -> dict:
+    answer = requests.post(f"{server.url}/api/2.0/mlflow/{path}", json=body, timeout=20)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def runs(server: Server) -> dict[str, dict]:
+    found = ask(server, "runs/search", experiment_ids=["1"])["runs"]
+    return {run["info"]["run_name"]: run for run in found}
+
+
+def pairs(run: dict, what: str) -> dict:
+    return {item["key"]: item["value"] for item in run["data"][what]}
+
+
+def test_the_page_is_served(server):
+    page = requests.get(server.url, timeout=20)
+    assert page.ok and "<title>MLflow</title>" in page.text
+
+
+def test_the_experiment_says_how_to_read_it(server):
+    (found,) = [e for e in ask(server, "experiments/search", max_results=9)["experiments"] if e["name"] == "a study"]
+    tags = {tag["key"]: tag["value"] for tag in found["tags"]}
+    assert "`eval/score`" in tags["mlflow.note.content"]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    views = [json.loads(value) for key, value in tags.items() if key.startswith("mlflow.sharedViewState.")]
+    assert [view["name"].partition(":")[0] for view in views] == ["Widths", "Jobs"]
+    state = json.loads(views[0]["state"])
+    assert "metrics.`width`" in state["selectedColumns"]
+    assert [chart["xaxis"]["key"] for chart in state["compareRunCharts"] if chart["type"] == "SCATTER"] == [
+        "params",
+        f"latency_ms/{FIGURE}",
+        "latency_ms/t4_fp32_b16_s128_estimated",
+    ]
+
+
+def test_the_widths_are_children_with_numbers(server):
+    found = runs(server)
+    job = found.pop("toy-bert_4x128-s42")
+    assert pairs(job, "metrics")["recommended/width"] == 0.5
+    assert pairs(job, "metrics")["eval/score"] == 0.9
+    assert pairs(job, "params")["trainer.seed"] == "42"
+    assert set(found) == {"w1 toy-bert_4x128-s42", "w0.75 toy-bert_4x128-s42", "w0.5 toy-bert_4x128-s42"}
+    for run in found.values():
+        assert pairs(run, "tags")["mlflow.parentRunId"] == job["info"]["run_id"]
+        metrics = pairs(run, "metrics")
+        assert float(pairs(run, "params")["width"]) == metrics["width"]
+        assert {"eval/score", "eval/accuracy", "params", "macs", "heads", "neurons"} <= set(metrics)
+        assert metrics[f"latency_ms/{FIGURE}"] == pytest.approx(20 * metrics["width"])
+        assert metrics[f"speedup/{FIGURE}"] == pytest.approx(1 / metrics["width"])
+
+
+def test_a_width_has_its_curve(server):
+    run_id = runs(server)["w0.75 toy-bert_4x128-s42"]["info"]["run_id"]
+    asked = {"run_id": run_id, "metric_key": "dev/accuracy"}
+    found = requests.get(f"{server.url}/api/2.0/mlflow/metrics/get-history", params=asked, timeout=20).json()
+    assert [point["value"] for point in found["metrics"]] == [0.0, 0.75, 1.5]
+
+
+def test_the_jobs_page_begins_with_the_advice(server):
+    note = pairs(runs(server)["toy-bert_4x128-s42"], "tags")["mlflow.note.content"]
+    assert note.startswith("**Take width 0.5")
+    assert "| width 0.75 |" in note and "figure.png" not in note
+    assert "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=" in note
+
+
+def test_the_figure_is_served(server):
+    job = runs(server)["toy-bert_4x128-s42"]["info"]
+    asked = {"run_id": job["run_id"], "path": "figure.png"}
+    figure = requests.get(f"{server.url}/get-artifact", params=asked, timeout=20)
+    assert figure.ok and figure.content.startswith(b"\x89PNG")
+    listed = requests.get(
+        f"{server.url}/api/2.0/mlflow/artifacts/list", params={"run_id": job["run_id"]}, timeout=20
+    ).json()
+    assert {item["path"] for item in listed["files"]} >= {"figure.png", "report.md", "results.json"}
+
+
+def test_the_server_listens_on_loopback_alone(server):
+    """And so does `make ui`, which starts it the same way."""
+    line = [line for line in Path(REPO / "Makefile").read_text().splitlines() if "mlflow ui" in line]
+    assert len(line) == 1 and "--host 127.0.0.1" in line[0]
+    outward = socket.gethostbyname(socket.gethostname())
+    if not outward.startswith("127."):
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://{outward}:{server.port}", timeout=5)
