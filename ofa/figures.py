@@ -40,6 +40,6 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.grid(alpha=0.3)
         if index == 0:
             axes.set_ylabel(f"{metric} on dev")
-            axes.legend(loc="lower right")
+            axes.legend(loc="best")
     figure.suptitle(f"{results['task']}, {results['model']}, seed {results['seed']}")
     figure.savefig(path, dpi=120)

@@ -44,8 +44,8 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
     status = "FAILED"
     try:
         runpage.open_runs(tracker, title, config, inputs)
+        runtime.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
-            runtime.set_device(config.hardware.device)
             folders = run_stages(config, inputs, tracker, Store(output_dir / "store"), stop.is_set)
         results = report.collect(config, folders, inputs.shape)
         files = report.write(folder, results)

@@ -268,7 +268,11 @@ class Sender:
     def _send_model(self, entry: dict[str, Any]) -> None:
         from ofa import serving
 
-        serving.register(self._client, self.experiment_id, self.journal.runs[entry["run"]], entry, self.output_dir)
+        run_id = self.journal.runs[entry["run"]]
+        try:
+            serving.register(self._client, self.experiment_id, run_id, entry, self.output_dir)
+        except serving.NotSaved as error:
+            log.warning("Tracking: no model was registered (%s).", error)
 
     def _send_end(self, entry: dict[str, Any]) -> None:
         for run_id in reversed(self.journal.runs.values()):

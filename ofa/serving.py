@@ -34,6 +34,10 @@ TEXT, SECOND = "text", "text_pair"  # columns of a request
 EXAMPLES = ["a gripping film with a wonderful cast", "the room was not clean"]
 
 
+class NotSaved(Exception):
+    """The exported files cannot be made a model; trying again would not help."""
+
+
 class Classifier:
     """An exported folder as a function from a table of texts to a table of answers."""
 
@@ -129,6 +133,9 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
 
     Args:
         work: a folder for temporary files, best on the file system of the exported ones.
+
+    Raises:
+        NotSaved: if the model cannot be made; anything else if it cannot be sent.
     """
     name = entry["name"]
     same = f"source_run_id = '{run_id}' AND name = '{name}'"
@@ -140,7 +147,11 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
     if str(model.status) != "READY":
         with tempfile.TemporaryDirectory(dir=work, prefix="model-") as place:
             target = Path(place) / "model"
-            save(Path(entry["folder"]), target, entry["settings"], run_id, model.model_id)
+            try:
+                save(Path(entry["folder"]), target, entry["settings"], run_id, model.model_id)
+            except Exception as error:  # the files are gone, or a package is missing
+                client.finalize_logged_model(model.model_id, "FAILED")
+                raise NotSaved(f"{name}: {error}") from None
             client.log_model_artifacts(model.model_id, str(target))
         _link_to_run(client, run_id, model.model_id)
         client.finalize_logged_model(model.model_id, "READY")

@@ -94,6 +94,16 @@ def test_a_crash_after_logging_doubles_nothing(logged, tmp_path):
     test_a_width_is_logged_and_registered_once(logged)
 
 
+def test_files_that_are_gone_do_not_hold_up_the_rest(tmp_path, caplog):
+    tracker = Tracker(TrackingConfig(system_metrics=False), tmp_path, tmp_path / "runs" / "job")
+    tracker.start("job", {}, {})
+    tracker.width(1.0, "w1 job", {}, {})
+    tracker.model(1.0, "toy-w1", tmp_path / "cleaned" / "w1", SETTINGS)
+    tracker.finish("FINISHED")
+    assert tracker.journal is not None and not tracker.journal.unsent
+    assert "no model was registered (toy-w1: " in caplog.text
+
+
 def test_the_model_says_what_it_takes_and_gives(logged):
     info = Model.load(_path(logged))
     assert info.signature.inputs.input_names() == ["text"]

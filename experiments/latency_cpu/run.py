@@ -1,0 +1,77 @@
+"""Does the time of an exported network fall as its MACs do? 4 layers x 256, batch 16, length 128, CPU.
+
+    python experiments/latency_cpu/run.py [--rounds 5]
+
+Latency does not depend on the weights, so they are random. Every round times all widths in turns with
+every engine and precision of this machine; ``results.json`` holds, for each width, the median over rounds of
+its time as a share of full width's, beside the share of MACs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from ofa import runtime
+
+runtime.prepare()
+
+from ofa import elastic
+from ofa import model as models
+from ofa.engines import available, load_engine
+from ofa.export import export
+from ofa.latency import measure
+from ofa.subnet import BertShape, SubNet, count_macs
+
+SHAPE = BertShape(4, 256, 4, 1024, max_position_embeddings=128)
+WIDTHS = (1.0, 0.75, 0.5, 0.25)
+BATCH, LENGTH = 16, 128
+ALLOWED = 1.10  # of the share of MACs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    runtime.set_device("cpu")
+    full_macs = count_macs(SHAPE, seq_length=LENGTH)
+    macs = {w: count_macs(SHAPE, SubNet.at_width(w, SHAPE), LENGTH) / full_macs for w in WIDTHS}
+    with tempfile.TemporaryDirectory() as name:
+        folders = {width: Path(name) / str(width) for width in WIDTHS}
+        for width, folder in folders.items():
+            export(elastic.cut(models.build(SHAPE), SubNet.at_width(width, SHAPE)), folder)
+        found: dict[str, dict] = {}
+        for engine, precisions in available("cpu").items():
+            for precision in precisions:
+                networks = {w: load_engine(f, engine, precision, "cpu", runtime.cores()) for w, f in folders.items()}
+                rounds = [
+                    measure(networks, BATCH, LENGTH, SHAPE.vocab_size, 3, 20, seed) for seed in range(args.rounds)
+                ]
+                ms = {w: statistics.median(r[w].median_ms for r in rounds) for w in WIDTHS}
+                share = {w: statistics.median(r[w].median_ms / r[1.0].median_ms for r in rounds) for w in WIDTHS}
+                found[f"{engine}_{precision}"] = {
+                    str(w): {
+                        "median_ms": ms[w],
+                        "time_share": share[w],
+                        "mac_share": macs[w],
+                        "ratio": share[w] / macs[w],
+                    }
+                    for w in WIDTHS
+                }
+                print(f"{engine} {precision}: full width {ms[1.0]:.1f} ms")
+                for w in WIDTHS[1:]:
+                    verdict = "within" if share[w] <= ALLOWED * macs[w] else "OVER"
+                    print(f"  width {w}: {share[w]:.3f} of the time, {macs[w]:.3f} of the MACs, {verdict} {ALLOWED}")
+    record = {"machine": runtime.machine(), "versions": runtime.versions(), "rounds": args.rounds, "engines": found}
+    (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
