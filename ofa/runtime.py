@@ -100,6 +100,9 @@ def set_device(device: str) -> str:
     """
     import paddle
 
+    # PaddleNLP calls this as it loads, and SIGTERM would end a job at once, whatever handler it had set.
+    paddle.disable_signal_handler()
+    paddle.disable_signal_handler = lambda: None
     usable = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if device == "gpu" and not usable:
         built = "Paddle sees none" if paddle.device.is_compiled_with_cuda() else "this Paddle is built for CPU"
