@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import paddle
@@ -32,6 +34,24 @@ class Classifier(nn.Layer):
         return models.forward(self.model, input_ids, token_type_ids)[0]
 
 
+@contextmanager
+def _captured() -> Iterator[list[str]]:
+    """Keep what a library's C++ code prints off the terminal; the text is the list's one entry at the end."""
+    said = [""]
+    sys.stdout.flush()
+    terminal = os.dup(1)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield said
+        finally:
+            sys.stdout.flush()
+            os.dup2(terminal, 1)
+            os.close(terminal)
+            file.seek(0)
+            said[0] = file.read().decode(errors="replace")
+
+
 def export(model: nn.Layer, folder: Path) -> None:
     """Write ``inference.json``, ``inference.pdiparams`` and ``model.onnx`` of a plain ``model``.
 
@@ -47,9 +67,7 @@ def export(model: nn.Layer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     graph = folder / PADDLE_GRAPH
     paddle.jit.save(static, str(graph))
-    said = io.StringIO()
-    logging.getLogger("paddle2onnx").setLevel(logging.WARNING)
-    with contextlib.redirect_stdout(said):
+    with _captured() as said:
         paddle2onnx.export(
             f"{graph}.json",
             f"{graph}.pdiparams",
@@ -60,4 +78,4 @@ def export(model: nn.Layer, folder: Path) -> None:
             verbose=False,
         )
     if not (folder / ONNX_GRAPH).is_file():
-        raise UserError(f"export: paddle2onnx wrote no {ONNX_GRAPH} into {folder}\n{said.getvalue().strip()[-300:]}")
+        raise UserError(f"export: paddle2onnx wrote no {ONNX_GRAPH} into {folder}\n{said[0].strip()[-300:]}")

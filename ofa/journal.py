@@ -130,7 +130,8 @@ class Journal:
 
     def points(self, prefix: str) -> Iterator[int]:
         """Steps at which a metric that begins with ``prefix`` was reported."""
-        return (int(step) for op, _, step, *key in self._known if op == "metrics" and key[0].startswith(prefix))
+        known = list(self._known)  # at once: another thread may be adding
+        return (int(step) for op, _, step, *key in known if op == "metrics" and key[0].startswith(prefix))
 
     def advance(self, count: int, **state: Any) -> None:
         """Mark ``count`` more entries as sent."""

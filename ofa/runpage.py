@@ -27,13 +27,14 @@ HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking")
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 
-ABOUT = """\
-The jobs are under **Training runs**, or **Runs** if *Model training* is chosen at the top left. A **job**
-compresses one finetuned BERT into narrower networks; open it with the `+` beside its name. Its **children** are
-the widths: `w0.75 ...` keeps three quarters of the heads and neurons. **Views** has them all ready, as a table
-and as charts of score against cost.
-
-| column | of | says |
+INTRODUCTION = (
+    "Jobs that compress a finetuned BERT into narrower networks: see Training runs on the left, or Runs where "
+    "*Model training* is chosen at the top. Open a job with the `+` beside its name: its **children** are the "
+    "widths, and `w0.75 ...` keeps three quarters of the heads and neurons. **Views** has all widths ready, as a "
+    "table and as charts of score against cost.\n\n"
+)  # MLflow's pages keep line breaks within a paragraph
+ABOUT = f"""\
+{INTRODUCTION}| column | of | says |
 | :-- | :-- | :-- |
 | `eval/score` | both | the task's own metric on the dev split, 0 to 1: a width's; on the job's run, the teacher's |
 | `width`, `heads`, `neurons`, `params`, `macs` | widths | what is left of the network |

@@ -39,7 +39,7 @@ class Tracker:
         self.settings, self.output_dir = settings, output_dir
         self.journal: Journal | None = None
         self._held: list[dict[str, Any]] = []  # what opens the runs, until there is something to open them for
-        self._open = False
+        self._open, self._started_ms = False, 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if settings.backend != "mlflow":
@@ -76,7 +76,8 @@ class Tracker:
         self._run(str(width), name, {**tags, PROCESS: process_tag()}, params)
 
     def _run(self, run: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
-        entry = {"op": "run", "run": run, "name": name, "tags": tags, "ms": _now_ms()}
+        self._started_ms = max(_now_ms(), self._started_ms + 1)  # pages sort runs by it
+        entry = {"op": "run", "run": run, "name": name, "tags": tags, "ms": self._started_ms}
         if self._open and self.journal is not None:
             self.journal.add(entry)
         else:

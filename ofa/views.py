@@ -85,5 +85,6 @@ def _scatter(name: str, metric: str) -> dict[str, Any]:
 
 
 def _line(metric: str) -> dict[str, Any]:
-    keys = {"metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step"}
+    keys: dict[str, Any] = {"metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step"}
+    keys |= {"lineSmoothness": 0, "useGlobalLineSmoothing": False}
     return {**_card(metric, "curves", metric), "type": "LINE", "runsCountToCompare": 100, **keys}
