@@ -41,12 +41,14 @@ class Server:
 
     def start(self) -> Server:
         self.folder.mkdir(parents=True, exist_ok=True)
+        # `models serve` starts uvicorn by name: this environment's, activated or not.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "server.log").open("a") as output:
             self._process = subprocess.Popen(
                 [*MLFLOW, *self.arguments, "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=self.folder,  # not the repository's: what is served must stand on its own
-                env={key: value for key, value in {**os.environ, **quiet}.items() if key != "PYTHONPATH"},
+                env={key: value for key, value in {**os.environ, **quiet, "PATH": path}.items() if key != "PYTHONPATH"},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -28,7 +28,9 @@ def places(folder):
 
 
 def run(folder, *arguments, **options):
-    command = [sys.executable, "main.py", *SMALL, *places(folder), *arguments]
+    flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra takes them first
+    settings = [argument for argument in arguments if argument not in flags]
+    command = [sys.executable, "main.py", *flags, *SMALL, *places(folder), *settings]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, **options)
 
 
@@ -67,7 +69,7 @@ def test_the_same_command_again_takes_everything_from_the_store(finished):
     folder, first = finished
     again = run(folder)
     assert again.returncode == 0
-    assert again.stderr.count("taken from the store") == 6
+    assert again.stdout.count("taken from the store") == 6
     table = [line for line in first.stdout.splitlines() if line.startswith("|")]
     assert [line for line in again.stdout.splitlines() if line.startswith("|")] == table
 
@@ -102,7 +104,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
     assert process.returncode == 130
     assert "Stopped. The same command goes on from the last checkpoint." in said
     done = run(parts, *arguments)
-    assert done.returncode == 0 and "finetune goes on from the checkpoint at step" in done.stderr
+    assert done.returncode == 0 and "finetune goes on from the checkpoint at step" in done.stdout
     first, second = (next((f / "out" / "runs").glob("*/results.json")).read_text() for f in (whole, parts))
     assert first == second
 

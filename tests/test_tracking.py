@@ -191,12 +191,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_the_next_job_closes_the_runs_of_a_dead_one(out, monkeypatch):
+def test_the_next_job_closes_the_runs_of_a_dead_one(out):
     code = JOB.format(repo=str(REPO), out=str(out))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert {run.info.status for run in runs_of(sqlite(out)).values()} == {"RUNNING"}
     alive = begin(out, "alive")
+    alive.sender.send(now=True)
     begin(out, "other").finish("FAILED")
     status = {name: run.info.status for name, run in runs_of(sqlite(out)).items()}
     assert {status[name] for name in status if name.endswith("killed")} == {"KILLED"}
