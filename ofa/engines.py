@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +10,12 @@ import numpy as np
 from ofa.errors import UserError
 from ofa.evaluation import Forward
 from ofa.export import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
+from ofa.runtime import cpu_flags
 
 TENSORRT_WORKSPACE = 1 << 30  # bytes
 # ONNX Runtime's fused residual + layer norm is not vectorised on CPU: as long as four matrix products.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 TENSORRT_MIN_SUBGRAPH = 5  # operations; smaller parts stay with Paddle
-
-
-@lru_cache(maxsize=1)
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets the processor names, e.g. ``avx512_bf16``; empty where it cannot be asked."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return frozenset(line.split(":", 1)[1].split())
-    except OSError:
-        pass
-    return frozenset()
 
 
 def available(device: str) -> dict[str, tuple[str, ...]]:

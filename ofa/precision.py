@@ -40,10 +40,21 @@ class Precision:
         (self.scaler.scale(loss) if self.scaler else loss).backward()
 
     def clip(self, optimizer: paddle.optimizer.Optimizer, model: nn.Layer, max_norm: float) -> float:
-        """Unscale and clip the gradients; returns their global norm before clipping."""
+        """Unscale and clip the gradients; returns their global norm before clipping.
+
+        As ``paddle.nn.utils.clip_grad_norm_``, whose norm of an embedding's gradient takes a hundred times
+        longer on CPU than this product, and more than the rest of the update together.
+        """
         if self.scaler:
             self.scaler.unscale_(optimizer)
-        return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        with paddle.no_grad():
+            flat = [gradient.flatten() for gradient in gradients]
+            norm = float(paddle.stack([paddle.matmul(g, g) for g in flat]).sum().sqrt())
+            if norm > max_norm:
+                for gradient in gradients:
+                    gradient.scale_(max_norm / (norm + 1e-6))
+        return norm
 
     def skips(self, norm: float) -> bool:
         """Whether a norm that is not finite is the scale's doing, and the step only to be left out."""

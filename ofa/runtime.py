@@ -25,18 +25,34 @@ log = logging.getLogger(__name__)
 LIBRARIES = ("paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "paddleslim", "mlflow", "hydra-core", "numpy")
 # glibc's mallopt parameters, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+# What MKL's AVX-512 code path of server processors uses, and the names MKL_DEBUG_CPU_TYPE has for its paths.
+AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
+MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 
 
 @lru_cache(maxsize=1)
+def _cpu_facts() -> dict[str, str]:
+    """What Linux says of the first processor; empty on other systems."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+
+
 def cpu_name() -> str:
     """The processor's own name, e.g. ``AMD EPYC``; the architecture where it has none."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return _cpu_facts().get("model name") or platform.processor() or platform.machine()
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets the processor names, e.g. ``avx512_bf16``; empty where it cannot be asked."""
+    return frozenset(_cpu_facts().get("flags", "").split())
+
+
+def mkl_path() -> str:
+    """The fastest of MKL's code paths that this processor can run."""
+    return "AVX-512" if cpu_flags() >= AVX512 else "AVX2"
 
 
 def cores() -> int:
@@ -60,9 +76,9 @@ def prepare(threads: int | None = None) -> list[str]:
     os.environ["MKL_NUM_THREADS"] = str(threads or cores())
     done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
-        # The MKL that Paddle ships picks its slowest code path on AMD unless told the CPU is AVX2.
-        os.environ["MKL_DEBUG_CPU_TYPE"] = "5"
-        done.append("MKL's AVX2 path on AMD")
+        # The MKL that Paddle ships picks its slowest code path on AMD unless told what the CPU can do.
+        os.environ["MKL_DEBUG_CPU_TYPE"] = MKL_CPU_TYPES[mkl_path()]
+        done.append(f"MKL's {mkl_path()} path on AMD")
     if _keep_memory():
         done.append("freed memory kept for reuse")
     return done

@@ -10,7 +10,6 @@ classes or float32 scores.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import platform
@@ -198,16 +197,11 @@ def read_teacher(folder: str | Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def tune_process(threads: int) -> None:
-    """Environment and allocator of a tuned process; call before Paddle is imported."""
-    if "AuthenticAMD" in Path("/proc/cpuinfo").read_text():
-        os.environ["MKL_DEBUG_CPU_TYPE"] = "5"  # else Paddle's MKL takes its slowest path on AMD
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    libc = ctypes.CDLL(None)
-    trim_threshold, mmap_threshold = -1, -3  # numbers from malloc.h
-    for parameter in (trim_threshold, mmap_threshold):  # keep freed tensors, else they page-fault anew
-        if libc.mallopt(parameter, 1 << 30) != 1:
-            raise SystemExit(f"--tuned: mallopt({parameter}) refused; it needs glibc")
+    """What this project does to its own process, for a loop that does not; call before Paddle is imported."""
+    from ofa import runtime
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    runtime.prepare(threads)
 
 
 def parse_args(description: str, tunable: bool = False) -> argparse.Namespace:
