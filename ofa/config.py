@@ -91,7 +91,7 @@ class LoopConfig:
 
     epochs: int = 3
     max_steps: int | None = None  # optimizer steps; overrides epochs
-    batch_size: int = 32  # rows per device
+    batch_size: int = 32  # rows per step, shared between the devices: results mean the same on any number
     learning_rate: float = 2e-5
     weight_decay: float = 0.0  # not applied to biases and layer norms
     warmup_ratio: float = 0.0  # share of the steps during which the rate rises
@@ -127,8 +127,8 @@ class HardwareConfig:
 
     name: str = "???"
     device: str = "auto"  # auto, cpu or gpu; independent of the target described below
-    devices: int = 1
-    threads: int | None = None  # CPU threads; null: all cores
+    devices: int | None = None  # processes, one per GPU or a share of the cores; null: 1, or a launcher's number
+    threads: int | None = None  # CPU threads of each process; null: all cores, divided between processes
     description: str = ""
     peak_tops: dict[str, float] = field(default_factory=dict)  # precision -> dense peak, TFLOP/s (int8: TOP/s)
     memory_gb_s: float = 0.0  # peak bandwidth of the memory that holds weights and activations, GB/s

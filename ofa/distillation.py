@@ -31,8 +31,15 @@ class Distillation:
     logit_weight: float
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
 
-    def step(self, input_ids: Tensor, token_type_ids: Tensor, subnets: Sequence[SubNet]) -> dict[str, Tensor]:
-        """Forward and backward of ``subnets`` on one batch ``[B, S]``; gradients add up.
+    def step(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        subnets: Sequence[SubNet],
+        row_share: float = 1.0,
+        token_share: float = 1.0,
+    ) -> dict[str, Tensor]:
+        """Forward and backward of ``subnets`` on one batch ``[B, S]``, or a share of it; gradients add up.
 
         The teacher runs once. So do the embeddings, which all widths share: each width's gradient
         gathers at their output and goes through them in one pass at the end.
@@ -52,8 +59,8 @@ class Distillation:
             select(self.supernet, subnet)
             with self.precision.autocast():
                 logits, hidden = encode(self.supernet, shared, bias)
-                hidden_part = hidden_loss(hidden, teacher_hidden, mask)
-                logit_part = logit_loss(logits, teacher_logits)
+                hidden_part = token_share * hidden_loss(hidden, teacher_hidden, mask)
+                logit_part = row_share * logit_loss(logits, teacher_logits)
             self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
             parts["hidden_loss"] += hidden_part.detach()
             parts["logit_loss"] += logit_part.detach()

@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from ofa import ranks
 from ofa.batching import collate, eval_batches
 from ofa.encode import Encoded
 from ofa.metrics import score
@@ -29,22 +30,27 @@ def forward_of(model: nn.Layer) -> Forward:
     return forward
 
 
-def predict(forward: Forward, encoded: Encoded, batch_size: int) -> np.ndarray:
-    """Logits ``[N, C]`` of all rows, in the rows' order."""
-    parts, rows = [], []
-    for picked in eval_batches(encoded.lengths, batch_size):
+def predict(forward: Forward, encoded: Encoded, batch_size: int, together: bool = False) -> np.ndarray:
+    """Logits ``[N, C]`` of all rows, in the rows' order.
+
+    Args:
+        together: every rank calls this, runs its share of the batches and gets the logits of all.
+    """
+    batches = eval_batches(encoded.lengths, batch_size)
+    parts = []
+    for picked in ranks.mine(batches) if together else batches:
         batch = collate(encoded, picked)
         parts.append(forward(batch.input_ids, batch.token_type_ids))
-        rows.append(picked)
-    logits = np.concatenate(parts)
+    logits = np.concatenate(ranks.dealt_back(parts) if together else parts)
     ordered = np.empty_like(logits)
-    ordered[np.concatenate(rows)] = logits
+    ordered[np.concatenate(batches)] = logits
     return ordered
 
 
 def evaluate(forward: Forward, splits: dict[str, Encoded], metrics: list[str], batch_size: int) -> dict[str, float]:
-    """Metrics of every dev split: see :func:`scores`."""
-    return scores({name: predict(forward, encoded, batch_size) for name, encoded in splits.items()}, splits, metrics)
+    """Metrics of every dev split, which the ranks share: see :func:`scores`."""
+    logits = {name: predict(forward, encoded, batch_size, together=True) for name, encoded in splits.items()}
+    return scores(logits, splits, metrics)
 
 
 def scores(logits: dict[str, np.ndarray], splits: dict[str, Encoded], metrics: list[str]) -> dict[str, float]:

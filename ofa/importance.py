@@ -4,18 +4,19 @@
 2017, https://arxiv.org/abs/1611.06440; for heads, as the gradient of a mask of ones: Michel et al.
 2019, https://arxiv.org/abs/1905.10650; as DynaBERT uses them). The absolute value is taken per
 batch, and gradients are cleared between batches, so the scores of N batches are the sum of the
-scores of each.
+scores of each. Ranks share whole batches among themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from ofa import ranks
 from ofa.elastic import blocks
 
 
@@ -47,7 +48,7 @@ def _neuron_scores(block: nn.TransformerEncoderLayer) -> np.ndarray:
 
 
 def importance(
-    model: nn.Layer, batches: Iterable, loss_of: Callable[[nn.Layer, Any], Tensor]
+    model: nn.Layer, batches: Sequence, loss_of: Callable[[nn.Layer, Any], Tensor]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score every head and neuron of ``model``, which is left as it was, without gradients.
 
@@ -63,23 +64,27 @@ def importance(
     attention = layers[0].self_attn
     heads = np.zeros((len(layers), attention.num_heads))
     neurons = np.zeros((len(layers), layers[0].linear1.weight.shape[1]))
+    found: list[tuple[np.ndarray, np.ndarray]] = []  # of this rank's batches
     training = model.training
     model.eval()
     masks = [paddle.ones([attention.num_heads]) for _ in layers]
     hook_of = _mask_heads(masks, attention.head_dim)
     hooks = [b.self_attn.out_proj.register_forward_pre_hook(hook_of(i)) for i, b in enumerate(layers)]
     try:
-        for batch in batches:
+        for batch in ranks.mine(batches):
             for mask in masks:
                 mask.stop_gradient = False
                 mask.clear_grad()
             model.clear_gradients()
             loss_of(model, batch).backward()
-            heads += np.stack([np.abs(_gradient(mask)) for mask in masks])
-            neurons += np.stack([_neuron_scores(block) for block in layers])
+            of_heads = np.stack([np.abs(_gradient(mask)) for mask in masks])
+            found.append((of_heads, np.stack([_neuron_scores(block) for block in layers])))
     finally:
         for hook in hooks:
             hook.remove()
         model.clear_gradients()
         model.train() if training else model.eval()
+    for of_heads, of_neurons in ranks.dealt_back(found):  # in the batches' order, however many ranks there are
+        heads += of_heads
+        neurons += of_neurons
     return heads, neurons

@@ -13,11 +13,13 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ofa import ranks
 from ofa.config import Config, LoopConfig
 from ofa.inputs import Inputs
 from ofa.runtime import machine, versions
@@ -35,6 +37,7 @@ class Stage:
         reads: what else decides its output, as JSON.
         version: raised when the meaning of its output changes.
         title: what it does, for the terminal.
+        alone: run by rank 0 while the others wait.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Stage:
     needs: tuple[str, ...]
     reads: Callable[[Config, Inputs], dict[str, Any]]
     version: int = 1
+    alone: bool = False
 
     def run(self, job: Job) -> None:
         """Import the stage's module, and with it Paddle, only now that there is work for it."""
@@ -132,8 +136,8 @@ PIPELINE = (
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
     Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
     Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}),
-    Stage("export", "Export every width and compare it with the network scored", ("distill",), _export),
-    Stage("latency", "Measure latency on this machine", ("export",), _latency),
+    Stage("export", "Export every width and compare it with the network scored", ("distill",), _export, alone=True),
+    Stage("latency", "Measure latency on this machine", ("export",), _latency, alone=True),
 )
 
 
@@ -149,7 +153,10 @@ def wanted_stages(picked: list[str]) -> list[Stage]:
 def run_stages(
     config: Config, inputs: Inputs, monitor: Any, store: Store, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Path]:
-    """Run what the store does not have yet; returns the complete folder of each stage by name."""
+    """Run what the store does not have yet; returns the complete folder of each stage by name.
+
+    Rank 0 takes the locks, decides and keeps the store; the other ranks do their part of each stage's work.
+    """
     folders: dict[str, Path] = {}
     for stage in wanted_stages(config.stages):
         key = {
@@ -160,8 +167,8 @@ def run_stages(
         }
         folder = store.path(stage.name, key)
         folders[stage.name] = folder
-        with store.locked(folder):
-            if store.complete(folder) and stage.name not in config.force:
+        with store.locked(folder) if ranks.leads() else nullcontext():
+            if ranks.of_leader(store.complete(folder) and stage.name not in config.force):
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
                 continue
             needs = {name: folders[name] for name in stage.needs}
@@ -173,17 +180,33 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
     """Run ``stage`` in a folder beside its own and rename that when all is written."""
     log.info("%s: %s", stage.name, stage.title)
     part = folder.with_name(folder.name + PART)
-    if stage.name in job.config.force and folder.exists():
-        shutil.rmtree(part, ignore_errors=True)  # asked to start over
     job.folder, job.work = part / "result", part / "work"
+    started = time.monotonic()
+    if ranks.leads():
+        _make_room(part, job, afresh=stage.name in job.config.force and folder.exists())
+    ranks.meet()
+    if ranks.leads() or not stage.alone:
+        stage.run(job)
+    ranks.meet()
+    if ranks.leads():
+        _complete(key, folder, part, job, time.monotonic() - started)
+    log.info("%s: done in %.0f s", stage.name, time.monotonic() - started)
+
+
+def _make_room(part: Path, job: Job, afresh: bool) -> None:
+    """Empty folders for the result, and for checkpoints unless there are some to go on from."""
+    if afresh:
+        shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
     job.work.mkdir(exist_ok=True)
-    started = time.monotonic()
-    stage.run(job)
+
+
+def _complete(key: dict[str, Any], folder: Path, part: Path, job: Job, seconds: float) -> None:
+    """Say in the result what made it, and put it where finished work is."""
     record = {
         **key,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": job.config.task.name,
         "model": job.config.model.name,
@@ -195,4 +218,3 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
         shutil.rmtree(folder)
     job.folder.rename(folder)
     shutil.rmtree(part)
-    log.info("%s: done in %.0f s", stage.name, record["seconds"])

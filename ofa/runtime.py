@@ -67,13 +67,15 @@ def prepare(threads: int | None = None) -> list[str]:
     ``OFA_TUNE=0`` turns all of them off.
 
     Args:
-        threads: CPU threads for the math libraries; null takes all cores this process may use.
+        threads: CPU threads for the math libraries; null takes all cores this process may use, or
+            its part of them where a launcher started several processes on this machine.
     """
     quiet()
     if os.environ.get("OFA_TUNE") == "0":
         return ["process left as it is (OFA_TUNE=0)"]
     # Not OMP_NUM_THREADS: Paddle warns of it, and `set_device` tells OpenMP the number.
-    os.environ["MKL_NUM_THREADS"] = str(threads or cores())
+    neighbours = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    os.environ["MKL_NUM_THREADS"] = str(threads or max(1, cores() // neighbours))
     done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
         # The MKL that Paddle ships picks its slowest code path on AMD unless told what the CPU can do.
@@ -112,7 +114,7 @@ def set_device(device: str) -> str:
     """Select the device Paddle runs on; returns ``cpu`` or ``gpu:<index>``.
 
     Raises:
-        UserError: if a GPU is asked for where Paddle has none.
+        UserError: if a GPU is asked for where Paddle has none, or fewer than ``hardware.devices``.
     """
     import paddle
 
@@ -130,7 +132,13 @@ def set_device(device: str) -> str:
             # A transposed view is copied anew by every product that reads it; a copy made once is cheaper.
             paddle.set_flags({"FLAGS_use_stride_kernel": False})
         return "cpu"
-    return str(paddle.set_device(f"gpu:{os.environ.get('FLAGS_selected_gpus', '0').split(',')[0]}"))
+    index = int(os.environ.get("FLAGS_selected_gpus", "0").split(",")[0])  # set by what launches several
+    if index >= paddle.device.cuda.device_count():
+        raise UserError(
+            f"hardware.devices: there is no GPU for process {index + 1}, Paddle sees "
+            f"{paddle.device.cuda.device_count()}; use fewer, or hardware.device=cpu"
+        )
+    return str(paddle.set_device(f"gpu:{index}"))
 
 
 def device_name(device: str) -> str:

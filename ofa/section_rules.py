@@ -142,8 +142,7 @@ def _loop(key: str, loop: LoopConfig) -> Iterable[str]:
 def hardware_problems(hardware: HardwareConfig) -> list[str]:
     """Every value of the device or the described target that cannot be."""
     found = [*choice("hardware.device", hardware.device, ("auto", "cpu", "gpu"))]
-    if hardware.devices != 1:
-        found.append(f"hardware.devices: {hardware.devices} is not possible yet; allowed: 1")
+    found += at_least("hardware.devices", hardware.devices, 1)
     if hardware.threads is not None and hardware.threads < 1:
         found.append(f"hardware.threads: {hardware.threads} is below 1; null means all cores")
     if hardware.engines:

@@ -16,12 +16,14 @@ from paddle import Tensor, nn
 from tqdm import tqdm
 
 from ofa import checkpoint as checkpoints
+from ofa import ranks
 from ofa.batching import Batch
 from ofa.config import LoopConfig
 from ofa.errors import Interrupted, UserError
 from ofa.precision import Precision
 
 log = logging.getLogger(__name__)
+RANK_SEEDS = 2**31 - 1  # between the dropout seeds of two ranks; more than any job has steps
 
 
 class Monitor(Protocol):
@@ -68,8 +70,9 @@ class Best:
         if name in self.found and score <= self.found[name]["score"]:
             return
         target = self.folder / f"{name}@{step}"
-        shutil.rmtree(target, ignore_errors=True)
-        save(target)
+        if ranks.leads():
+            shutil.rmtree(target, ignore_errors=True)
+            save(target)
         self.found[name] = {"step": step, "score": score}
 
     def path(self, name: str) -> Path:
@@ -85,16 +88,17 @@ class Best:
 
 @dataclass
 class Loop:
-    """Train ``model`` with ``step``; resumable, seeded by step.
+    """Train ``model`` with ``step``; resumable, seeded by step. Every rank runs it on its part of the batches.
 
     Attributes:
         step: runs forward and backward on one batch and returns the parts of the loss by name,
-            ``loss`` among them; gradients are cleared by the loop. Given the step's number, too, for
-            what is drawn at random.
+            ``loss`` among them, of which the sum over ranks is taken, as of the gradients; these are
+            cleared by the loop. Given the step's number, too, for what is drawn at random.
         epoch: the batches of an epoch by its number, always the same for the same number.
         evaluate: called with the step after each evaluation interval and at the end; returns the
             dev scores to show beside the progress bar.
-        stop: asked after each step whether to save and end early.
+        collate: makes this rank's part of the batch of the rows of one step.
+        stop: asked after each step whether to save and end early; one rank's yes ends all.
     """
 
     name: str
@@ -113,6 +117,7 @@ class Loop:
     history: list[dict[str, float]] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)  # dev scores, for the progress bar
     recent: dict[str, list[float]] = field(default_factory=dict)  # losses since the last log line
+    asked_to_stop: bool = False
 
     def run(self) -> int:
         """Train to the end, from the last checkpoint if there is one; returns the steps made."""
@@ -121,6 +126,7 @@ class Loop:
         optimizer = make_optimizer(self.model, self.settings)
         done = self._resume(optimizer)
         self.model.train()
+        ranks.meet()
         with tqdm(total=total, initial=done, desc=self.name, unit="step", dynamic_ncols=True) as bar:
             for number, rows in self._batches(done, total, per_epoch):
                 losses = self._update(optimizer, number, total, rows)
@@ -135,9 +141,10 @@ class Loop:
                     self.model.eval()
                     self.shown = {f"dev {key}": f"{value:.4f}" for key, value in self.evaluate(finished).items()}
                     self.model.train()
-                stopping = finished < total and self.stop()
+                stopping = finished < total and self.asked_to_stop
                 if evaluated or stopping or finished % self.settings.save_steps == 0:
                     self._save(optimizer, finished)
+                    ranks.meet()
                 if stopping:
                     raise Interrupted(f"{self.name} stopped after step {finished} of {total}")
         self.model.eval()
@@ -156,8 +163,10 @@ class Loop:
         self, optimizer: paddle.optimizer.Optimizer, number: int, total: int, rows: np.ndarray
     ) -> dict[str, float]:
         # The seed comes from the step, so a resumed run draws the same dropout as one never stopped.
-        paddle.seed(self.seed * 1_000_003 + number)
+        paddle.seed(self.seed * 1_000_003 + number + RANK_SEEDS * ranks.rank())
         losses = {key: float(value) for key, value in self.step(self.collate(rows), number).items()}
+        *sums, stops = ranks.sum_gradients(self.model.parameters(), [*losses.values(), float(self.stop())])
+        losses, self.asked_to_stop = dict(zip(losses, sums, strict=True)), stops > 0
         norm = self.precision.clip(optimizer, self.model, self.settings.max_grad_norm)
         if not self.precision.skips(norm):
             losses["grad_norm"] = norm
@@ -185,6 +194,8 @@ class Loop:
         self.monitor.metrics(values, step)
 
     def _save(self, optimizer: paddle.optimizer.Optimizer, step: int) -> None:
+        if not ranks.leads():
+            return
         names = {p.name: key for key, p in self.model.named_parameters()}
         state = {}
         for key, value in optimizer.state_dict().items():

@@ -5,27 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ofa.batching import collate, epoch_batches, eval_batches, steps_per_epoch
+from ofa.batching import collate, collate_part, epoch_batches, eval_batches, steps_per_epoch
 from ofa.encode import Encoded
 
 LENGTHS = np.random.default_rng(5).integers(3, 60, 10_007)
 
 
-@pytest.mark.parametrize(
-    ("rows", "batch_size", "ranks"),
-    [(10_007, 32, 1), (10_007, 32, 3), (64, 32, 2), (65, 32, 2), (1, 32, 1), (7, 2, 3), (33, 32, 1), (0, 8, 2)],
-)
-def test_every_row_once_and_evenly(rows: int, batch_size: int, ranks: int) -> None:
-    parts = [epoch_batches(LENGTHS[:rows], batch_size, 0, 0, ranks, rank) for rank in range(ranks)]
-    assert {len(part) for part in parts} == {steps_per_epoch(rows, batch_size, ranks)}
-    everything = [row for part in parts for batch in part for row in batch]
-    assert sorted(everything) == list(range(rows))
-    sizes = [[len(batch) for batch in step] for step in zip(*parts, strict=True)]
-    assert all(max(step) - min(step) <= 1 and max(step) <= batch_size for step in sizes)
-    totals = [sum(step) for step in sizes] or [0]
-    assert max(totals) - min(totals) <= 1
-    if rows >= ranks and batch_size > 1:
-        assert all(min(step) > 0 for step in sizes)
+@pytest.mark.parametrize(("rows", "batch_size"), [(10_007, 32), (64, 32), (65, 32), (1, 32), (7, 2), (0, 8)])
+def test_every_row_once_and_evenly(rows: int, batch_size: int) -> None:
+    batches = epoch_batches(LENGTHS[:rows], batch_size, 0, 0)
+    assert len(batches) == steps_per_epoch(rows, batch_size)
+    assert sorted(row for batch in batches for row in batch) == list(range(rows))
+    sizes = [len(batch) for batch in batches] or [0]
+    assert max(sizes) - min(sizes) <= 1 and max(sizes) <= batch_size
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
@@ -36,13 +28,6 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert order() != order(epoch=3) and order() != order(seed=2)
     # (1, 2) and (2, 1) are different streams
     assert order() != order(seed=2, epoch=1)
-
-
-def test_ranks_share_one_global_order() -> None:
-    whole = epoch_batches(LENGTHS, 64, 0, 0)
-    parts = [epoch_batches(LENGTHS, 32, 0, 0, 2, rank) for rank in (0, 1)]
-    for batch, first, second in zip(whole, *parts, strict=True):
-        assert sorted(batch) == sorted([*first, *second])
 
 
 def test_bucketing_saves_padding_yet_mixes() -> None:
@@ -87,5 +72,22 @@ def test_collate() -> None:
     assert batch.token_type_ids.tolist() == [[0, 0, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1]]
     assert (batch.labels.tolist(), batch.rows.tolist()) == ([1, 0], [2, 1])
     assert batch.input_ids.dtype == batch.token_type_ids.dtype == batch.rows.dtype == np.int64
+    assert (batch.row_share, batch.token_share) == (1, 1)
     assert collate(encoded, np.array([0]), pad_id=4).input_ids.tolist() == [[2, 7, 3]]
     assert collate(encoded, np.array([0, 2]), pad_id=4).input_ids.tolist() == [[2, 7, 3, 4], [2, 3, 5, 3]]
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(9, 1), (9, 2), (9, 4), (2, 3)])
+def test_parts_share_a_batch(rows: int, parts: int) -> None:
+    lengths = LENGTHS[:rows]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    encoded = Encoded(np.ones(offsets[-1], np.int32), offsets, lengths, np.zeros(rows), np.zeros(rows, bool))
+    found = [collate_part(encoded, np.arange(rows)[::-1], part, parts) for part in range(parts)]
+    counted = [part for part in found if part.row_share > 0]
+    assert sorted(row for part in counted for row in part.rows) == list(range(rows))
+    assert len(counted) == min(rows, parts) and all(len(part.rows) for part in found)
+    for part in counted:
+        assert part.row_share == len(part.rows) / rows
+        assert part.token_share == (part.input_ids > 0).sum() / lengths.sum()
+        assert part.input_ids.shape[1] == lengths[part.rows].max(), "padded to its own longest row"
+    assert sum(part.token_share for part in found) == pytest.approx(1)

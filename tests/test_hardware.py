@@ -167,7 +167,7 @@ def test_every_target_fits_the_schema_and_leaves_the_device_alone(name: str) -> 
     hardware = OmegaConf.to_object(composed)
     assert hardware == replace(load_target(name), device="cpu", threads=2)
     assert hardware.name == name and hardware.description and not hardware_problems(hardware)
-    assert (load_target(name).device, load_target(name).devices, load_target(name).threads) == ("auto", 1, None)
+    assert (load_target(name).device, load_target(name).devices, load_target(name).threads) == ("auto", None, None)
 
 
 def test_schema_refuses_unknown_keys_and_wrong_types() -> None:

@@ -7,7 +7,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
-from ofa.batching import Batch, collate, epoch_batches
+from ofa import ranks
+from ofa.batching import Batch, collate_part, epoch_batches
 from ofa.config import LoopConfig
 from ofa.encode import Encoded
 from ofa.pipeline import Job
@@ -26,7 +27,7 @@ def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def epochs_of(job: Job, train: Encoded, settings: LoopConfig):
-    """The batches of a numbered epoch, as arrays of row numbers."""
+    """The batches of a numbered epoch, as arrays of row numbers; all ranks' rows."""
 
     def epoch(number: int) -> list[np.ndarray]:
         return epoch_batches(train.lengths, settings.batch_size, job.config.trainer.seed, number)
@@ -35,4 +36,5 @@ def epochs_of(job: Job, train: Encoded, settings: LoopConfig):
 
 
 def collate_rows(train: Encoded):
-    return lambda rows: collate(train, rows)
+    """This rank's part of the batch of some rows."""
+    return lambda rows: collate_part(train, rows, ranks.rank(), ranks.size())

@@ -10,7 +10,7 @@ from pathlib import Path
 import paddle
 from tqdm import tqdm
 
-from ofa import elastic
+from ofa import elastic, ranks
 from ofa import model as models
 from ofa.batching import Batch
 from ofa.distillation import Distillation, pick_widths
@@ -42,7 +42,8 @@ def run(job: Job) -> None:
     def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
         input_ids, token_type_ids, _ = tensors(batch)
         chosen = pick_widths(list(subnets), config.ofa.sampling, config.ofa.sandwich_random, trainer.seed, number)
-        return distillation.step(input_ids, token_type_ids, [subnets[width] for width in chosen])
+        of_chosen = [subnets[width] for width in chosen]
+        return distillation.step(input_ids, token_type_ids, of_chosen, batch.row_share, batch.token_share)
 
     def save(network: paddle.nn.Layer, path: Path) -> None:
         models.save(network, path, folder.labels, job.inputs.vocab, job.inputs.lower_case)
@@ -75,6 +76,8 @@ def run(job: Job) -> None:
         job.stop,
     )
     steps = loop.run()
+    if not ranks.leads():
+        return
     for width in subnets:
         shutil.copytree(best.path(width_name(width)), job.folder / "widths" / width_name(width))
     elastic.select(supernet, elastic.full(supernet))

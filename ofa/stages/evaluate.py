@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ofa import alarms, elastic
+from ofa import alarms, elastic, ranks
 from ofa import model as models
 from ofa.evaluation import forward_of, main_score, predict, scores
 from ofa.pipeline import Job, width_name
@@ -25,6 +25,8 @@ def run(job: Job) -> None:
     found = []
     for width, folder in tqdm(widths, desc="evaluate", unit="width", leave=False, dynamic_ncols=True):
         found.append({"width": width, **_score(job, f"width {width:.4g}", folder, spreads)})
+    if not ranks.leads():
+        return
     results = {"teacher": teacher, "widths": found}
     results["alarms"] = _alarms(job, results, spreads)
     (job.folder / "scores.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -45,7 +47,7 @@ def _alarms(job: Job, results: dict, spreads: dict[str, float]) -> list[str]:
 def _score(job: Job, name: str, path: Path, spreads: dict[str, float]) -> dict:
     model, folder = models.load(path)
     forward, batch_size = forward_of(model), job.config.trainer.eval_batch_size
-    logits = {split: predict(forward, encoded, batch_size) for split, encoded in job.inputs.dev.items()}
+    logits = {split: predict(forward, encoded, batch_size, together=True) for split, encoded in job.inputs.dev.items()}
     metrics = scores(logits, job.inputs.dev, job.config.task.metrics)
     spreads[name] = float(np.ptp(next(iter(logits.values())), axis=0).max())
     subnet = elastic.full(model)

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa import alarms
+from ofa import alarms, ranks
 from ofa import model as models
 from ofa.batching import Batch
 from ofa.evaluation import evaluate, forward_of, main_score
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 def run(job: Job) -> None:
     """Writes ``model/`` (the teacher, Hugging Face layout) and ``finetune.json``."""
     if job.inputs.label_order is not None:
-        _take_over(job)
+        if ranks.leads():
+            _take_over(job)
     else:
         _train(job)
 
@@ -71,7 +72,7 @@ def _train(job: Job) -> None:
     def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
         input_ids, token_type_ids, labels = tensors(batch)
         with precision.autocast():
-            loss = task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
+            loss = batch.row_share * task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
         precision.backward(loss)
         return {"loss": loss}
 
@@ -99,6 +100,8 @@ def _train(job: Job) -> None:
         job.stop,
     )
     steps = loop.run()
+    if not ranks.leads():
+        return
     shutil.copytree(best.path("teacher"), job.folder / "model")
     record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
     (job.folder / "finetune.json").write_text(json.dumps(record))

@@ -7,6 +7,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ofa import model as models
+from ofa import ranks
 from ofa.batching import Batch, collate, eval_batches
 from ofa.errors import UserError
 from ofa.importance import importance
@@ -33,6 +34,8 @@ def run(job: Job) -> None:
         return task_loss(models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(model, batches, loss_of)
+    if not ranks.leads():
+        return
     head_order, neuron_order = descending(heads), descending(neurons)
     before = _logits(model, batches[0])
     reorder(model, head_order, neuron_order)
