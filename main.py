@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ofa import config as schema
+from ofa import launcher, ranks
 from ofa.errors import UserError
 from ofa.explain import explain, unknown_keys
 from ofa.rules import check
@@ -36,14 +37,14 @@ def job(composed: DictConfig) -> float:
     try:
         config = typed(composed)
         check(config)
-        from ofa.job import run_job  # heavy; only once the settings are known to be sound
-
-        results = run_job(config, OmegaConf.to_yaml(composed, resolve=True))
+        results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
     except MISTAKES as error:
         failures.append(explain(error))
         if composed.debug:
             logging.exception("%s", error)
         print(failures[-1], file=sys.stderr)
+        if ranks.size() > 1:
+            sys.exit(1)  # the other ranks must not meet this one in the next job
         return float("nan")
     return results["widths"][-1]["score"] if "widths" in results else float("nan")
 

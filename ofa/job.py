@@ -9,13 +9,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ofa import report, runpage, runtime
-from ofa.config import Config
-from ofa.errors import Interrupted
+from ofa import ranks, report, runpage, runtime
+from ofa.config import Config, TrackingConfig
+from ofa.errors import Interrupted, UserError
 from ofa.inputs import Inputs, load_inputs
 from ofa.pipeline import run_stages
 from ofa.store import Store
@@ -27,27 +27,33 @@ log = logging.getLogger(__name__)
 def run_job(config: Config, yaml: str) -> dict[str, Any]:
     """Run the stages ``config`` asks for; writes and returns the results.
 
+    Every rank of a job on several devices calls this; rank 0 writes and reports.
+
     Args:
         config: settings that passed ``rules.check``.
         yaml: the resolved settings as text, kept beside the results.
     """
     log.info("Process: %s.", ", ".join(runtime.prepare(config.hardware.threads)))
-    inputs = load_inputs(config)
+    config = replace(config, hardware=replace(config.hardware, devices=ranks.size()))
+    ranks.start(config.hardware.device)
+    with ranks.leader_first():
+        inputs = load_inputs(config)
     output_dir = Path(config.output_dir).expanduser()
     name = run_name(config)
     title = config.tracking.run_name or name
     folder = output_dir / "runs" / f"{name}-{_digest(config, inputs)}"
-    tracker = Tracker(config.tracking, output_dir, folder)
-    log.info("Run folder: %s", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(runpage.without_password(yaml))
+    tracker = Tracker(config.tracking if ranks.leads() else TrackingConfig("none"), output_dir, folder)
+    with ranks.leader_first():
+        _open_folder(folder, yaml)
     status = "FAILED"
     try:
         runpage.open_runs(tracker, title, config, inputs)
         runtime.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, Store(output_dir / "store"), stop.is_set)
-        results = report.collect(config, folders, inputs.shape)
+        results = ranks.of_leader(report.collect(config, folders, inputs.shape) if ranks.leads() else {})
+        if not ranks.leads():
+            return results
         files = report.write(folder, results)
         runpage.tell_results(tracker, title, config, inputs, folders, results)
         tracker.artifacts([*files, folder / "config.yaml"])
@@ -66,6 +72,19 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
     return results
 
 
+def _open_folder(folder: Path, yaml: str) -> None:
+    if not ranks.leads():
+        if not (folder / "config.yaml").exists():
+            raise UserError(
+                f"output_dir: rank {ranks.rank()} does not find {folder}, which rank 0 made\n"
+                "all machines need the same settings and data, and one output_dir that they share"
+            )
+        return
+    log.info("Run folder: %s", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(runpage.without_password(yaml))
+
+
 def run_name(config: Config) -> str:
     """What a person calls this job: task, model and seed."""
     return f"{config.task.name}-{config.model.name}-s{config.trainer.seed}"
@@ -80,11 +99,14 @@ def _digest(config: Config, inputs: Inputs) -> str:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM ask the training loop to save and stop; a second Ctrl-C stops at once."""
+    """Ctrl-C and SIGTERM ask the training loop to save and stop; a second Ctrl-C stops at once.
+
+    A second SIGTERM does not: launchers of several processes send it in volleys.
+    """
     stop = threading.Event()
 
     def ask(number: int, _: Any) -> None:
-        if stop.is_set():
+        if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.set()
         log.warning("Stopping after this step, with a checkpoint (once more to stop at once).")
