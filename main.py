@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 # Let exceptions reach `main` below, where a user's mistake becomes one line.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -14,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ofa import config as schema
 from ofa import launcher, ranks
+from ofa.disk import watched
 from ofa.errors import UserError
 from ofa.explain import explain, unknown_keys
 from ofa.rules import check
@@ -37,7 +39,8 @@ def job(composed: DictConfig) -> float:
     try:
         config = typed(composed)
         check(config)
-        results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
+        with watched(Path(config.output_dir).expanduser()):
+            results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
     except MISTAKES as error:
         failures.append(explain(error))
         if composed.debug:

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from ofa import disk
+
 log = logging.getLogger(__name__)
 KEPT = 2
 
@@ -45,12 +47,19 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> list[dict]:
-    """Write ``checkpoint`` under ``folder``, drop all but the last two; returns the kept ones' progress."""
+    """Write ``checkpoint`` under ``folder``, drop all but the last two; returns the kept ones' progress.
+
+    Raises:
+        OSError: if it cannot be written; the earlier checkpoints stay as they are.
+    """
     final = folder / f"step-{checkpoint.step:08d}"
     part = folder / f"{final.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
+        disk.require(
+            folder, sum(value.nbytes for value in [*checkpoint.weights.values(), *checkpoint.optimizer.values()])
+        )
         save_file(checkpoint.weights, part / "weights.safetensors")
         save_file(checkpoint.optimizer, part / "optimizer.safetensors")
         digests = {p.name: file_digest(p) for p in sorted(part.iterdir())}

@@ -6,7 +6,6 @@ Hydra's and OmegaConf's exceptions are known by their names and attributes alone
 from __future__ import annotations
 
 import difflib
-import errno
 import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
@@ -14,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ofa.config import Config
+from ofa.disk import FULL
 from ofa.errors import UserError
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -114,9 +114,9 @@ def _setting(error: BaseException) -> str:
 
 def _system(error: OSError) -> str:
     """What the operating system refused: a folder, a file, a full disk."""
-    if error.errno == errno.ENOSPC:
-        where = f" ({error.filename})" if error.filename else ""
-        return f"The disk is full{where}. Make space and give the same command: it goes on from the last checkpoint."
+    if error.errno in FULL:
+        where = f": {error.filename} ({error.strerror})" if error.filename else ""
+        return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
     place = f"{error.filename}: " if error.filename else ""
     return (
         f"{place}{error.strerror or error}\nallowed: files and folders that can be used as such; "

@@ -6,13 +6,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import paddle
 from paddle import Tensor, nn
 from paddle.static import InputSpec
 
+from ofa import disk
 from ofa import model as models
 from ofa.errors import UserError
 
@@ -65,9 +66,10 @@ def export(model: nn.Layer, folder: Path) -> None:
     # full_graph: a part that cannot be traced is an error here, not a slow surprise at the user's.
     static = paddle.jit.to_static(Classifier(model), input_spec=specs, full_graph=True)
     folder.mkdir(parents=True, exist_ok=True)
+    disk.require(folder, 2 * sum(4 * value.size for value in model.parameters()))  # Paddle would cut its file short
     graph = folder / PADDLE_GRAPH
     paddle.jit.save(static, str(graph))
-    with _captured() as said:
+    with _captured() as said, suppress(SystemExit):  # how the converter gives up
         paddle2onnx.export(
             f"{graph}.json",
             f"{graph}.pdiparams",

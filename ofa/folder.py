@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ofa import disk
 from ofa.errors import UserError
 from ofa.subnet import BertShape, SubNet
 
@@ -264,6 +265,7 @@ def write_folder(
     renamed = {
         hugging_name(key): np.ascontiguousarray(value.T if _is_linear(key) else value) for key, value in tensors.items()
     }
+    disk.require(path, sum(value.nbytes for value in renamed.values()))
     save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
     config = {
         "architectures": ["BertForSequenceClassification"],

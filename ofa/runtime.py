@@ -108,6 +108,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*ccache.*")
     for name in ("alembic", "mlflow", "matplotlib", "filelock", "urllib3", "paddle", "paddlenlp"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A busy or full database, as a page of traceback each time; the sender says it in a line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def set_device(device: str) -> str:

@@ -280,7 +280,8 @@ class Sender:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error's message, without secrets."""
+    """The first line of an error's message, without secrets; of a database's error, the driver's own words."""
+    error = getattr(error.__cause__, "orig", None) or error
     return without_secrets((str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 

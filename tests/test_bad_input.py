@@ -6,7 +6,6 @@ Every case is one broken thing in a job that would otherwise run. `tests/test_da
 
 from __future__ import annotations
 
-import errno
 import shutil
 import subprocess
 import sys
@@ -79,11 +78,6 @@ def test_the_job_of_the_cases_is_sound(overrides: str, root: Path, compose: Call
     """Otherwise a case could be refused for something else."""
     assert run(compose, f"{JOB} {overrides}".format(root=root).split()) is None
     assert list((root / "out" / "store").glob("finetune-*/stage.json"))
-
-
-def test_a_full_disk_is_named() -> None:
-    full = OSError(errno.ENOSPC, "No space left on device", "/data/out/weights.part")
-    assert explain(full).startswith("The disk is full (/data/out/weights.part). Make space and give the same command")
 
 
 MAIN = {

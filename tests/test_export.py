@@ -1,5 +1,7 @@
 """Exported files are the network they came from, and the gate notices when they are not."""
 
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
@@ -65,6 +67,19 @@ def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
     with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
         require(parity, "w0.5", classes=True)
+
+
+def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monkeypatch):
+    """On a graph it cannot read, as one cut short by a full disk, paddle2onnx ends the process."""
+    model, _ = network
+
+    def cut_short(layer, path):
+        Path(f"{path}.json").write_text("{")
+        Path(f"{path}.pdiparams").write_text("")
+
+    monkeypatch.setattr("paddle.jit.save", cut_short)
+    with pytest.raises(UserError, match="paddle2onnx wrote no model.onnx"):
+        export(model, tmp_path)
 
 
 def test_a_score_that_changes_fails_the_gate_and_nan_does_too():

@@ -1,0 +1,104 @@
+"""A full disk: said in words that name the folder and the sizes, with the last checkpoint left whole.
+
+The system's limit on the size of a file stands in for the disk; ``experiments/drills/disk_full.py`` fills a real one.
+"""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from conftest import REPO
+
+from ofa import checkpoint, disk
+from ofa.checkpoint import Checkpoint
+from ofa.explain import explain
+
+WEIGHTS = {"w": np.ones((300, 1000), np.float32)}
+Usage = namedtuple("Usage", "total used free")
+
+
+def write_json(path):
+    with open("/dev/full", "w") as file:
+        json.dump(list(range(100_000)), file)
+
+
+def copy_tree(path):
+    (path / "from").mkdir()
+    (path / "from" / "x").write_bytes(b"x" * 100_000)
+    (path / "to").mkdir()
+    (path / "to" / "x").symlink_to("/dev/full")
+    shutil.copytree(path / "from", path / "to", dirs_exist_ok=True)
+
+
+def save_arrays(path):
+    with open("/dev/full", "wb") as file:
+        np.savez(file, **WEIGHTS)
+
+
+def quota(path):
+    raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+
+@pytest.mark.parametrize("write", [write_json, copy_tree, save_arrays, quota])
+def test_every_writers_way_to_say_it_comes_out_as_one(write, tmp_path):
+    with pytest.raises(OSError) as caught, disk.watched(tmp_path / "not" / "made"):
+        write(tmp_path)
+    said = explain(caught.value).splitlines()
+    assert said[0].startswith(f"The disk is full: {tmp_path / 'not' / 'made'} (") and said[0].endswith(" MB left)")
+    assert said[1:] == ["Make space and give the same command: it goes on from the last checkpoint."]
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    for error in (ValueError("No rows"), PermissionError(errno.EACCES, "Permission denied", "x")):
+        with pytest.raises(type(error)) as caught, disk.watched(tmp_path):
+            raise error
+        assert caught.value is error
+
+
+def test_safetensors_own_exception_is_understood(tmp_path):
+    """It says the system's words in an exception that is no OSError; on a full disk the words are these."""
+    from safetensors import SafetensorError
+
+    words = "Error while serializing: I/O error: No space left on device (os error 28)"
+    with pytest.raises(OSError) as caught, disk.watched(tmp_path):
+        raise SafetensorError(words)
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path)
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_and_the_last_one_stays(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, Checkpoint(1, WEIGHTS, WEIGHTS, {"best": {}}))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 2_300_000, 2_300_000))
+    with pytest.raises(OSError) as caught, disk.watched(tmp_path):
+        checkpoint.save(tmp_path, Checkpoint(2, WEIGHTS, WEIGHTS, {"best": {}}))
+    assert f"The disk is full: {tmp_path} (2.4 MB needed, 2.3 MB left)" in explain(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    monkeypatch.undo()
+    assert checkpoint.latest(tmp_path).step == 1
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from ofa import checkpoint
+weights = {"w": np.ones((300, 1000), np.float32)}
+folder = Path(sys.argv[1])
+checkpoint.save(folder, checkpoint.Checkpoint(1, weights, weights, {}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+try:
+    checkpoint.save(folder, checkpoint.Checkpoint(2, weights, weights, {}))
+except Exception as error:
+    print(type(error).__name__)
+print(sorted(path.name for path in folder.iterdir()), checkpoint.latest(folder).step)
+"""
+
+
+def test_a_write_that_breaks_off_leaves_the_last_checkpoint_alone(tmp_path):
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["SafetensorError", "['step-00000001'] 1"], done.stderr
