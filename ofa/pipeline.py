@@ -21,6 +21,7 @@ from typing import Any
 
 from ofa import ranks
 from ofa.config import Config, LoopConfig
+from ofa.errors import Interrupted
 from ofa.inputs import Inputs
 from ofa.runtime import machine, versions
 from ofa.store import PART, RECORD, Store
@@ -156,6 +157,9 @@ def run_stages(
     """Run what the store does not have yet; returns the complete folder of each stage by name.
 
     Rank 0 takes the locks, decides and keeps the store; the other ranks do their part of each stage's work.
+
+    Raises:
+        Interrupted: if ``stop`` says so, which is asked between stages and by their training loops.
     """
     folders: dict[str, Path] = {}
     for stage in wanted_stages(config.stages):
@@ -167,7 +171,9 @@ def run_stages(
         }
         folder = store.path(stage.name, key)
         folders[stage.name] = folder
-        with store.locked(folder) if ranks.leads() else nullcontext():
+        if ranks.of_leader(stop()):
+            raise Interrupted(f"stopped before {stage.name}")
+        with store.locked(folder, stop) if ranks.leads() else nullcontext():
             if ranks.of_leader(store.complete(folder) and stage.name not in config.force):
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
                 continue

@@ -10,14 +10,19 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ofa.errors import Interrupted
+
 log = logging.getLogger(__name__)
 RECORD = "stage.json"  # written last: a folder with it is complete
+WAIT_S = 0.5  # how often a job that waits for another one asks whether to stop
 PART = ".part"  # where a stage is being made, its checkpoints included
 
 
@@ -42,15 +47,22 @@ class Store:
         locks.mkdir(parents=True, exist_ok=True)
         return FileLock(locks / folder.name)
 
-    def locked(self, folder: Path) -> FileLock:
-        """Take the lock of ``folder``, waiting with a message while another job makes it."""
+    def locked(self, folder: Path, stop: Callable[[], bool] = lambda: False) -> FileLock:
+        """Take the lock of ``folder``, waiting with a message while another job makes it.
+
+        Raises:
+            Interrupted: if ``stop`` says so while waiting.
+        """
         lock = self.lock(folder)
-        try:
+        with suppress(Timeout):
             lock.acquire(timeout=0)
-        except Timeout:
-            log.info("%s: another job is making it; waiting", folder.name)
-            lock.acquire()
-        return lock
+            return lock
+        log.info("%s: another job is making it; waiting", folder.name)
+        while not stop():
+            with suppress(Timeout):
+                lock.acquire(timeout=WAIT_S)
+                return lock
+        raise Interrupted(f"stopped while waiting for {folder.name}")
 
     def entries(self) -> list[Entry]:
         """What the store holds, oldest first."""

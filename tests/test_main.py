@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,22 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
     assert done.returncode == 0 and "finetune goes on from the checkpoint at step" in done.stdout
     first, second = (next((f / "out" / "runs").glob("*/results.json")).read_text() for f in (whole, parts))
     assert first == second
+
+
+def test_two_jobs_at_once_make_a_common_stage_once(tmp_path):
+    """They differ in their widths, so they share the teacher and its reordering."""
+    command = [sys.executable, "main.py", *SMALL, *places(tmp_path), "tracking=none", "stages=[distill]"]
+    jobs = [
+        subprocess.Popen([*command, f"ofa.widths={widths}"], cwd=REPO, stdout=subprocess.PIPE, text=True)
+        for widths in ("[1,0.5]", "[1,0.75]")
+    ]
+    said = [job.communicate(timeout=200)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    for stage, made in (("finetune", 1), ("reorder", 1), ("distill", 2)):
+        assert len(list((tmp_path / "out" / "store").glob(f"{stage}-*/stage.json"))) == made
+        assert sum(f"{stage}: done" in words for words in said) == made
+    waited = "finetune-[0-9a-f]+: another job is making it; waiting"
+    assert sum(bool(re.search(waited, words)) and "finetune: taken from the store" in words for words in said) == 1
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_shares_the_store(tmp_path):

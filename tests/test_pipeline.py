@@ -19,10 +19,12 @@ from ofa.config import (
     TrackingConfig,
     TrainerConfig,
 )
-from ofa.errors import UserError
+from ofa.errors import Interrupted, UserError
 from ofa.inputs import load_inputs
 from ofa.job import run_job
-from ofa.pipeline import wanted_stages
+from ofa.pipeline import run_stages, wanted_stages
+from ofa.store import Store
+from ofa.training import Silent
 
 WORDS = "good bad fine poor film plot cast song not very".split()
 
@@ -173,6 +175,15 @@ def test_picked_stages_bring_what_they_need():
         "latency",
     ]
     assert [stage.name for stage in wanted_stages(["reorder", "finetune"])] == ["finetune", "reorder"]
+
+
+def test_a_stop_is_heard_between_stages(config):
+    store = Store(config_path(config) / "store")
+    with pytest.raises(Interrupted, match="stopped before distill"):
+        run_stages(
+            config, load_inputs(config), Silent(), store, lambda: bool(list(store.root.glob("reorder-*/stage.json")))
+        )
+    assert stages_of(made(config)) == ["finetune", "reorder"]
 
 
 def test_a_crash_leaves_nothing_that_looks_finished(config, monkeypatch):

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from ofa.errors import Interrupted
 from ofa.store import Store, clean, days, main
 
 HOLD = """
@@ -84,6 +85,18 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, caplog):
         assert holder.wait() == -signal.SIGKILL
     assert "distill-1: another job is making it; waiting" in caplog.text
     timer.wait()
+
+
+def test_a_stop_is_heard_while_waiting(tmp_path):
+    store = Store(tmp_path)
+    asked = []
+    with (
+        store.locked(tmp_path / "distill-1"),
+        pytest.raises(Interrupted, match="waiting for distill-1"),
+    ):
+        store.locked(tmp_path / "distill-1", lambda: asked.append(1) or len(asked) > 1)
+    assert len(asked) == 2
+    store.locked(tmp_path / "distill-1").release()
 
 
 def test_the_command_lists_and_cleans(store, capsys):
