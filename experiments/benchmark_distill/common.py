@@ -15,7 +15,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -204,8 +204,8 @@ def tune_process(threads: int) -> None:
     runtime.prepare(threads)
 
 
-def parse_args(description: str, tunable: bool = False) -> argparse.Namespace:
-    """The command line every loop understands."""
+def parse_args(description: str, extend: Callable[[argparse.ArgumentParser], object] = id) -> argparse.Namespace:
+    """The command line every loop understands, and what ``extend`` adds to it."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--teacher", required=True, help="BERT folder in the Hugging Face layout")
     parser.add_argument("--train", required=True, help="rows file")
@@ -220,8 +220,7 @@ def parse_args(description: str, tunable: bool = False) -> argparse.Namespace:
     parser.add_argument("--metric", choices=METRICS, default="accuracy")
     parser.add_argument("--no-eval", action="store_true", help="no dev scores: throughput only")
     parser.add_argument("--out", required=True, help="result file, JSON")
-    if tunable:
-        parser.add_argument("--tuned", action="store_true", help="allocator, threads and MKL path set")
+    extend(parser)
     args = parser.parse_args()
     if not 0 <= args.warmup_steps < args.steps:
         parser.error(f"--warmup-steps: {args.warmup_steps} is not in 0..{args.steps - 1} (--steps - 1)")

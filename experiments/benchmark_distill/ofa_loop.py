@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 from common import Rows, StepClock, parse_args, peak_rss_mb, read_rows, score, write_result
 
-MEASURES = ("process", "strides", "buckets", "sharing", "bias")
+# What --without takes away: the tuned process, copies instead of strided views, length buckets, one pass of teacher
+# and embeddings for all widths, bias gradients as products, the gradient norm as a product.
+MEASURES = ("process", "strides", "buckets", "sharing", "bias", "norm")
 
 
 def encoded(rows: Rows):
@@ -49,7 +51,7 @@ def build(args, dev):
     from ofa.reorder import descending, reorder
     from ofa.stages.common import task_loss, tensors
 
-    student, folder = models.load(args.teacher, 0.0 if args.no_dropout else 0.1)
+    student, folder = models.load(args.teacher, args.dropout)
     teacher, _ = models.load(args.teacher)
     teacher.eval()
     batches = [collate(dev, rows) for rows in eval_batches(dev.lengths, 32)]
@@ -81,12 +83,14 @@ def main(args) -> None:
         os.environ["FLAGS_use_stride_kernel"] = "1"
     runtime.set_device("cpu")
     import numpy as np
+    from paddle import nn
 
     from ofa import elastic
     from ofa.batching import collate, epoch_batches
     from ofa.config import LoopConfig
-    from ofa.distillation import Distillation
+    from ofa.distillation import Distillation, pick_widths
     from ofa.evaluation import forward_of, predict
+    from ofa.precision import Precision
     from ofa.stages.common import tensors
     from ofa.subnet import SubNet
     from ofa.training import Best, Loop
@@ -99,14 +103,20 @@ def main(args) -> None:
     clock = StepClock(args.warmup_steps)
     pending = [0]
 
+    class PaddlesNorm(Precision):
+        def clip(self, optimizer, model, max_norm):
+            return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
+
     def step(batch, number):
         if pending[0]:
             clock.lap(pending[0])  # from step to step: batching, update and checks are all inside
         pending[0] = len(batch.rows)
         input_ids, token_type_ids, _ = tensors(batch)
+        widths = pick_widths(args.widths, args.sampling, args.sandwich_random, args.seed, number)
+        chosen = [subnets[width] for width in widths]
         if "sharing" in args.without:
-            return naive_step(distillation, input_ids, token_type_ids, list(subnets.values()))
-        return distillation.step(input_ids, token_type_ids, list(subnets.values()))
+            return naive_step(distillation, input_ids, token_type_ids, chosen)
+        return distillation.step(input_ids, token_type_ids, chosen)
 
     def random_epoch(number):
         order = np.random.default_rng([args.seed, number]).permutation(len(train))
@@ -130,6 +140,7 @@ def main(args) -> None:
             Path(folder),
             lambda number: {},
             Best(Path(folder)),
+            PaddlesNorm("fp32") if "norm" in args.without else Precision("fp32"),
         )
         loop.run()
     speed = {**clock.summary(), "peak_rss_mb": peak_rss_mb()}
@@ -142,12 +153,15 @@ def main(args) -> None:
     write_result(args, name, speed, args.threads, ("paddlepaddle", "paddlenlp", "numpy"), scores)
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--without", nargs="+", choices=MEASURES, default=[], help="measures to take away")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--sampling", choices=("all", "sandwich"), default="all")
+    parser.add_argument("--sandwich-random", type=int, default=2)
+
+
 if __name__ == "__main__":
-    without = [m for m in MEASURES if f"--without={m}" in sys.argv]
-    no_dropout = "--no-dropout" in sys.argv
-    sys.argv = [a for a in sys.argv if not a.startswith("--without=") and a != "--no-dropout"]
-    arguments = parse_args("The project's own distillation loop")
-    arguments.without, arguments.no_dropout = without, no_dropout
-    if "process" in without:
+    arguments = parse_args("The project's own distillation loop", _options)
+    if "process" in arguments.without:
         os.environ["OFA_TUNE"] = "0"
     main(arguments)

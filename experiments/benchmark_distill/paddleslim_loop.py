@@ -16,6 +16,7 @@ It replaces methods of ``paddle.nn`` and so is only ever run as a process of its
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import re
@@ -38,8 +39,13 @@ from common import (
     write_result,
 )
 
+
 # Paddle reads the environment when imported. Without --tuned nothing is set: what the demo's users get.
-if (ARGS := parse_args("PaddleSlim's OFA recipe on BERT", tunable=True)).tuned:
+def _tunable(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tuned", action="store_true", help="allocator, threads and MKL path set")
+
+
+if (ARGS := parse_args("PaddleSlim's OFA recipe on BERT", _tunable)).tuned:
     tune_process(ARGS.threads)
 
 # PaddleNLP before PaddleSlim: both replace the encoder forwards, and the recipe needs PaddleSlim's.
