@@ -81,6 +81,9 @@ class OfaConfig:
     sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
     sandwich_random: int = 2  # widths drawn besides the widest and the narrowest
     dropout: float | None = None  # while distilling; null: model.dropout
+    # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
+    # on a CPU, and only if all of them fit. 0: the teacher runs on every batch.
+    teacher_memory_mb: int = 1024
     importance: ImportanceConfig = field(default_factory=ImportanceConfig)
     tolerance: float = 0.5  # points of score a recommended width may lose against the teacher
 

@@ -11,9 +11,10 @@ from paddle import Tensor, nn
 
 from ofa.elastic import select
 from ofa.losses import hidden_loss, logit_loss
-from ofa.model import embed, encode, forward
+from ofa.model import embed, encode
 from ofa.precision import Precision
 from ofa.subnet import SubNet
+from ofa.teacher import Targets, teach
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Distillation:
         subnets: Sequence[SubNet],
         row_share: float = 1.0,
         token_share: float = 1.0,
+        targets: Targets | None = None,
     ) -> dict[str, Tensor]:
         """Forward and backward of ``subnets`` on one batch ``[B, S]``, or a share of it; gradients add up.
 
@@ -48,8 +50,7 @@ class Distillation:
             ``loss``, summed over the sub-networks, and its two parts.
         """
         mask = _token_mask(input_ids, self.supernet.bert.pad_token_id)
-        with paddle.no_grad(), self.precision.autocast():
-            teacher_logits, teacher_hidden = forward(self.teacher, input_ids, token_type_ids)
+        teacher_logits, teacher_hidden = targets or teach(self.teacher, input_ids, token_type_ids, self.precision)
         with self.precision.autocast():
             embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
         shared = embeddings.detach()

@@ -113,8 +113,11 @@ def _metric_problems(task: TaskConfig) -> Iterable[str]:
 
 def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
     """Loss weights and importance; widths depend on the model's heads and are checked with it."""
-    for key in ("hidden_weight", "logit_weight", "tolerance"):
+    for key in ("hidden_weight", "logit_weight", "tolerance", "sandwich_random", "teacher_memory_mb"):
         yield from at_least(f"ofa.{key}", getattr(ofa, key), 0)
+    yield from choice("ofa.sampling", ofa.sampling, ("all", "sandwich"))
+    if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
+        yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
     if ofa.hidden_weight == 0 and ofa.logit_weight == 0:
         yield "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing to learn; one must be above 0"
     yield from choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
@@ -125,6 +128,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
 def trainer_problems(trainer: TrainerConfig) -> Iterable[str]:
     yield from _loop("trainer.finetune", trainer.finetune)
     yield from _loop("trainer.distill", trainer.distill)
+    yield from choice("trainer.precision", trainer.precision, PRECISIONS)
     yield from at_least("trainer.max_seq_length", trainer.max_seq_length, 8)
     yield from at_least("trainer.eval_batch_size", trainer.eval_batch_size, 1)
     yield from between("trainer.seed", trainer.seed, 0, MAX_SEED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,19 @@ from tqdm import tqdm
 
 from ofa import elastic, ranks
 from ofa import model as models
-from ofa.batching import Batch
+from ofa.batching import Batch, steps_per_epoch
 from ofa.distillation import Distillation, pick_widths
+from ofa.encode import Encoded
 from ofa.evaluation import evaluate, forward_of, main_score
 from ofa.pipeline import Job, width_name
 from ofa.precision import Precision
 from ofa.runtime import seed_everything
 from ofa.stages.common import collate_rows, epochs_of, tensors
 from ofa.subnet import SubNet
+from ofa.teacher import TeacherMemory
 from ofa.training import Best, Loop
+
+log = logging.getLogger(__name__)
 
 
 def run(job: Job) -> None:
@@ -36,6 +41,7 @@ def run(job: Job) -> None:
     subnets = {width: SubNet.at_width(width, folder.shape) for width in config.ofa.widths}
     precision = Precision(trainer.precision)
     distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight, precision)
+    memory = _memory(job, teacher, train, precision)
     best = Best(job.work)
     last: dict[str, dict[str, float]] = {}
 
@@ -43,7 +49,8 @@ def run(job: Job) -> None:
         input_ids, token_type_ids, _ = tensors(batch)
         chosen = pick_widths(list(subnets), config.ofa.sampling, config.ofa.sandwich_random, trainer.seed, number)
         of_chosen = [subnets[width] for width in chosen]
-        return distillation.step(input_ids, token_type_ids, of_chosen, batch.row_share, batch.token_share)
+        targets = memory.recall(batch) if memory else None
+        return distillation.step(input_ids, token_type_ids, of_chosen, batch.row_share, batch.token_share, targets)
 
     def save(network: paddle.nn.Layer, path: Path) -> None:
         models.save(network, path, folder.labels, job.inputs.vocab, job.inputs.lower_case)
@@ -84,3 +91,16 @@ def run(job: Job) -> None:
     save(supernet, job.folder / "supernet")
     record = {"steps": steps, "best": best.found, "last": last, "history": loop.history}
     (job.folder / "distill.json").write_text(json.dumps(record))
+
+
+def _memory(job: Job, teacher: paddle.nn.Layer, train: Encoded, precision: Precision) -> TeacherMemory | None:
+    """The teacher's outputs on all training rows, where that is allowed, fits, and is read more than once."""
+    settings, allowed = job.config.trainer.distill, job.config.ofa.teacher_memory_mb
+    per_epoch = steps_per_epoch(len(train), settings.batch_size)
+    once = (settings.max_steps or settings.epochs * per_epoch) < 2 * per_epoch
+    needed = TeacherMemory.size_mb(train, models.shape_of(teacher))
+    # A GPU computes them faster than they could be copied to it.
+    if once or needed > allowed or ranks.size() > 1 or paddle.get_device() != "cpu":
+        return None
+    log.info("distill: the teacher's outputs are computed once and kept (%.0f of at most %d MB)", needed, allowed)
+    return TeacherMemory(teacher, train, job.config.trainer.eval_batch_size, precision)
