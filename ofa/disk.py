@@ -38,12 +38,13 @@ def watched(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         named = str(getattr(error, "filename", None) or "").startswith(str(folder))
-        if named or not _full(error):
+        if named or not is_full(error):
             raise
         left = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
         raise OSError(errno.ENOSPC, f"{left / 1e6:.1f} MB left", str(folder)) from error
 
 
-def _full(error: Exception) -> bool:
+def is_full(error: Exception) -> bool:
+    """Whether ``error`` says, in its writer's way, that there is no space."""
     number = getattr(error, "errno", None)
     return number in FULL or (number is None and any(os.strerror(full) in str(error) for full in FULL))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ofa import disk
 from ofa.batching import collate, eval_batches
 from ofa.data import Rows
 from ofa.encode import encode
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
 # This module and all it imports; a test serves a model from these alone.
-CODE = ("__init__", "batching", "config", "data", "encode", "errors", "fetch", "folder", "serving", "subnet")
+CODE = ("__init__", "batching", "config", "data", "disk", "encode", "errors", "fetch", "folder", "serving", "subnet")
 PACKAGES = ("mlflow", "numpy", "pandas", "onnxruntime", "tokenizers", "tqdm")
 FILES = ("model.onnx", "config.json", "vocab.txt")
 SETTINGS = "serving.json"
@@ -150,6 +151,8 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
             try:
                 save(Path(entry["folder"]), target, entry["settings"], run_id, model.model_id)
             except Exception as error:  # the files are gone, or a package is missing
+                if disk.is_full(error):
+                    raise  # space may come back
                 client.finalize_logged_model(model.model_id, "FAILED")
                 raise NotSaved(f"{name}: {error}") from None
             client.log_model_artifacts(model.model_id, str(target))

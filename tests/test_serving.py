@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -104,6 +105,27 @@ def test_files_that_are_gone_do_not_hold_up_the_rest(tmp_path, caplog):
     assert "no model was registered (toy-w1: " in caplog.text
 
 
+def test_a_full_disk_puts_a_model_off_and_loses_nothing(exported, tmp_path, monkeypatch):
+    """Unlike files that are gone, space may come back: the model is registered by the next send."""
+    tracker = Tracker(TrackingConfig(system_metrics=False), tmp_path, tmp_path / "runs" / "job")
+    tracker.start("job", {}, {})
+    tracker.width(1.0, "w1 job", {}, {})
+
+    def full(*arguments, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(serving, "save", full)
+        patched.setattr("ofa.tracking.LAST_TRIES_S", (0.0,))
+        tracker.model(1.0, "toy-later", exported, SETTINGS)
+        tracker.finish("FINISHED")
+        assert tracker.journal is not None and tracker.journal.unsent
+    assert resend(tmp_path / "runs" / "job") == 0
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    versions = MlflowClient(uri, registry_uri=uri).search_model_versions("name = 'toy-later'")
+    assert [version.run_id for version in versions] == [tracker.journal.runs["1.0"]]
+
+
 def test_the_model_says_what_it_takes_and_gives(logged):
     info = Model.load(_path(logged))
     assert info.signature.inputs.input_names() == ["text"]
@@ -161,5 +183,6 @@ def test_the_model_carries_all_the_code_it_needs():
     for name in serving.CODE:
         tree = ast.parse((REPO / "ofa" / f"{name}.py").read_text())
         for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ofa."):
-                assert str(node.module).removeprefix("ofa.") in serving.CODE, f"{name} imports {node.module}"
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ofa":
+                modules = [alias.name for alias in node.names] if node.module == "ofa" else [node.module[4:]]
+                assert set(modules) <= set(serving.CODE), f"{name} imports {modules}"
