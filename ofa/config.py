@@ -198,7 +198,9 @@ def load(path: Path) -> Config:
 
 
 def register() -> None:
-    """Put the schema where conf/config.yaml finds it, under the name ``schema``."""
+    """Put the schema where conf/config.yaml finds it, under the name ``schema``; ``${home:~/x}`` expands the tilde."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)

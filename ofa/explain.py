@@ -33,7 +33,8 @@ def explain(error: BaseException) -> str:
     choice = re.search(r"Could not find '([^']+)'", text)
     if choice:
         return _unknown_choice(choice[1], text)
-    written = re.search(r"Error parsing override '([^']*)'", text) or re.search(r"at input '([^']*)'", text)
+    written = re.search(r"(?:parsing override|at input|mismatched input|extraneous input) '([^']*)'", text)
+    written = written or re.match(r"LexerNoViableAltException: (.*)", text)
     if written:
         return f"{written[1]!r} cannot be read; allowed: key=value, a list as key=[1,2], quotes around odd characters"
     if text.startswith("Config group override must be"):

@@ -5,10 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
+
+from ofa import runtime
+from ofa.config import LatencyConfig
+from ofa.folder import read_folder
 
 if TYPE_CHECKING:
     from ofa.evaluation import Forward  # importing it would load Paddle before the process is prepared
@@ -64,6 +71,45 @@ def measure(
             networks[width](*batch)
             times[width].append(1000 * (time.perf_counter() - started))
     return {width: _summary(values, batch_size) for width, values in times.items()}
+
+
+def time_folders(folders: dict[float, Path], settings: LatencyConfig, device: str, threads: int | None) -> dict:
+    """Time exported ``folders`` by width on ``device``, which Paddle has selected.
+
+    Returns:
+        ``{"where", "device", "threads", "machine", "versions", "timings": {width: {name: timing}}}``.
+    """
+    from ofa.engines import available, load_engine  # imports Paddle
+
+    where = runtime.device_name(device)
+    has, threads = available(device), threads or runtime.cores()
+    vocab_size = read_folder(next(iter(folders.values()))).shape.vocab_size
+    timings: dict[str, dict[str, dict]] = {str(width): {} for width in folders}
+    pairs = [
+        (engine, precision)
+        for engine, precision in product(settings.engines, settings.precisions)
+        if precision in has.get(engine, ())  # what a machine lacks is left out, and so absent from the record
+    ]
+    sizes = list(product(settings.batch_sizes, settings.seq_lengths))
+    bar = tqdm(total=len(pairs) * len(sizes), desc="latency", unit="setting", leave=False, dynamic_ncols=True)
+    for engine, precision in pairs:
+        networks = {width: load_engine(folder, engine, precision, device, threads) for width, folder in folders.items()}
+        for batch_size, seq_length in sizes:
+            found = measure(networks, batch_size, seq_length, vocab_size, settings.warmup, settings.repeats)
+            shown = "" if engine == settings.engines[0] else engine
+            name = key(where, shown, precision, batch_size, seq_length, "measured")
+            for width, timing in found.items():
+                timings[str(width)][name] = asdict(timing)
+            bar.update()
+    bar.close()
+    return {
+        "where": where,
+        "device": device,
+        "threads": threads,
+        "machine": runtime.machine(),
+        "versions": runtime.versions(),
+        "timings": timings,
+    }
 
 
 def _summary(milliseconds: list[float], batch_size: int) -> Timing:

@@ -128,7 +128,7 @@ def _folders(config: Config) -> Iterable[str]:
         ("output_dir", (output, output / "runs", output / "store")),
         ("cache_dir", (Path(config.cache_dir).expanduser(),)),
     ):
-        found = next(filter(None, map(_unusable, paths)), None)
+        found = "is empty" if not getattr(config, key) else next(filter(None, map(_unusable, paths)), None)
         if found:
             yield f"{key}: {found}; allowed: a folder that can be written to"
 

@@ -17,6 +17,7 @@ from ofa import costs, report, runtime
 from ofa.config import LatencyConfig, load
 from ofa.errors import UserError
 from ofa.folder import read_folder
+from ofa.latency import time_folders
 from ofa.pipeline import width_name
 from ofa.tracking import Tracker
 
@@ -42,10 +43,7 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
     runtime.prepare(threads)
-    runtime.set_device(device)
-    from ofa.stages.latency import time_folders  # after the process is set up: it imports Paddle
-
-    record = time_folders(folders, settings or config.latency, threads)
+    record = time_folders(folders, settings or config.latency, runtime.set_device(device), threads)
     costs.add_measured(results, record)
     costs.add_speedups(results)
     results["recommended"] = costs.recommend(results, config.ofa.tolerance)

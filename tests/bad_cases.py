@@ -172,6 +172,7 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "output_dir: nothing can be written to /proc",
         "allowed: a folder",
     ),
+    "output nameless": (None, "output_dir=", "output_dir: is empty", "allowed: a folder"),
     "store is a file": (file("out/store", ""), "", "output_dir: {root}/out/store is a file", "allowed: a folder that"),
     "cache unwritable": (
         None,
