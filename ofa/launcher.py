@@ -25,12 +25,15 @@ from typing import Any
 
 from ofa import ranks
 from ofa.config import Config
+from ofa.disk import watched
 from ofa.errors import UserError
 from ofa.explain import explain
 
 STOPPED = 130  # exit status of a rank that saved and stopped as it was asked to
 WAIT_S = 0.1
-GRACE_S = {1: 20.0, STOPPED: 120.0}  # after a rank's end with this status, for the others to end by themselves
+# For the others to end by themselves after one rank has: rank 0 closes its MLflow run and, if the job was
+# stopped, its checkpoint; nothing is lost with the rest.
+GRACE_S, GRACE_TO_SAVE_S, GRACE_OF_THE_REST_S = 20.0, 120.0, 3.0
 TAIL = 15  # lines of a broken rank's output to show
 
 
@@ -96,7 +99,7 @@ class Team:
 
         def hand_on(number: int, _: Any) -> None:
             self.asked += 1
-            self._send(signal.SIGKILL if self.asked > 2 else number)
+            self._send(signal.SIGKILL if number == signal.SIGINT and self.asked > 2 else number)
 
         before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -117,22 +120,24 @@ class Team:
 
     def wait(self) -> None:
         """Until all have ended. After one has failed the others get a while for it, then are made to."""
-        patience, interrupted = float("inf"), False
+        deadline, interrupted = float("inf"), False
         while len(self.ended) < self.size:
             time.sleep(WAIT_S)
             for number, process in enumerate(self.processes):
                 status = process.poll()
                 if status is not None and number not in self.ended:
                     self.ended[number] = status
-                    if status != 0 and patience == float("inf"):
-                        patience = time.monotonic() + GRACE_S.get(status, GRACE_S[1])
-            if time.monotonic() > patience and not interrupted:
+                    if status != 0:
+                        grace = GRACE_TO_SAVE_S if status == STOPPED else GRACE_S
+                        grace = GRACE_OF_THE_REST_S if 0 in self.ended else grace
+                        deadline = min(deadline, time.monotonic() + grace)
+            if time.monotonic() > deadline and not interrupted:
                 # Twice stops at once, wherever it is, and still closes what is open.
-                interrupted, patience = True, patience + GRACE_S[1]
+                interrupted, deadline = True, deadline + GRACE_S
                 self._send(signal.SIGINT)
                 time.sleep(WAIT_S)
                 self._send(signal.SIGINT)
-            elif time.monotonic() > patience:
+            elif time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
 
     def results(self) -> dict[str, Any]:
@@ -140,18 +145,16 @@ class Team:
 
         Raises:
             UserError: with the mistake of the first rank that met one, or which rank died, and how.
-            KeyboardInterrupt: if all stopped as they were asked to.
+            KeyboardInterrupt: if they stopped as they were asked to.
         """
         outcomes = {number: self._outcome(number) for number in self.ended}
         failed = [number for number, status in self.ended.items() if status not in (0, STOPPED)]
         mistakes = [outcomes[number]["mistake"] for number in failed if "mistake" in outcomes[number]]
         if mistakes:
             raise UserError(mistakes[0])
-        if self.asked and STOPPED in self.ended.values():
-            raise KeyboardInterrupt
-        if failed:
+        if failed and not self.asked:
             raise UserError(self._death(failed[0]))
-        if STOPPED in self.ended.values():
+        if any(self.ended.values()):
             raise KeyboardInterrupt
         return outcomes[0]["results"]
 
@@ -203,7 +206,8 @@ def main(folder: Path) -> int:
     outcome: dict[str, Any] = {}
     status = 0
     try:
-        outcome["results"] = run(config, yaml)
+        with watched(Path(config.output_dir).expanduser()):
+            outcome["results"] = run(config, yaml)
     except (UserError, OSError) as error:
         outcome["mistake"], status = explain(error), 1
         if config.debug:

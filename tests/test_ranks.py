@@ -201,3 +201,20 @@ def test_paddles_launcher_runs_every_stage(tmp_path):
     assert not list((tmp_path / "out" / "store").glob("*.part"))
     again = subprocess.run([*command, "hardware.devices=2"], cwd=REPO, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0 and again.stdout.count("taken from the store") == 6
+
+
+@pytest.mark.slow
+def test_a_job_that_waits_for_another_one_can_be_stopped(tmp_path):
+    """Rank 0 waits for the lock, the other for rank 0."""
+    other = start(tmp_path, "stages=[finetune]", "trainer.finetune.max_steps=3000")
+    command = [sys.executable, "main.py", *SMALL, *places(tmp_path), "tracking=none", "hardware.devices=2"]
+    command += ["stages=[finetune]", "trainer.finetune.max_steps=3000"]
+    waiting = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while "another job is making it; waiting" not in (waiting.stdout.readline() or "another job is making it; waiting"):
+        pass
+    waiting.send_signal(signal.SIGINT)
+    said, _ = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130 and "Stopped." in said, said
+    other.terminate()
+    other.communicate(timeout=60)
+    assert other.returncode == 130
