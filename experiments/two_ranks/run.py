@@ -1,0 +1,168 @@
+"""Two CPU ranks against one process at the same global batch: dev scores, and examples per second.
+
+    python experiments/two_ranks/run.py scores [--seeds 1 2 3] [--dropouts 0 0.1]
+    python experiments/two_ranks/run.py throughput [--rounds 3]
+
+Each writes its part of ``results.json``. Run the second on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPO = HERE.parent.parent
+sys.path.insert(0, str(REPO))
+
+from ofa import launcher, ranks, runtime
+
+RESULTS = HERE / "results.json"
+WARMUP, STEPS = 10, 60
+BATCH_SIZES = (32, 128)
+SETUPS = {"one process, 2 threads": (1, 2), "two ranks, 1 thread each": (2, 1)}  # processes, threads of each
+
+
+def scores(seeds: list[int], dropouts: list[float]) -> dict:
+    """Dev accuracy of the quickstart's teacher and widths, by dropout, seed and number of ranks."""
+    found: dict = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for dropout in dropouts:
+            for seed in seeds:
+                runs = {str(devices): _job(Path(folder), seed, dropout, devices) for devices in (1, 2)}
+                points = {name: 100 * (runs["2"][name] - runs["1"][name]) for name in runs["1"]}
+                found.setdefault(str(dropout), {})[str(seed)] = {"scores": runs, "difference_points": points}
+                print(f"dropout {dropout:g}, seed {seed}: {runs}", flush=True)
+    return found
+
+
+def _job(folder: Path, seed: int, dropout: float, devices: int) -> dict[str, float]:
+    output = folder / f"{dropout}-{seed}-{devices}"
+    settings = ["experiment=quickstart", "tracking=none", "stages=[evaluate]", f"trainer.seed={seed}"]
+    settings += [f"model.dropout={dropout}", f"hardware.devices={devices}", f"output_dir={output}"]
+    done = subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    results = json.loads(next((output / "runs").glob("*/results.json")).read_text())
+    widths = {f"width {entry['width']:.4g}": entry["score"] for entry in results["widths"]}
+    return {"teacher": results["teacher"]["score"], **widths}
+
+
+def throughput(rounds: int) -> dict:
+    """Examples per second of the distillation loop, every setup once per round."""
+    times: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            for batch_size in BATCH_SIZES:
+                for name, (processes, threads) in SETUPS.items():
+                    rate = _timed(Path(folder), processes, threads, batch_size)
+                    times.setdefault(str(batch_size), {}).setdefault(name, []).append(rate)
+                    print(f"round {number}, batch {batch_size}, {name}: {rate:.0f} examples/s", flush=True)
+    one, two = SETUPS
+    return {
+        size: {
+            "examples_per_second": {name: statistics.median(rates) for name, rates in of_size.items()},
+            "ratio": statistics.median(b / a for a, b in zip(of_size[one], of_size[two], strict=True)),
+            "rounds": of_size,
+        }
+        for size, of_size in times.items()
+    }
+
+
+def _timed(folder: Path, processes: int, threads: int, batch_size: int) -> float:
+    addresses = launcher.free_addresses(processes)
+    command = [sys.executable, __file__, "worker", str(folder), str(threads), str(batch_size)]
+    running = []
+    for number in range(processes):
+        of_rank = launcher.environment(number, addresses) if processes > 1 else {}
+        running.append(subprocess.Popen(command, cwd=REPO, env={**os.environ, **of_rank}, stderr=subprocess.DEVNULL))
+    if any([process.wait() for process in running]):
+        raise SystemExit("a worker failed")
+    return json.loads((folder / "rate.json").read_text())
+
+
+def worker(folder: Path, threads: int, batch_size: int) -> None:
+    """Distil a BERT of 4 layers x 128 from random weights on the quickstart's rows for WARMUP + STEPS steps."""
+    runtime.prepare(threads)
+    runtime.set_device("cpu")
+    ranks.start("cpu")
+    import numpy as np
+
+    from ofa import elastic
+    from ofa import model as models
+    from ofa.batching import collate_part, epoch_batches
+    from ofa.config import LoopConfig
+    from ofa.distillation import Distillation
+    from ofa.encode import Encoded
+    from ofa.stages.common import tensors
+    from ofa.subnet import BertShape, SubNet
+    from ofa.training import Best, Loop
+
+    shape = BertShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(6, 32, 12_000)  # as the quickstart's sentences
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = rng.integers(5, shape.vocab_size, offsets[-1]).astype("int32")
+    rows = Encoded(tokens, offsets, lengths.astype("int32"), np.zeros(len(lengths), int), np.zeros(len(lengths), bool))
+    runtime.seed_everything(0)
+    supernet, teacher = elastic.make_elastic(models.build(shape)), models.build(shape)
+    teacher.eval()
+    subnets = [SubNet.at_width(width, shape) for width in (1.0, 0.75, 0.5)]
+    work = Distillation(supernet, teacher, 0.1, 1.0)
+    started: list[float] = []
+
+    def step(batch, number: int):
+        started.append(time.perf_counter())
+        return work.step(*tensors(batch)[:2], subnets, batch.row_share, batch.token_share)
+
+    with tempfile.TemporaryDirectory() as own:
+        scratch = Path(own)
+        loop = Loop(
+            "distill",
+            supernet,
+            step,
+            lambda number: epoch_batches(lengths, batch_size, 0, number),
+            lambda picked: collate_part(rows, picked, ranks.rank(), ranks.size()),
+            LoopConfig(max_steps=WARMUP + STEPS + 1, batch_size=batch_size, eval_steps=10**9, save_steps=10**9),
+            0,
+            scratch,
+            lambda number: {},
+            Best(scratch),
+        )
+        loop.run()
+    seconds = started[WARMUP + STEPS] - started[WARMUP]
+    sizes = [len(picked) for picked in epoch_batches(lengths, batch_size, 0, 0)[WARMUP : WARMUP + STEPS]]
+    if ranks.leads():
+        (folder / "rate.json").write_text(json.dumps(sum(sizes) / seconds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_scores = commands.add_parser("scores")
+    of_scores.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    of_scores.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.1])
+    commands.add_parser("throughput").add_argument("--rounds", type=int, default=3)
+    of_worker = commands.add_parser("worker")
+    of_worker.add_argument("folder", type=Path)
+    of_worker.add_argument("threads", type=int)
+    of_worker.add_argument("batch_size", type=int)
+    args = vars(parser.parse_args())
+    command = args.pop("command")
+    if command == "worker":
+        return worker(**args)
+    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    record[command] = scores(**args) if command == "scores" else throughput(**args)
+    record |= {"machine": runtime.machine(), "versions": runtime.versions()}
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
