@@ -159,7 +159,8 @@ def main() -> None:
     if command == "worker":
         return worker(**args)
     record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    record[command] = scores(**args) if command == "scores" else throughput(**args)
+    found = scores(**args) if command == "scores" else throughput(**args)
+    record[command] = record.get(command, {}) | found
     record |= {"machine": runtime.machine(), "versions": runtime.versions()}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
