@@ -34,6 +34,7 @@ WAIT_S = 0.1
 # For the others to end by themselves after one rank has: rank 0 closes its MLflow run and, if the job was
 # stopped, its checkpoint; nothing is lost with the rest.
 GRACE_S, GRACE_TO_SAVE_S, GRACE_OF_THE_REST_S = 20.0, 120.0, 3.0
+FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
 TAIL = 15  # lines of a broken rank's output to show
 
 
@@ -54,7 +55,8 @@ def run(config: Config, yaml: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ofa-ranks-") as folder:
         team = Team(devices, Path(folder))
         with team.signals():
-            team.start(pickle.dumps((config, yaml)))
+            files = [handler.baseFilename for handler in logging.root.handlers if hasattr(handler, "baseFilename")]
+            team.start(pickle.dumps((config, yaml, files)))
             team.wait()
         return team.results()
 
@@ -198,11 +200,13 @@ def environment(number: int, addresses: list[str]) -> dict[str, str]:
 
 def main(folder: Path) -> int:
     """One rank: takes its job from standard input; returns the exit status."""
-    config, yaml = pickle.load(sys.stdin.buffer)
+    config, yaml, log_files = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.basicConfig(
-        level=logging.INFO, format="[%(asctime)s][%(name)s][%(levelname)s] - %(message)s", stream=sys.stdout
-    )
+    handlers: list[logging.Handler] = [
+        logging.StreamHandler(sys.stdout),
+        *map(logging.FileHandler, log_files if ranks.leads() else ()),
+    ]
+    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers)
     outcome: dict[str, Any] = {}
     status = 0
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ def leads() -> bool:
 
 
 def start(device: str) -> None:
-    """Join the others on ``device`` (``auto``, ``cpu`` or ``gpu``), once per process.
+    """Join the others on ``device`` (``auto``, ``cpu`` or ``gpu``), once per process; rank 0 alone keeps a log file.
 
     Raises:
         UserError: as :func:`ofa.runtime.set_device`.
@@ -51,6 +52,9 @@ def start(device: str) -> None:
 
     if runtime.set_device(device) == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+    for handler in list(logging.root.handlers):
+        if isinstance(handler, logging.FileHandler) and not leads():
+            logging.root.removeHandler(handler)
     if not distributed.is_initialized():
         with contextlib.redirect_stderr(io.StringIO()):  # a list of Paddle's flags
             distributed.init_parallel_env()

@@ -158,6 +158,8 @@ def test_a_rank_that_dies_ends_the_job(tmp_path):
     assert "hardware.devices: rank 1 of 2 was killed by SIGKILL" in said
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+    written = (tmp_path / "out" / "main.log").read_text()
+    assert written.count("finetune: Finetune the teacher") == 1, "rank 0 logs where a job of one process does"
 
 
 @pytest.mark.slow

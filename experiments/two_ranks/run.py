@@ -1,6 +1,6 @@
 """Two CPU ranks against one process at the same global batch: dev scores, and examples per second.
 
-    python experiments/two_ranks/run.py scores [--seeds 1 2 3] [--dropouts 0 0.1]
+    python experiments/two_ranks/run.py scores [--seeds 1 2 3]
     python experiments/two_ranks/run.py throughput [--rounds 3]
 
 Each writes its part of ``results.json``. Run the second on a machine that does nothing else.
@@ -27,32 +27,64 @@ from ofa import launcher, ranks, runtime
 RESULTS = HERE / "results.json"
 WARMUP, STEPS = 10, 60
 BATCH_SIZES = (32, 128)
+OTHER_KERNEL = "5"  # MKL_DEBUG_CPU_TYPE: AVX2, where the default is AVX-512
 SETUPS = {"one process, 2 threads": (1, 2), "two ranks, 1 thread each": (2, 1)}  # processes, threads of each
 
 
-def scores(seeds: list[int], dropouts: list[float]) -> dict:
-    """Dev accuracy of the quickstart's teacher and widths, by dropout, seed and number of ranks."""
-    found: dict = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for dropout in dropouts:
-            for seed in seeds:
-                runs = {str(devices): _job(Path(folder), seed, dropout, devices) for devices in (1, 2)}
-                points = {name: 100 * (runs["2"][name] - runs["1"][name]) for name in runs["1"]}
-                found.setdefault(str(dropout), {})[str(seed)] = {"scores": runs, "difference_points": points}
-                print(f"dropout {dropout:g}, seed {seed}: {runs}", flush=True)
+def scores(seeds: list[int]) -> dict:
+    """Dev accuracy of the quickstart's teacher and widths, without dropout, which ranks draw differently.
+
+    ``from_scratch`` trains everything. ``same_teacher`` distils from the teacher of one process. ``other kernel``
+    is one process again with another code path of the matrix library: what rounding alone does to a score.
+    """
+    found: dict = {"from_scratch": {}, "same_teacher": {}, "loss": {}}
+    with tempfile.TemporaryDirectory() as name:
+        for seed in seeds:
+            folder = Path(name) / str(seed)
+            whole = {
+                "one process": _job(folder / "one", seed, 1),
+                "two ranks": _job(folder / "two", seed, 2),
+                "one process, other kernel": _job(folder / "other", seed, 1, kernel=OTHER_KERNEL),
+            }
+            found["from_scratch"][str(seed)] = whole
+            found["loss"][str(seed)] = {key: _losses(folder / key) for key in ("one", "two", "other")}
+            (teacher,) = (folder / "one" / "store").glob("finetune-*/model")
+            found["same_teacher"][str(seed)] = {
+                "one process": whole["one process"],
+                "two ranks": _job(folder / "two-same", seed, 2, teacher),
+                "one process, other kernel": _job(folder / "other-same", seed, 1, teacher, OTHER_KERNEL),
+            }
+            print(json.dumps({part: of_part[str(seed)] for part, of_part in found.items()}, indent=1), flush=True)
+    for part in ("from_scratch", "same_teacher"):
+        found[f"{part}_largest_difference_points"] = {
+            other: max(
+                100 * abs(of_seed[other][network] - score)
+                for of_seed in found[part].values()
+                for network, score in of_seed["one process"].items()
+            )
+            for other in ("two ranks", "one process, other kernel")
+        }
     return found
 
 
-def _job(folder: Path, seed: int, dropout: float, devices: int) -> dict[str, float]:
-    output = folder / f"{dropout}-{seed}-{devices}"
-    settings = ["experiment=quickstart", "tracking=none", "stages=[evaluate]", f"trainer.seed={seed}"]
-    settings += [f"model.dropout={dropout}", f"hardware.devices={devices}", f"output_dir={output}"]
-    done = subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, capture_output=True, text=True)
+def _job(folder: Path, seed: int, devices: int, teacher: Path | None = None, kernel: str = "") -> dict[str, float]:
+    settings = ["experiment=quickstart", "tracking=none", "stages=[evaluate]", "model.dropout=0"]
+    settings += [f"trainer.seed={seed}", f"hardware.devices={devices}", f"output_dir={folder}"]
+    settings += [f"model.path={teacher}"] if teacher else []
+    environment = {**os.environ, **({"MKL_DEBUG_CPU_TYPE": kernel} if kernel else {})}
+    command = [sys.executable, "main.py", *settings]
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    results = json.loads(next((output / "runs").glob("*/results.json")).read_text())
+    results = json.loads(next((folder / "runs").glob("*/results.json")).read_text())
     widths = {f"width {entry['width']:.4g}": entry["score"] for entry in results["widths"]}
     return {"teacher": results["teacher"]["score"], **widths}
+
+
+def _losses(folder: Path) -> dict[str, float]:
+    """Finetuning's loss by step, each a mean since the one before."""
+    (path,) = (folder / "store").glob("finetune-*/finetune.json")
+    return {str(point["step"]): point["finetune/loss"] for point in json.loads(path.read_text())["history"]}
 
 
 def throughput(rounds: int) -> dict:
@@ -146,9 +178,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    of_scores = commands.add_parser("scores")
-    of_scores.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    of_scores.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.1])
+    commands.add_parser("scores").add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     commands.add_parser("throughput").add_argument("--rounds", type=int, default=3)
     of_worker = commands.add_parser("worker")
     of_worker.add_argument("folder", type=Path)
@@ -159,8 +189,7 @@ def main() -> None:
     if command == "worker":
         return worker(**args)
     record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found = scores(**args) if command == "scores" else throughput(**args)
-    record[command] = record.get(command, {}) | found
+    record[command] = scores(**args) if command == "scores" else throughput(**args)
     record |= {"machine": runtime.machine(), "versions": runtime.versions()}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
