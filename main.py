@@ -1,6 +1,5 @@
 """Compose the settings, check them, run the stages: `python main.py task=sst2 ofa.widths=[1,0.75,0.5]`."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -13,75 +12,72 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ofa import config as schema
-from ofa import launcher, ranks
+from ofa import launcher, multirun
 from ofa.disk import watched
 from ofa.errors import UserError
-from ofa.explain import explain, unknown_keys
+from ofa.explain import explain
+from ofa.objective import objective
 from ofa.rules import check
-
-schema.register()
 
 # What a user can mend: settings, data, checkpoints, folders and disks.
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
 started = False  # whether a job of this command has begun: until then only settings can be wrong
-failures: list[str] = []  # jobs of this command that ended with a user's mistake
+mistakes: list[Exception] = []  # what ended the job of this command
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def job(composed: DictConfig) -> float:
-    """Run one job; returns the score of the narrowest width, for sweepers that optimise.
-
-    A job that fails is named and remembered, so that the other jobs of a sweep still run.
-    """
+    """Run one job; returns its value for sweepers that search, nan if a sweep goes on after its failure."""
     global started
     started = True
+    sweep_job = multirun.current_job(composed)
+    if sweep_job is not None:
+        return sweep_job.attempt(lambda: run(composed), composed.sweep.stop_on_failure, composed.debug)
     try:
-        config = typed(composed)
-        check(config)
-        with watched(Path(config.output_dir).expanduser()):
-            results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
-    except MISTAKES as error:
-        failures.append(explain(error))
-        if composed.debug:
-            logging.exception("%s", error)
-        print(failures[-1], file=sys.stderr)
-        if ranks.size() > 1:
-            sys.exit(1)  # the other ranks must not meet this one in the next job
+        return run(composed)[1]
+    except MISTAKES as error:  # Hydra would print more about it than its own line or two
+        mistakes.append(error)
         return float("nan")
-    return results["widths"][-1]["score"] if "widths" in results else float("nan")
 
 
-def typed(composed: DictConfig) -> schema.Config:
-    """The settings as dataclasses.
-
-    Raises:
-        UserError: with a line for every setting without a value, and for every one added with ``+``
-            that no dataclass has, which would be ignored in silence.
-    """
-    found = [f"{key}: has no value; set it with {key}=..." for key in sorted(OmegaConf.missing_keys(composed))]
-    found += unknown_keys(OmegaConf.to_container(composed))
-    if found:
-        raise UserError("\n".join(found))
-    return OmegaConf.to_object(composed)  # type: ignore[return-value]
+def run(composed: DictConfig) -> tuple[str, float]:
+    """Run the job of the composed settings; returns the name of its run folder, and its value."""
+    config = multirun.typed(composed)
+    check(config)
+    with watched(Path(config.output_dir).expanduser()):
+        results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
+    return results["run"], objective(results, config.objective)
 
 
 def main() -> int:
-    """Exit status: 0 on success, 1 on a user's mistake, 130 when stopped."""
+    """Exit status: 0 on success, 1 on a user's mistake or a failed job of a sweep, 130 when stopped."""
+    sys.argv[1:] = multirun.named(sys.argv[1:])
+    try:
+        status = _status()
+    finally:
+        failures = multirun.launched.close() if multirun.launched else 0
+    return status or int(failures > 0)
+
+
+def _status() -> int:
+    """Run the command; what ends it early is said in a line or two."""
     try:
         job()
+        for mistake in mistakes:
+            raise mistake
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
         return 130
     except Exception as error:
         debug = any(argument.lower() == "debug=true" for argument in sys.argv)
-        if debug or (started and not isinstance(error, MISTAKES)):
+        # In a sweep, a job's own exceptions are in its log; this one is the sweeper's, e.g. that no trial has a value.
+        if debug or (started and not multirun.launched and not isinstance(error, MISTAKES)):
             raise
         # All that Hydra itself writes is output_dir, before the first job.
         key = "output_dir: " if isinstance(error, OSError) and error.errno and not started else ""
         print(f"{key}{explain(error)}", file=sys.stderr)
         return 1
-    return 1 if failures else 0
+    return 0
 
 
 if __name__ == "__main__":

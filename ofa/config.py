@@ -165,6 +165,24 @@ class TrackingConfig:
 
 
 @dataclass
+class SweepConfig:
+    """What ties the jobs of one ``main.py -m`` together."""
+
+    name: str | None = None  # of its folder under output_dir/sweeps and of its tag; null: made of the command
+    stop_on_failure: bool = False  # leave the jobs out that have not begun when one fails
+    parallel_jobs: int = 1  # jobs at once on one machine, which share its cores
+
+
+@dataclass
+class ObjectiveConfig:
+    """The value of a job, which a sweeper maximises: the score of a width."""
+
+    width: float | None = None  # null: the narrowest, or the best within max_latency_ms
+    max_latency_ms: float | None = None  # of the widths this fast, the best score; a job with none has failed
+    latency: str | None = None  # the figure compared, e.g. t4_fp32_b16_s128_estimated; null: the report's first
+
+
+@dataclass
 class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -173,6 +191,8 @@ class Config:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     stages: list[str] = field(default_factory=lambda: list(STAGES))  # stages to run
     force: list[str] = field(default_factory=list)  # stages to run again even if the store has them
     output_dir: str = "outputs"

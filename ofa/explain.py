@@ -148,6 +148,8 @@ def _near(name: str, known: list[str]) -> list[str]:
 
 def _unknown_choice(choice: str, text: str) -> str:
     group, _, name = choice.rpartition("/")
+    if group.startswith("hydra/"):
+        return f"{group}: {name!r} is not installed; get it with pip install -e '.[sweep]'"
     options = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
     allowed = ", ".join(options[1].split()) if options else "see --help"
     return f"{group}: {name!r} is unknown; allowed: {allowed}"

@@ -43,3 +43,31 @@ def draw(results: dict[str, Any], path: Path) -> None:
             axes.legend(loc="best")
     figure.suptitle(f"{results['task']}, {results['model']}, seed {results['seed']}")
     figure.savefig(path, dpi=120)
+
+
+def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
+    """Write the scores of a sweep by width as a PNG: one curve per task and variant, their average in black."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    curves: list[tuple[str, dict, dict]]
+    curves = [(f"{row['task']} {row['label']}".strip(), row["scores"], {}) for row in summary["rows"]]
+    thick = {"color": "black", "linewidth": 2.5}
+    curves += [(f"average {row['label']}".strip(), row["scores"], thick) for row in summary["averages"]]
+    for label, scores, style in curves:
+        widths = sorted((text for text in scores if text != "teacher"), key=float)
+        x = [float(text) for text in widths]
+        means = [scores[text]["mean"] for text in widths]
+        spreads = [scores[text]["std"] or 0.0 for text in widths]
+        axes[0].errorbar(x, means, spreads, fmt="o-", markersize=4, capsize=3, label=label, **style)
+        drops = [100 * (value - scores["teacher"]["mean"]) for value in means]
+        axes[1].plot(x, drops, "o-", markersize=4, **style)
+    axes[1].axhline(0, color="0.5", linestyle="--", linewidth=1)
+    for panel, title in zip(axes, ("score on dev", "points from the teacher"), strict=True):
+        panel.set_xlabel("width")
+        panel.set_ylabel(title)
+        panel.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small")
+    figure.suptitle(name)
+    figure.savefig(path, dpi=120)

@@ -13,15 +13,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ofa import ranks, report, runpage, runtime
+from ofa import journal, ranks, report, runpage, runtime
+from ofa.address import without_secrets
 from ofa.config import Config, TrackingConfig
 from ofa.errors import Interrupted, UserError
 from ofa.inputs import Inputs, load_inputs
-from ofa.pipeline import run_stages
+from ofa.pipeline import plan, run_stages
 from ofa.store import Store
 from ofa.tracking import Tracker
 
 log = logging.getLogger(__name__)
+FINISHED = "finished.json"  # in a run's folder, written last
 
 
 def run_job(config: Config, yaml: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         config: settings that passed ``rules.check``.
         yaml: the resolved settings as text, kept beside the results.
     """
-    log.info("Process: %s.", ", ".join(runtime.prepare(config.hardware.threads)))
+    log.info("Process: %s.", ", ".join(runtime.prepare(config.hardware.threads, config.sweep.parallel_jobs)))
     config = replace(config, hardware=replace(config.hardware, devices=ranks.size()))
     ranks.start(config.hardware.device)
     with ranks.leader_first():
@@ -42,6 +44,11 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
     name = run_name(config)
     title = config.tracking.run_name or name
     folder = output_dir / "runs" / f"{name}-{_digest(config, inputs)}"
+    store = Store(output_dir / "store")
+    before = ranks.of_leader(_finished(config, inputs, store, folder) if ranks.leads() else None)
+    if before is not None:
+        log.info("Finished before, with the same settings and data; nothing is done again: %s", folder)
+        return before
     tracker = Tracker(config.tracking if ranks.leads() else TrackingConfig("none"), output_dir, folder)
     with ranks.leader_first():
         _open_folder(folder, yaml)
@@ -50,8 +57,9 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         runpage.open_runs(tracker, title, config, inputs)
         runtime.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
-            folders = run_stages(config, inputs, tracker, Store(output_dir / "store"), stop.is_set)
-        results = ranks.of_leader(report.collect(config, folders, inputs.shape) if ranks.leads() else {})
+            folders = run_stages(config, inputs, tracker, store, stop.is_set)
+        found = report.collect(config, folders, inputs.shape) if ranks.leads() else {}
+        results = ranks.of_leader({"run": folder.name, **found})
         if not ranks.leads():
             return results
         files = report.write(folder, results)
@@ -63,13 +71,21 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
         raise KeyboardInterrupt(str(error)) from None
     finally:
         where = tracker.finish(status)
+    if not tracker.unsent:
+        mark = _mark(config, {name: path.name for name, path in folders.items()})
+        journal.replace(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
+    _show(results, folder, f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None)
+    return results
+
+
+def _show(results: dict[str, Any], folder: Path, where: str | None) -> None:
+    """Print the table, what it means, and where to look."""
     if "teacher" in results:
         print(f"\n{report.markdown(report.table(results))}\n")
         print("\n".join([*report.legend(results), "", results["recommended"]["words"], *results["warnings"], ""]))
     print(f"Results: {folder / 'results.json'}")
     if where:
-        print(f"MLflow:  {where}   (run {title!r} in experiment {config.tracking.experiment!r})")
-    return results
+        print(f"MLflow:  {where}")
 
 
 def _open_folder(folder: Path, yaml: str) -> None:
@@ -95,6 +111,25 @@ def _digest(config: Config, inputs: Inputs) -> str:
     what = {key: value for key, value in asdict(config).items() if key not in runpage.HOW}
     text = json.dumps([what, inputs.digests], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
+    """What a finished job has done: the folders of its stages in the store, and where it reported to."""
+    tracking = asdict(config.tracking) | {"uri": without_secrets(config.tracking.uri or "")}
+    return {"stages": stages, "tracking": tracking}
+
+
+def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> dict[str, Any] | None:
+    """The results of this job of a sweep if it has finished before and all it made is there, without loading Paddle."""
+    if not config.sweep.name or config.force:
+        return None
+    if not all((folder / name).exists() for name in (FINISHED, "results.json")):
+        return None
+    folders = [(stage.name, made[stage.name]) for stage, _, made in plan(config, inputs, store)]
+    mark = _mark(config, {name: path.name for name, path in folders})
+    if json.loads((folder / FINISHED).read_text()) != mark or not all(store.complete(path) for _, path in folders):
+        return None
+    return json.loads((folder / "results.json").read_text())
 
 
 @contextmanager

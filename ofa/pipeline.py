@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -151,6 +151,20 @@ def wanted_stages(picked: list[str]) -> list[Stage]:
     return [stage for stage in PIPELINE if stage.name in names]
 
 
+def plan(config: Config, inputs: Inputs, store: Store) -> Iterator[tuple[Stage, dict[str, Any], dict[str, Path]]]:
+    """The wanted stages in order, each with its key and the folders of all stages up to it, its own included."""
+    folders: dict[str, Path] = {}
+    for stage in wanted_stages(config.stages):
+        key = {
+            "stage": stage.name,
+            "version": stage.version,
+            "reads": stage.reads(config, inputs),
+            "needs": {name: folders[name].name for name in stage.needs},
+        }
+        folders[stage.name] = store.path(stage.name, key)
+        yield stage, key, folders
+
+
 def run_stages(
     config: Config, inputs: Inputs, monitor: Any, store: Store, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Path]:
@@ -162,15 +176,8 @@ def run_stages(
         Interrupted: if ``stop`` says so, which is asked between stages and by their training loops.
     """
     folders: dict[str, Path] = {}
-    for stage in wanted_stages(config.stages):
-        key = {
-            "stage": stage.name,
-            "version": stage.version,
-            "reads": stage.reads(config, inputs),
-            "needs": {name: folders[name].name for name in stage.needs},
-        }
-        folder = store.path(stage.name, key)
-        folders[stage.name] = folder
+    for stage, key, folders in plan(config, inputs, store):
+        folder = folders[stage.name]
         if ranks.of_leader(stop()):
             raise Interrupted(f"stopped before {stage.name}")
         with store.locked(folder, stop) if ranks.leads() else nullcontext():

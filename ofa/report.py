@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ofa import costs
+from ofa import costs, published
 from ofa.config import Config
 from ofa.figures import draw
 from ofa.subnet import BertShape
@@ -27,6 +27,8 @@ def collect(config: Config, folders: dict[str, Path], shape: BertShape) -> dict[
     costs.add_speedups(results)
     results["recommended"] = costs.recommend(results, config.ofa.tolerance)
     results["warnings"] = results["alarms"] + costs.warnings(results, config, shape)
+    if figures := published.expected(config):
+        results["published"] = figures
     return results
 
 
@@ -63,6 +65,8 @@ def legend(results: dict[str, Any]) -> list[str]:
         machine = about["machine"]
         on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"
         lines.append(f"{where}: measured on {on}, median; all figures in results.json.")
+    for metric, (bert, narrow) in results.get("published", {}).items():
+        lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
     return lines
 
 

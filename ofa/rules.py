@@ -15,6 +15,7 @@ from ofa.config import STAGES, Config
 from ofa.errors import UserError
 from ofa.folder import Folder, read_folder
 from ofa.section_rules import (
+    above_zero,
     at_least,
     choice,
     file_name,
@@ -50,6 +51,7 @@ def problems(config: Config) -> Iterable[str]:
     yield from _stages(config)
     yield from _folders(config)
     yield from _tracking(config)
+    yield from _sweep(config)
 
 
 def _model(config: Config) -> Iterable[str]:
@@ -162,3 +164,21 @@ def _tracking(config: Config) -> Iterable[str]:
         found = f"{database} is a folder" if database.is_dir() else _unusable(database.parent)
         if found:
             yield f"tracking.uri: {found}; allowed: sqlite:////absolute/path.db in a folder that can be written to"
+
+
+def _sweep(config: Config) -> Iterable[str]:
+    sweep, objective = config.sweep, config.objective
+    if sweep.name is not None:
+        yield from file_name("sweep.name", sweep.name)
+    yield from at_least("sweep.parallel_jobs", sweep.parallel_jobs, 1)
+    if sweep.parallel_jobs > 1 and "latency" in config.stages:
+        yield (
+            f"stages: latency would be measured while {sweep.parallel_jobs} jobs run at once (sweep.parallel_jobs); "
+            "leave it out, e.g. stages=[evaluate,export], and time the exports with python -m ofa.timing"
+        )
+    if objective.width is not None and objective.max_latency_ms is not None:
+        yield "objective: width and max_latency_ms are both set; allowed: one of them"
+    if objective.width is not None and not any(abs(width - objective.width) < 1e-3 for width in config.ofa.widths):
+        yield f"objective.width: {objective.width:g} is not among ofa.widths, {config.ofa.widths}"
+    if objective.max_latency_ms is not None:
+        yield from above_zero("objective.max_latency_ms", objective.max_latency_ms)

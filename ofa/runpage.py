@@ -22,7 +22,7 @@ from ofa.tracking import Tracker
 from ofa.views import link, views
 
 # Settings that say where and how a job runs, not what it computes.
-HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking")
+HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking", "sweep", "objective")
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
@@ -51,6 +51,7 @@ A job's page has its report; its artifacts are `figure.png`, `report.md`, `resul
 def open_runs(tracker: Tracker, name: str, config: Config, inputs: Inputs) -> None:
     """Open the run of a job, called ``name``, and one for each width."""
     common = {"task": config.task.name, "model": config.model.name}
+    common |= {"sweep": config.sweep.name} if config.sweep.name else {}
     shown = _shown()
     tracker.start(name, {"kind": "job", **common, **shown, **_origin()}, _params(config, inputs))
     tracker.experiment({"mlflow.note.content": ABOUT, "mlflow.experimentKind": "custom_model_development"})

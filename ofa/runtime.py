@@ -13,7 +13,6 @@ import os
 import platform
 import random
 import re
-import sys
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -60,7 +59,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare(threads: int | None = None) -> list[str]:
+def prepare(threads: int | None = None, jobs: int = 1) -> list[str]:
     """Set up this process for training on CPU; returns what was done, in words.
 
     Each measure gives way to the environment: a variable that is already set stays as it is, and
@@ -69,12 +68,14 @@ def prepare(threads: int | None = None) -> list[str]:
     Args:
         threads: CPU threads for the math libraries; null takes all cores this process may use, or
             its part of them where a launcher started several processes on this machine.
+        jobs: jobs like this one at once, which share these cores. More threads than cores make each of
+            them many times slower.
     """
     quiet()
     if os.environ.get("OFA_TUNE") == "0":
         return ["process left as it is (OFA_TUNE=0)"]
     # Not OMP_NUM_THREADS: Paddle warns of it, and `set_device` tells OpenMP the number.
-    neighbours = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    neighbours = jobs * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
     os.environ["MKL_NUM_THREADS"] = str(threads or max(1, cores() // neighbours))
     done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
@@ -180,7 +181,8 @@ def machine() -> dict[str, str | int]:
     facts: dict[str, str | int] = {"cpu": cpu_name(), "cores": cores()}
     if hasattr(os, "sysconf"):
         facts["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
-    if "paddle" in sys.modules:
+    # Not by whether Paddle is loaded: the same machine must have the same name before and after.
+    if "paddlepaddle-gpu" in versions():
         import paddle
 
         if paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count():

@@ -8,6 +8,7 @@ send, from this job, a later start of it or ``python -m ofa.tracking``, begins w
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -163,6 +164,11 @@ class Tracker:
         self.journal.close()
         return self._where()
 
+    @property
+    def unsent(self) -> int:
+        """Entries that are kept in the journal only."""
+        return self.journal.unsent if self.journal else 0
+
     def _where(self) -> str:
         """The command and the page that show the job's run."""
         assert self.journal is not None
@@ -182,6 +188,24 @@ def _key(width: float | None) -> str:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> None:
+    """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place."""
+    try:
+        journal, above = Journal(folder), json.loads((parent / "tracking.json").read_text())
+    except (Busy, OSError):  # running elsewhere, or nothing is tracked
+        return
+    try:
+        state = journal.state
+        if above["runs"].get(JOB) is None or any(above[key] != state.get(key) for key in ("uri", "experiment")):
+            return
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        values = {**tags, "mlflow.parentRunId": above["runs"][JOB]}
+        if uri and journal.add({"op": "tags", "run": JOB, "values": values}):
+            Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+    finally:
+        journal.close()
 
 
 def resend(folder: Path) -> int:

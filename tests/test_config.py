@@ -25,8 +25,11 @@ GROUPS = {
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
     "tracking": "mlflow none",
-    "experiment": "published_recipe quickstart sst2_small",
+    "experiment": "glue_small published_recipe quickstart sst2_small",
+    "launch": "joblib processes ray slurm",
+    "search": "optuna",
 }
+PLUGINS = {"joblib": "joblib_launcher", "ray": "ray_launcher", "optuna": "optuna_sweeper"}  # the rest: submitit
 QUICKSTART = REPO / "conf" / "experiment" / "quickstart.yaml"
 CHOICES = [(group, name) for group, names in GROUPS.items() for name in names.split()]
 
@@ -34,19 +37,22 @@ CHOICES = [(group, name) for group, names in GROUPS.items() for name in names.sp
 def test_every_file_under_conf_is_composed_here() -> None:
     found = {str(path.relative_to(REPO / "conf")) for path in (REPO / "conf").rglob("*.y*ml")}
     assert found == {f"{group}/{name}.yaml" for group, name in CHOICES} | {"config.yaml"}
-    assert len(found) == 30
+    assert len(found) == 36
 
 
 @pytest.mark.parametrize("group, name", CHOICES, ids=lambda value: value)
 def test_composes_and_keeps_the_rules(
     group: str, name: str, compose: Callable[..., Config], tmp_path: Path, toy_folder: Path
 ) -> None:
+    if group in ("launch", "search"):
+        plugin = f"hydra_plugins.hydra_{PLUGINS.get(name, 'submitit_launcher')}"
+        pytest.importorskip(plugin, reason=f"{plugin} is not installed (pip install -e '.[sweep]')")
     more = ["ofa=quarters"] if name in ("bert_4x128", "bert_4x256", "folder") else []  # 4 heads have no sixths
     if name == "folder":
         more += [f"model.path={toy_folder}", "trainer.max_seq_length=32", "latency.seq_lengths=[32]"]
     config = compose(f"{group}={name}", *_places(tmp_path), *more)
     assert list(problems(config)) == []
-    if group != "experiment":
+    if hasattr(config, group):
         section = getattr(config, group)
         assert getattr(section, "name", name) == name
 
@@ -122,7 +128,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown choice": ("task=sst3", ["task: 'sst3' is unknown; allowed: cola, custom, mnli, mrpc, negation, qnli,"]),
     "unknown experiment": (
         "experiment=x",
-        ["experiment: 'x' is unknown; allowed: published_recipe, quickstart"],
+        ["experiment: 'x' is unknown; allowed: glue_small, published_recipe, quickstart"],
     ),
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
     "bracket left open": ("ofa.widths=[1,0.5", ["'[1,0.5' cannot be read; allowed: key=value, a list as key=[1,2],"]),
@@ -277,7 +283,7 @@ def test_the_library_imports_no_stage_and_nothing_runs_in_a_circle() -> None:
 
 def test_each_library_has_its_one_place() -> None:
     assert _importers("mlflow") <= {"ofa.tracking", "ofa.sender", "ofa.serving"}  # the last two are the first's parts
-    assert _importers("hydra", "omegaconf") == {"main", "ofa.config"}
+    assert _importers("hydra", "omegaconf") == {"main", "ofa.config", "ofa.multirun"}
     assert [module for module in IMPORTS["ofa.elastic"] if module.startswith("ofa")] == ["ofa.subnet"]
     assert {"ofa.elastic"} == _importers("paddleslim")
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import REPO
@@ -32,7 +33,7 @@ def run(folder, *arguments, **options):
     flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra takes them first
     settings = [argument for argument in arguments if argument not in flags]
     command = [sys.executable, "main.py", *flags, *SMALL, *places(folder), *settings]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, **{"timeout": 300, **options})
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +127,66 @@ def test_two_jobs_at_once_make_a_common_stage_once(tmp_path):
     assert sum(bool(re.search(waited, words)) and "finetune: taken from the store" in words for words in said) == 1
 
 
-def test_a_sweep_goes_on_after_a_failed_job_and_shares_the_store(tmp_path):
-    done = run(tmp_path, "-m", "tracking=none", "stages=[evaluate]", "ofa.widths=[1,0.5],[1,0.7],[1,0.75]")
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Three jobs of one sweep, of which the second fails."""
+    folder = tmp_path_factory.mktemp("swept")
+    return folder, run(folder, *SWEEP)
+
+
+SWEEP = ["-m", "stages=[evaluate]", "trainer.seed=1,2", "task=negation,custom", "task.data_dir=/nowhere"]
+
+
+def sweep_results(folder):
+    (path,) = (folder / "out" / "sweeps").glob("*/results.json")
+    return json.loads(path.read_text())
+
+
+def test_a_sweep_goes_on_after_a_failed_job_and_says_so(swept):
+    folder, done = swept
     assert done.returncode == 1
-    assert "0.7 of 4 heads is 2.8 heads" in done.stderr
-    assert len(list((tmp_path / "out" / "runs").glob("*/results.json"))) == 2
-    assert len(list((tmp_path / "out" / "store").glob("finetune-*"))) == 1
+    line = "Job 1 (custom-bert_4x128-s1) failed: task.data_dir=/nowhere: no such folder"
+    assert done.stderr.count(line) == 2, done.stderr[-3000:]  # at once, and at the end
+    assert "2 jobs without a result:" in done.stderr and "Traceback" not in done.stderr
+    found = sweep_results(folder)
+    assert [job["status"] for job in found["jobs"]] == ["finished", "failed", "finished", "failed"]
+    assert "Traceback" in Path(found["jobs"][1]["log"]).read_text()
+    assert found["rows"][0]["seeds"] == [1, 2] and "| negation | accuracy |     2 |" in done.stdout
+
+
+def test_a_sweep_again_does_only_what_is_left(swept):
+    folder, first = swept
+    before = sweep_results(folder)
+    again = run(folder, *SWEEP)
+    assert again.stdout.count("Finished before, with the same settings and data") == 2
+    assert "taken from the store" not in again.stdout
+    assert sweep_results(folder)["rows"] == before["rows"]
+
+
+def test_a_job_of_a_sweep_equals_the_same_job_alone(swept, tmp_path):
+    folder, _ = swept
+    assert run(tmp_path, "stages=[evaluate]", "trainer.seed=2").returncode == 0
+    (alone,) = (tmp_path / "out" / "runs").glob("*/results.json")
+    (second,) = (folder / "out" / "runs").glob("negation-*-s2-*/results.json")
+    scores = [json.loads(path.read_text()) for path in (alone, second)]
+    assert [found.pop("run") for found in scores][0].startswith("negation-bert_4x128-s2-")
+    assert scores[0] == scores[1]
+
+
+def test_a_sweep_in_mlflow(swept):
+    """The sweep's run holds the table; the jobs' runs are its children, and theirs are the widths."""
+    from mlflow import MlflowClient
+
+    folder, _ = swept
+    client = MlflowClient(f"sqlite:///{folder / 'out' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("quickstart").experiment_id
+    runs = client.search_runs([experiment])
+    kinds = {kind: [run for run in runs if run.data.tags["kind"] == kind] for kind in ("sweep", "job", "width")}
+    (sweep,) = kinds["sweep"]
+    assert {run.data.tags["sweep"] for run in runs} == {sweep.info.run_name} == {sweep_results(folder)["sweep"]}
+    assert [run.data.tags["mlflow.parentRunId"] for run in kinds["job"]] == [sweep.info.run_id] * 2
+    jobs = {run.info.run_id for run in kinds["job"]}
+    assert len(kinds["width"]) == 6 and {run.data.tags["mlflow.parentRunId"] for run in kinds["width"]} == jobs
+    assert sweep.info.status == "FAILED" and 0 < sweep.data.metrics["negation/w0.5"] < 1
+    assert {f.path for f in client.list_artifacts(sweep.info.run_id)} == {"report.md", "results.json", "figure.png"}
+    assert {run.info.status for run in kinds["job"] + kinds["width"]} == {"FINISHED"}
