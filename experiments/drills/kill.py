@@ -1,17 +1,19 @@
-"""Kill -9 a run at random moments, start the same command again, and compare its results.
+"""Drill: a run is killed (kill -9) at random moments and started again; it ends as one never interrupted.
 
     python experiments/drills/kill.py [--runs 20] [--seed 0]
 
 One run is never interrupted; each of the others is killed once or twice at moments drawn over its whole
 length (start-up, finetuning, reordering, distillation, evaluation), and then left to finish. The files
-``results.json`` must be the same to the byte. Writes the outcome under ``kill`` into results.json here.
+``results.json`` must be the same to the byte, and MLflow must hold the job's run and a child for each width:
+once, FINISHED, with every point.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,17 +21,18 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-REPO = HERE.parent.parent
+from tracking_common import REPO, compare, conclude, count_runs
+
 SETTINGS = (
     "experiment=quickstart",
     "stages=[evaluate]",  # measured latencies differ from run to run, scores do not
     "task.max_train_rows=2000",
-    "trainer.finetune.max_steps=60",
-    "trainer.finetune.eval_steps=25",
+    "task.max_dev_rows=400",
+    "trainer.finetune.max_steps=50",
+    "trainer.finetune.eval_steps=20",
     "trainer.finetune.save_steps=8",
-    "trainer.distill.max_steps=40",
-    "trainer.distill.eval_steps=15",
+    "trainer.distill.max_steps=30",
+    "trainer.distill.eval_steps=12",
     "trainer.distill.save_steps=6",
 )
 
@@ -49,26 +52,50 @@ def finish(folder: Path) -> str:
     return found[0].read_text()
 
 
-def killed_after(folder: Path, seconds: float) -> str:
-    """Start, kill after ``seconds``; what it was doing (its last log line), or that it had finished."""
+def killed_after(folder: Path, seconds: float) -> str | None:
+    """Start, kill after ``seconds``; the stage it was in, or None if it had finished."""
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command(folder), cwd=REPO, stdout=log, stderr=subprocess.STDOUT)
         try:
             process.wait(seconds)
-            return "finished before"
+            return None
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    lines = [line for line in (folder / "log").read_text().replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1][:60] if lines else "start-up"
+    begun = re.findall(r"ofa\.pipeline\]\[INFO\] - (\w+): [A-Z]", (folder / "log").read_text())
+    return begun[-1] if begun else "start-up"
 
 
-def main() -> None:
+def kill_sometimes(folder: Path, length: float, rng: random.Random) -> list[str]:
+    """Kill a run once or twice on its way; one that was faster than its moment starts over."""
+    kills: list[str] = []
+    wanted = rng.choice((1, 1, 2))
+    while len(kills) < wanted:
+        seconds = rng.uniform(0.1, 1.0) * length
+        stage = killed_after(folder, seconds)
+        if stage is not None:
+            kills.append(f"{stage}, after {seconds:.1f} s")
+        elif kills:
+            break
+        else:
+            shutil.rmtree(folder)
+            folder.mkdir()
+    return kills
+
+
+def tracked_once(folder: Path) -> bool:
+    """Whether MLflow holds the run and its three widths, once each, finished and complete."""
+    uri = f"sqlite:///{folder / 'out' / 'mlflow.db'}"
+    found = compare(next((folder / "out" / "runs").iterdir()), uri)
+    return found["runs"] == count_runs(uri) == 4 and found["lost"] == found["doubled"] == found["not_finished"] == 0
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rng, kills, identical = random.Random(args.seed), [], 0
+    rng, kills, identical, tracked = random.Random(args.seed), [], 0, 0
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "whole").mkdir()
@@ -79,22 +106,15 @@ def main() -> None:
         for number in range(args.runs):
             folder = root / f"run{number}"
             folder.mkdir()
-            moments = [rng.uniform(0.1, 1.0) * length for _ in range(rng.choice((1, 1, 2)))]
-            kills.append([f"{moment:.1f} s: {killed_after(folder, moment)}" for moment in moments])
-            same = finish(folder) == expected
-            identical += same
-            print(f"run {number}: {'identical' if same else 'DIFFERENT'}; killed at {'; '.join(kills[-1])}", flush=True)
-    path = HERE / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
-    results["kill"] = {
-        "runs": args.runs,
-        "identical": identical,
-        "seconds_uninterrupted": round(length),
-        "kills": kills,
-    }
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    raise SystemExit(0 if identical == args.runs else 1)
+            kills.append(kill_sometimes(folder, length, rng))
+            same, once = finish(folder) == expected, tracked_once(folder)
+            identical, tracked = identical + same, tracked + once
+            words = f"{'identical' if same else 'DIFFERENT'}, MLflow {'sound' if once else 'NOT SOUND'}"
+            print(f"run {number}: {words}; killed in {'; '.join(kills[-1])}", flush=True)
+    record = {"passed": identical == tracked == args.runs, "runs": args.runs, "identical": identical}
+    record |= {"tracked_once": tracked, "seconds_uninterrupted": round(length), "kills": kills}
+    return conclude("kill", record)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

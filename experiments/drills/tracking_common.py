@@ -22,7 +22,7 @@ os.environ.update(ENVIRONMENT, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-__all__ = ["REPO", "Server", "compare", "conclude", "start_job", "wait_for"]
+__all__ = ["REPO", "Server", "compare", "conclude", "count_runs", "start_job", "wait_for"]
 RESULTS = Path(__file__).with_name("results.json")
 # A real job of a minute: every stage but the timing, on the task the project writes itself.
 SMALL = [
@@ -97,6 +97,12 @@ def compare(run_folder: Path, uri: str) -> dict[str, int]:
             count["lost"] += len(versions) == 0
             count["doubled"] += max(0, len(versions) - 1)
     return count
+
+
+def count_runs(uri: str) -> int:
+    """All runs of all experiments, of whatever status."""
+    client = MlflowClient(uri)
+    return len(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
 
 
 def _same_file(uri: str, run_id: str, entry: dict) -> bool:
