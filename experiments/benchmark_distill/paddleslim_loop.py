@@ -9,7 +9,9 @@ by the ``repair_*`` functions, each of which says why; the rest is as shipped, d
   students learn from;
 * the teacher runs once per width, and records a gradient graph that nobody uses;
 * importance does not clear gradients between batches: it ranks by running sums, and what it leaves
-  behind goes into the first optimizer step.
+  behind goes into the first optimizer step. Those are gradients of the dev rows' labels: Adam's moments
+  keep them for many steps, so the supernet learns from the rows it is scored on. ``--no-leak`` clears
+  them, for scores that mean something.
 
 It replaces methods of ``paddle.nn`` and so is only ever run as a process of its own.
 """
@@ -43,6 +45,7 @@ from common import (
 # Paddle reads the environment when imported. Without --tuned nothing is set: what the demo's users get.
 def _tunable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tuned", action="store_true", help="allocator, threads and MKL path set")
+    parser.add_argument("--no-leak", action="store_true", help="clear the dev gradients that importance leaves behind")
 
 
 if (ARGS := parse_args("PaddleSlim's OFA recipe on BERT", _tunable)).tuned:
@@ -242,6 +245,8 @@ def main() -> None:
         repair()
     ofa = build_ofa(ARGS.teacher, ARGS.widths)
     reorder(ofa, dev)
+    if ARGS.no_leak:
+        ofa.model.clear_gradients()
     speed = distil(ofa, train)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
     scores = {} if ARGS.no_eval else {str(width): evaluate(ofa, dev, width) for width in ARGS.widths}

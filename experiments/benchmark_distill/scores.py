@@ -18,7 +18,13 @@ from pathlib import Path
 from harness import OFA, PADDLESLIM_TUNED, prepare, record, recorded, run
 from ofa_loop import MEASURES
 
-LEARNING_RATE = 2e-4  # of the preset for small models, for both loops
+LEARNING_RATE = 2e-4  # of the preset for small models, for all loops
+LOOPS = {
+    "ofa": OFA,
+    "ofa_and_no_dropout": [*OFA, "--dropout", "0"],
+    "paddleslim_tuned": PADDLESLIM_TUNED,  # learns from the dev labels: see paddleslim_loop.py
+    "paddleslim_no_leak": [*PADDLESLIM_TUNED, "--no-leak"],
+}
 
 
 def scored(command: list[str], teacher: str, folder: Path, args: argparse.Namespace) -> dict[str, list[float]]:
@@ -54,18 +60,16 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True, help="GLUE folder")
     parser.add_argument("--vocab", required=True)
     parser.add_argument("--teachers", required=True, nargs="+", metavar="TASK=FOLDER")
-    parser.add_argument("--loops", nargs="+", choices=("ofa", "paddleslim_tuned"), default=["ofa", "paddleslim_tuned"])
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--max-seq-length", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2, help="of each process; speed does not matter here")
     parser.add_argument("--ablation", action="store_true", help="score the loop without each measure instead")
     args = parser.parse_args()
-    loops = {"ofa": OFA, "paddleslim_tuned": PADDLESLIM_TUNED}
-    loops = {name: loops[name] for name in args.loops}
+    loops = {name: LOOPS[name] for name in args.loops}
     if args.ablation:
         loops = {"ofa": OFA, **{f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in MEASURES}}
-        loops["ofa_and_no_dropout"] = [*OFA, "--dropout", "0"]
     section = "ablation_scores" if args.ablation else "scores"
     for pair in args.teachers:
         task, teacher = pair.split("=", 1)
