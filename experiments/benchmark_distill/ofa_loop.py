@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from common import Rows, StepClock, parse_args, peak_rss_mb, read_rows, score, write_result
@@ -75,37 +76,24 @@ def build(args, dev):
     return student, teacher, folder.shape
 
 
-def main(args) -> None:
-    from ofa import runtime
-
-    runtime.prepare(args.threads)
-    if "strides" in args.without:
-        os.environ["FLAGS_use_stride_kernel"] = "1"
-    runtime.set_device("cpu")
+def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
+    """The project's loop over ``--steps`` steps; returns the speed of its steps."""
     import numpy as np
     from paddle import nn
 
-    from ofa import elastic
     from ofa.batching import collate, epoch_batches
     from ofa.config import LoopConfig
     from ofa.distillation import Distillation, pick_widths
-    from ofa.evaluation import forward_of, predict
     from ofa.precision import Precision
     from ofa.stages.common import tensors
-    from ofa.subnet import SubNet
     from ofa.training import Best, Loop
-
-    runtime.seed_everything(args.seed)
-    train, dev = encoded(read_rows(args.train)), encoded(read_rows(args.dev))
-    supernet, teacher, shape = build(args, dev)
-    subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
-    distillation = Distillation(supernet, teacher, 0.1, 1.0)
-    clock = StepClock(args.warmup_steps)
-    pending = [0]
 
     class PaddlesNorm(Precision):
         def clip(self, optimizer, model, max_norm):
             return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
+
+    distillation = Distillation(supernet, teacher, 0.1, 1.0)
+    clock, pending = StepClock(args.warmup_steps), [0]
 
     def step(batch, number):
         if pending[0]:
@@ -113,37 +101,43 @@ def main(args) -> None:
         pending[0] = len(batch.rows)
         input_ids, token_type_ids, _ = tensors(batch)
         widths = pick_widths(args.widths, args.sampling, args.sandwich_random, args.seed, number)
-        chosen = [subnets[width] for width in widths]
-        if "sharing" in args.without:
-            return naive_step(distillation, input_ids, token_type_ids, chosen)
-        return distillation.step(input_ids, token_type_ids, chosen)
+        one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
+        return one_step(input_ids, token_type_ids, [subnets[width] for width in widths])
 
-    def random_epoch(number):
+    def epoch(number):
+        if "buckets" not in args.without:
+            return epoch_batches(train.lengths, args.batch_size, args.seed, number)
         order = np.random.default_rng([args.seed, number]).permutation(len(train))
         return [order[start : start + args.batch_size] for start in range(0, len(train), args.batch_size)]
 
-    def bucketed_epoch(number):
-        return epoch_batches(train.lengths, args.batch_size, args.seed, number)
+    settings = LoopConfig(
+        max_steps=args.steps + 1, learning_rate=args.learning_rate, save_steps=10**9, eval_steps=10**9
+    )
+    precision = PaddlesNorm("fp32") if "norm" in args.without else Precision("fp32")
+    with tempfile.TemporaryDirectory() as name:
+        rest = (settings, args.seed, Path(name), lambda number: {}, Best(Path(name)), precision)
+        Loop("distill", supernet, step, epoch, partial(collate, train), *rest).run()
+    return clock.summary()
 
-    with tempfile.TemporaryDirectory() as folder:
-        settings = LoopConfig(
-            max_steps=args.steps + 1, learning_rate=args.learning_rate, save_steps=10**9, eval_steps=10**9
-        )
-        loop = Loop(
-            "distill",
-            supernet,
-            step,
-            random_epoch if "buckets" in args.without else bucketed_epoch,
-            lambda rows: collate(train, rows),
-            settings,
-            args.seed,
-            Path(folder),
-            lambda number: {},
-            Best(Path(folder)),
-            PaddlesNorm("fp32") if "norm" in args.without else Precision("fp32"),
-        )
-        loop.run()
-    speed = {**clock.summary(), "peak_rss_mb": peak_rss_mb()}
+
+def main(args) -> None:
+    from ofa import runtime
+
+    runtime.prepare(args.threads)
+    if "strides" in args.without:
+        os.environ["FLAGS_use_stride_kernel"] = "1"
+    runtime.set_device("cpu")
+
+    from ofa import elastic
+    from ofa.evaluation import forward_of, predict
+    from ofa.subnet import SubNet
+
+    runtime.seed_everything(args.seed)
+    train, dev = encoded(read_rows(args.train)), encoded(read_rows(args.dev))
+    supernet, teacher, shape = build(args, dev)
+    subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
+    speed = distil(args, train, supernet, teacher, subnets)
+    speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
     scores = {}
     if not args.no_eval:
         for width, subnet in subnets.items():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from paddle import Tensor
+from paddle import Tensor, nn
 
 from ofa import ranks
 from ofa.batching import Batch, collate_part, epoch_batches
 from ofa.config import LoopConfig
-from ofa.encode import Encoded
 from ofa.pipeline import Job
+from ofa.precision import Precision
+from ofa.training import Best, Loop
 
 
 def tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -26,15 +29,24 @@ def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels)
 
 
-def epochs_of(job: Job, train: Encoded, settings: LoopConfig):
-    """The batches of a numbered epoch, as arrays of row numbers; all ranks' rows."""
+def loop_of(
+    job: Job,
+    name: str,
+    model: nn.Layer,
+    step: Callable[[Batch, int], dict[str, Tensor]],
+    evaluate: Callable[[int], dict[str, float]],
+    best: Best,
+    precision: Precision,
+) -> Loop:
+    """The loop called ``name`` over the training rows with the settings of ``trainer.<name>``."""
+    trainer, train = job.config.trainer, job.inputs.encoded("train")
+    settings: LoopConfig = getattr(trainer, name)
 
     def epoch(number: int) -> list[np.ndarray]:
-        return epoch_batches(train.lengths, settings.batch_size, job.config.trainer.seed, number)
+        return epoch_batches(train.lengths, settings.batch_size, trainer.seed, number)
 
-    return epoch
+    def collate(rows: np.ndarray) -> Batch:
+        return collate_part(train, rows, ranks.rank(), ranks.size())
 
-
-def collate_rows(train: Encoded):
-    """This rank's part of the batch of some rows."""
-    return lambda rows: collate_part(train, rows, ranks.rank(), ranks.size())
+    watch = (evaluate, best, precision, job.monitor, job.stop)
+    return Loop(name, model, step, epoch, collate, settings, trainer.seed, job.work, *watch)

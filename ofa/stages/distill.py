@@ -20,10 +20,10 @@ from ofa.evaluation import evaluate, forward_of, main_score
 from ofa.pipeline import Job, width_name
 from ofa.precision import Precision
 from ofa.runtime import seed_everything
-from ofa.stages.common import collate_rows, epochs_of, tensors
+from ofa.stages.common import loop_of, tensors
 from ofa.subnet import SubNet
 from ofa.teacher import TeacherMemory
-from ofa.training import Best, Loop
+from ofa.training import Best
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     teacher, _ = models.load(job.needs["finetune"] / "model")
     teacher.eval()
     elastic.make_elastic(supernet)
-    train, settings = job.inputs.encoded("train"), trainer.distill
+    train = job.inputs.encoded("train")
     subnets = {width: SubNet.at_width(width, folder.shape) for width in config.ofa.widths}
     precision = Precision(trainer.precision)
     distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight, precision)
@@ -67,21 +67,7 @@ def run(job: Job) -> None:
             best.offer(width_name(width), number, main_score(found), partial(save_width, subnet))
         return {name: main_score(found) for name, found in last.items()}
 
-    loop = Loop(
-        "distill",
-        supernet,
-        step,
-        epochs_of(job, train, settings),
-        collate_rows(train),
-        settings,
-        trainer.seed,
-        job.work,
-        score,
-        best,
-        precision,
-        job.monitor,
-        job.stop,
-    )
+    loop = loop_of(job, "distill", supernet, step, score, best, precision)
     steps = loop.run()
     if not ranks.leads():
         return

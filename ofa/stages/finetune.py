@@ -18,8 +18,8 @@ from ofa.evaluation import evaluate, forward_of, main_score
 from ofa.pipeline import Job
 from ofa.precision import Precision
 from ofa.runtime import seed_everything
-from ofa.stages.common import collate_rows, epochs_of, task_loss, tensors
-from ofa.training import Best, Loop
+from ofa.stages.common import loop_of, task_loss, tensors
+from ofa.training import Best
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _start(job: Job) -> nn.Layer:
 
 def _train(job: Job) -> None:
     trainer, metrics = job.config.trainer, job.config.task.metrics
-    model, train = _start(job), job.inputs.encoded("train")
+    model = _start(job)
     best, precision = Best(job.work), Precision(trainer.precision)
     last: dict[str, float] = {}
 
@@ -83,22 +83,7 @@ def _train(job: Job) -> None:
         best.offer("teacher", number, main_score(found), lambda folder: _save(job, model, folder))
         return {"score": main_score(found)}
 
-    settings = trainer.finetune
-    loop = Loop(
-        "finetune",
-        model,
-        step,
-        epochs_of(job, train, settings),
-        collate_rows(train),
-        settings,
-        trainer.seed,
-        job.work,
-        score,
-        best,
-        precision,
-        job.monitor,
-        job.stop,
-    )
+    loop = loop_of(job, "finetune", model, step, score, best, precision)
     steps = loop.run()
     if not ranks.leads():
         return
