@@ -30,8 +30,8 @@ def test_jobs_of_a_launcher_are_recorded_and_counted(launcher: str, tmp_path: Pa
     settings = ["trainer.seed=1,2", "task=negation,custom", "task.data_dir=/nowhere", "stages=[evaluate]"]
     done = run(tmp_path, "-m", f"launch={launcher}", "tracking=none", *settings, timeout=900)
     found = sweep_results(tmp_path)
-    assert done.returncode == 1, done.stderr[-3000:]
-    assert [job["status"] for job in found["jobs"]] == ["finished", "failed", "finished", "failed"]
+    statuses = [job["status"] for job in found["jobs"]]
+    assert (done.returncode, statuses) == (1, ["finished", "failed"] * 2), done.stderr[-3000:]
     assert found["rows"][0]["task"] == "negation" and sorted(found["rows"][0]["seeds"]) == [1, 2]
     assert done.stderr.count("Job 1 (custom-bert_4x128-s1) failed: task.data_dir=/nowhere: no such folder") == 2
     if launcher == "joblib":
