@@ -57,10 +57,13 @@ def scores(seeds: list[int]) -> dict:
             print(json.dumps({part: of_part[str(seed)] for part, of_part in found.items()}, indent=1), flush=True)
     for part in ("from_scratch", "same_teacher"):
         found[f"{part}_largest_difference_points"] = {
-            other: max(
-                100 * abs(of_seed[other][network] - score)
-                for of_seed in found[part].values()
-                for network, score in of_seed["one process"].items()
+            other: round(
+                max(
+                    100 * abs(of_seed[other][network] - score)
+                    for of_seed in found[part].values()
+                    for network, score in of_seed["one process"].items()
+                ),
+                2,
             )
             for other in ("two ranks", "one process, other kernel")
         }
