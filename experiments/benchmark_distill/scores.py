@@ -1,9 +1,9 @@
 """Dev score of every width after equal steps: this project's loop against PaddleSlim's, over tasks and seeds.
 
     python experiments/benchmark_distill/scores.py --data-dir /data/glue --vocab /data/vocab.txt \
-        --teachers sst2=/data/hf-bert-4x128-sst2 qqp=... qnli=... [--ablation sst2]
+        --teachers sst2=/data/hf-bert-4x128-sst2 qqp=... qnli=... [--ablation buckets]
 
-Same rows, teacher, steps, batch size, learning rate and decay. ``--ablation TASK`` scores the loop without each
+Same rows, teacher, steps, batch size, learning rate and decay. ``--ablation`` scores the loop without some
 of its measures instead. Writes the sections ``scores`` (loop, task, width: one score per seed), ``score``
 (loop, width: mean over tasks and seeds) and ``ablation_scores`` of results.json.
 """
@@ -65,11 +65,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--max-seq-length", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2, help="of each process; speed does not matter here")
-    parser.add_argument("--ablation", action="store_true", help="score the loop without each measure instead")
+    parser.add_argument("--ablation", nargs="+", choices=MEASURES, help="score our loop without each of these instead")
     args = parser.parse_args()
     loops = {name: LOOPS[name] for name in args.loops}
     if args.ablation:
-        loops = {"ofa": OFA, **{f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in MEASURES}}
+        loops = {f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in args.ablation}
     section = "ablation_scores" if args.ablation else "scores"
     for pair in args.teachers:
         task, teacher = pair.split("=", 1)
