@@ -20,6 +20,11 @@ LOOPS = {
     "ofa_and_no_dropout": "ofa,\nno dropout",
 }
 WITHOUT = "ofa_without_"
+SCORED = (  # shift, loop, colour, label
+    (-0.2, "paddleslim_tuned", "0.7", "PaddleSlim, which learns from the dev labels"),
+    (0.0, "paddleslim_no_leak", "0.4", "PaddleSlim, those gradients cleared"),
+    (0.2, "ofa", "tab:blue", "ofa"),
+)
 
 
 def bars(axes: Axes, loops: dict[str, dict[str, Any]], names: dict[str, str]) -> None:
@@ -54,12 +59,12 @@ def scores(axes: Axes, found: dict[str, dict[str, dict[str, list[float]]]]) -> N
     tasks = list(next(iter(found.values())))
     widths = list(found["ofa"][tasks[0]])
     ticks = [f"{task}\n{width}" for task in tasks for width in widths]
-    for shift, (loop, colour) in zip((-0.12, 0.12), (("paddleslim_tuned", "0.5"), ("ofa", "tab:blue")), strict=True):
+    for shift, loop, colour, label in SCORED:
         for index, (task, width) in enumerate((task, width) for task in tasks for width in widths):
             seeds = found[loop][task][width]
             axes.plot([index + shift] * len(seeds), seeds, ".", color=colour, alpha=0.6)
             axes.plot(index + shift, statistics.mean(seeds), "_", color=colour, markersize=16, markeredgewidth=3)
-        axes.plot([], [], "_", color=colour, markeredgewidth=3, label=loop)
+        axes.plot([], [], "_", color=colour, markeredgewidth=3, label=label)
     axes.set_xticks(range(len(ticks)), ticks, fontsize=8)
     axes.set_ylabel("dev accuracy after equal steps")
     axes.legend()
