@@ -18,14 +18,13 @@ from ofa.config import Config
 from ofa.inputs import Inputs
 from ofa.pipeline import width_name
 from ofa.subnet import SubNet, count_macs, count_params, uniform
-from ofa.tracking import Tracker
+from ofa.tracking import NOTE_CHARS, Tracker
 from ofa.views import link, views
 
 # Settings that say where and how a job runs, not what it computes.
 HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking", "sweep", "objective")
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
-NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 
 INTRODUCTION = (
     "Jobs that compress a finetuned BERT into narrower networks: see Training runs on the left, or Runs where "

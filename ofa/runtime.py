@@ -121,9 +121,11 @@ def set_device(device: str) -> str:
     """
     import paddle
 
-    # PaddleNLP calls this as it loads, and SIGTERM would end a job at once, whatever handler it had set.
+    # Both take SIGTERM for themselves as they load, and it would end a job at once, whatever handler it had set:
+    # so they load now, before it sets one.
     paddle.disable_signal_handler()
-    paddle.disable_signal_handler = lambda: None
+    import paddlenlp  # noqa: F401
+
     usable = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if device == "gpu" and not usable:
         built = "Paddle sees none" if paddle.device.is_compiled_with_cuda() else "this Paddle is built for CPU"

@@ -27,7 +27,6 @@ from ofa.report import markdown
 
 RECORD = "job.json"
 TICK_S = 1.0  # how often the launching process looks for jobs that have ended
-NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class Sweep:
         note = markdown(summary.table(numbers)) if numbers["rows"] else ""
         if problems:
             note += "\n\nJobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems)
-        tracker.tags({"mlflow.note.content": note[:NOTE_CHARS]})
+        tracker.tags({"mlflow.note.content": note[: tracking.NOTE_CHARS]})
         tracker.artifacts(files)
         where = tracker.finish("FAILED" if problems else "FINISHED")
         for run in runs:

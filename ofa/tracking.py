@@ -28,6 +28,7 @@ from ofa.system import Meter, process_tag
 log = logging.getLogger(__name__)
 MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
 TICK_S = 2.0  # how often the thread looks for something to send
+NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 METER_S = 10.0  # how often the machine is read
 NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
 LAST_TRIES_S = (0.0, 1.0, 4.0)  # pauses before each of the last attempts; a busy database gets over it
