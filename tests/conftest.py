@@ -13,6 +13,7 @@ runtime.prepare()  # before anything imports Paddle
 import numpy as np
 import paddle
 import pytest
+from servers import fresh_database
 
 from ofa import model as models
 from ofa.config import Config, register
@@ -82,6 +83,34 @@ def compose() -> Callable[..., Config]:
         return config
 
     return composed
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing in them."""
+    from reporting import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path, empty_store: Path) -> Path:
+    """An output folder whose MLflow store is there already."""
+    fresh_database(empty_store, tmp_path / "out" / "mlflow.db")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tracking waits seconds for, a test does not."""
+    from ofa import sender, tracking
+
+    monkeypatch.setattr(tracking, "TICK_S", 0.05)
+    monkeypatch.setattr(tracking, "METER_S", 0.2)
+    monkeypatch.setattr(sender, "RETRY_S", 0.05)
+    monkeypatch.setattr(sender, "RETRY_MOST_S", 0.1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
