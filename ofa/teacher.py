@@ -31,20 +31,20 @@ class TeacherMemory:
 
     def __init__(self, teacher: nn.Layer, encoded: Encoded, batch_size: int, precision: Precision) -> None:
         self._offsets = encoded.offsets
-        self._logits = np.empty([0])
-        self._hidden = np.empty([0])  # [T, L + 1, H]: a row's tokens lie together
+        self._logits = np.empty([0])  # [N, C]
+        self._hidden: list[np.ndarray] = []  # of each layer, [T, H]: a row's tokens lie together
         batches = eval_batches(encoded.lengths, batch_size)
         for rows in tqdm(batches, desc="teacher's outputs", unit="batch", leave=False, dynamic_ncols=True):
             batch = collate(encoded, rows)
             inputs = paddle.to_tensor(batch.input_ids), paddle.to_tensor(batch.token_type_ids)
             logits, hidden = teach(teacher, *inputs, precision)
-            if not self._hidden.size:
+            if not self._hidden:
                 self._logits = np.empty([len(encoded), logits.shape[-1]], "float32")
-                self._hidden = np.empty([encoded.offsets[-1], len(hidden), hidden[0].shape[-1]], "float32")
+                self._hidden = [np.empty([encoded.offsets[-1], layer.shape[-1]], "float32") for layer in hidden]
             self._logits[rows] = logits.astype("float32").numpy()
             tokens, filled = self._tokens(rows)
-            for layer, states in enumerate(hidden):
-                self._hidden[tokens, layer] = states.astype("float32").numpy()[filled]
+            for kept, layer in zip(self._hidden, hidden, strict=True):
+                kept[tokens[filled]] = layer.astype("float32").numpy()[filled]
 
     @staticmethod
     def size_mb(encoded: Encoded, shape: BertShape) -> float:
@@ -53,16 +53,17 @@ class TeacherMemory:
         return 4 * (hidden + len(encoded) * shape.num_labels) / 1e6
 
     def _tokens(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens of ``rows`` in the split ``[t]``, and where they are in a padded batch ``[B, S]``."""
-        starts, lengths = self._offsets[rows], self._offsets[rows + 1] - self._offsets[rows]
+        """Which token of the split is where in the padded batch of ``rows``, ``[B, S]``, and where any is.
+
+        On padding it is the row's last one: there has to be one, and no loss reads it.
+        """
+        starts, lengths = self._offsets[rows, None], np.diff(self._offsets)[rows, None]
         place = np.arange(lengths.max())[None, :]
-        filled = place < lengths[:, None]
-        return (starts[:, None] + place)[filled], filled
+        return starts + np.minimum(place, lengths - 1), place < lengths
 
     def recall(self, batch: Batch) -> Targets:
-        """The outputs on the rows of ``batch``; zeros on padding, which no loss reads."""
-        tokens, filled = self._tokens(batch.rows)
-        layers, width = self._hidden.shape[1:]
-        hidden = np.zeros([layers, *filled.shape, width], "float32")
-        hidden[:, filled] = self._hidden[tokens].swapaxes(0, 1)
-        return paddle.to_tensor(self._logits[batch.rows]), tuple(paddle.to_tensor(states) for states in hidden)
+        """The outputs on the rows of ``batch``; on padding, which no loss reads, those of the last token."""
+        tokens, _ = self._tokens(batch.rows)
+        return paddle.to_tensor(self._logits[batch.rows]), tuple(
+            paddle.to_tensor(kept[tokens]) for kept in self._hidden
+        )

@@ -41,7 +41,7 @@ def test_what_is_recalled_is_what_the_teacher_says(toy, rows):
         filled = batch.input_ids != 0
         for found, expected in zip(hidden, expected_hidden, strict=True):
             np.testing.assert_allclose(found.numpy()[filled], expected.numpy()[filled], atol=1e-5)
-            assert not found.numpy()[~filled].any()
+            assert np.isfinite(found.numpy()).all()  # padding is masked by a product, which does not mask nan
 
 
 def test_a_step_towards_remembered_outputs_is_the_same_step(toy, rows):
@@ -67,4 +67,5 @@ def test_a_second_memory_is_the_same_to_the_bit(toy, rows):
 
 def test_the_stated_size_is_the_size(toy, rows):
     memory = TeacherMemory(toy, rows, 4, FP32)
-    assert TeacherMemory.size_mb(rows, TOY) == pytest.approx((memory._hidden.nbytes + memory._logits.nbytes) / 1e6)
+    kept = sum(array.nbytes for array in [memory._logits, *memory._hidden])
+    assert TeacherMemory.size_mb(rows, TOY) == pytest.approx(kept / 1e6)
