@@ -43,16 +43,18 @@ def teacher(found: float, constant: float) -> list[str]:
         return []
     return [
         f"The teacher's score, {found:.4f}, is that of always giving the same answer ({constant:.4f}): it has learned "
-        "nothing; raise trainer.finetune.epochs or look at learning_rate and data."
+        "nothing (raise trainer.finetune.epochs, look at learning_rate and data) or, if it came finetuned, has its "
+        "classes in another order than task.labels."
     ]
 
 
-def family(results: dict[str, Any], spreads: dict[str, float]) -> list[str]:
+def family(results: dict[str, Any], spreads: dict[str, float], constant: float) -> list[str]:
     """Signs among the scored networks.
 
     Args:
         results: the content of results.json.
         spreads: network name -> largest difference of one logit over the dev rows.
+        constant: the best score of always giving the same answer.
     """
     found = [
         f"{name}: its logits are the same for every row (spread {spread:.1e})."
@@ -66,7 +68,8 @@ def family(results: dict[str, Any], spreads: dict[str, float]) -> list[str]:
             f"Width {widths[0]['width']:.4g} started as the teacher and ended {100 * lost:.1f} points below it: "
             "distillation did harm; lower trainer.distill.learning_rate or distil longer."
         )
-    if len(widths) > 1 and all(entry["metrics"] == widths[0]["metrics"] for entry in widths):
+    same = len(widths) > 1 and all(entry["metrics"] == widths[0]["metrics"] for entry in widths)
+    if same and widths[0]["score"] > constant + MARGIN:  # otherwise all give one answer, which has its own alarm
         found.append("All widths score the same to the last digit: check that the widths differ at all.")
     for wide, narrow in zip(widths, widths[1:], strict=False):
         gain = narrow["score"] - wide["score"]

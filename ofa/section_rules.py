@@ -173,6 +173,8 @@ def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterab
     for precision in latency.precisions:
         yield from choice("latency.precisions", precision, PRECISIONS)
     for key in ("batch_sizes", "seq_lengths"):
+        if not getattr(latency, key):
+            yield f"latency.{key}: [] is empty; allowed: one or more numbers from 1"
         for value in getattr(latency, key):
             yield from at_least(f"latency.{key}", value, 1)
     for key in ("engines", "precisions", "batch_sizes", "seq_lengths"):

@@ -10,13 +10,13 @@ def results(*scores, teacher=0.9):
 
 
 def test_a_healthy_family_raises_no_alarm():
-    assert alarms.family(results(0.9, 0.895, 0.91), {"teacher": 7.0, "width 1": 6.5}) == []
+    assert alarms.family(results(0.9, 0.895, 0.91), {"teacher": 7.0, "width 1": 6.5}, 0.5) == []
     assert alarms.teacher(0.9, 0.51) == []
     assert alarms.truncation({"train": 0.04, "dev": 0.0}, 128) == []
 
 
 def test_constant_logits():
-    found = alarms.family(results(0.9, 0.89), {"teacher": 5.0, "width 0.75": 2e-7})
+    found = alarms.family(results(0.9, 0.89), {"teacher": 5.0, "width 0.75": 2e-7}, 0.5)
     assert found == ["width 0.75: its logits are the same for every row (spread 2.0e-07)."]
 
 
@@ -29,8 +29,12 @@ def test_constant_logits():
     ],
 )
 def test_each_sign_of_a_sick_family_is_named(scores, words):
-    found = alarms.family(results(*scores), {})
+    found = alarms.family(results(*scores), {}, 0.5)
     assert len(found) == 1 and words in found[0]
+
+
+def test_widths_that_all_give_the_one_answer_of_their_teacher_raise_no_second_alarm():
+    assert alarms.family(results(0.5, 0.5, 0.5, teacher=0.5), {}, 0.5) == []
 
 
 def test_a_teacher_at_the_majority_class_is_named():

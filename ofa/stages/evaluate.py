@@ -40,7 +40,7 @@ def _alarms(job: Job, results: dict, spreads: dict[str, float]) -> list[str]:
     return [
         *alarms.truncation(cut, inputs.max_seq_length),
         *alarms.teacher(results["teacher"]["score"], constant),
-        *alarms.family(results, spreads),
+        *alarms.family(results, spreads, constant),
     ]
 
 
