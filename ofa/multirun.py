@@ -105,8 +105,12 @@ class SweepCallback(Callback):
             lines = [f"{line}\n  in {job}" for line, job in found.items()]
             sys.exit("\n".join([*lines, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
-        launched = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings)
-        launched.begin()
+        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings)
+        try:
+            sweep.begin()
+        except UserError as error:
+            sys.exit(f"{error}\nNo job was started.")
+        launched = sweep
 
 
 def _is_grid(sweeper: DictConfig) -> bool:

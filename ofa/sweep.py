@@ -123,28 +123,44 @@ class Sweep:
     tracking: TrackingConfig
     _stop: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._tracker = tracking.Tracker(replace(self.tracking, system_metrics=False), self.output_dir, self.folder)
+
     @property
     def name(self) -> str:
         return self.folder.name
 
     def begin(self) -> None:
-        """Forget what an earlier start recorded (finished jobs are quickly found again), and name jobs as they end."""
+        """Forget what an earlier start recorded (finished jobs are quickly found again), and tell of jobs as they end.
+
+        Raises:
+            UserError: if MLflow refuses the sweep's run, as it would refuse those of the jobs.
+        """
         for path in self.folder.glob(f"*/{RECORD}"):
             path.unlink()
+        self._tracker.start(self.name, {"kind": "sweep", "sweep": self.name}, {})
         self._thread = threading.Thread(target=self._watch, name="sweep", daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        """Say how each job ended, wherever it ran."""
-        told: set[int] = set()
+        """Say how each job ended, wherever it ran, in the terminal and on the page of the sweep's run."""
+        told: dict[int, bool] = {}  # number -> whether it has a result
         while True:
             last = self._stop.wait(TICK_S)  # asked before looking, so that the last look misses nothing
             for record in records(self.folder):
                 if record["number"] not in told:
-                    told.add(record["number"])
-                    print(_words(record), file=sys.stderr if "error" in record else sys.stdout, flush=True)
+                    told[record["number"]] = finished = record["status"] == "finished"
+                    print(_words(record), file=sys.stdout if finished else sys.stderr, flush=True)
+                    done = sum(told.values())
+                    self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
+                    if finished:
+                        self._adopt(record)
             if last:
                 return
+
+    def _adopt(self, record: dict[str, Any]) -> None:
+        """Nest a job's run in MLflow under the sweep's."""
+        tracking.adopt(self._run(record), self.folder, {"sweep": self.name})
 
     def close(self) -> int:
         """Write and print what came of the jobs; returns how many have no result."""
@@ -158,7 +174,10 @@ class Sweep:
         numbers = summary.summarise([(n, r) for n, r in zip(names, found, strict=True) if "teacher" in r])
         remarks = [f"{r['task']}, seed {r['seed']}: {alarm}" for r in found for alarm in r.get("alarms", [])]
         files = self._write(numbers, jobs, summary.text(self.name, numbers, problems, remarks))
-        where = self._tell(numbers, problems, files, [self._run(record) for record in done])
+        stopped = any(record["status"] == "stopped" for record in jobs)
+        where = self._tell(numbers, problems, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
+        for record in done:  # those that ended before the server knew the sweep's run
+            self._adopt(record)
         self._print(numbers, problems, where)
         return len(problems)
 
@@ -188,24 +207,18 @@ class Sweep:
             sys.stdout.flush()
             print(f"\n{len(problems)} jobs without a result:\n" + "\n".join(problems), file=sys.stderr)
 
-    def _tell(self, numbers: dict[str, Any], problems: list[str], files: list[Path], runs: list[Path]) -> str | None:
-        """Tell MLflow: a run of the sweep's own, which becomes the parent of the jobs' runs."""
-        settings = replace(self.tracking, system_metrics=False, must_answer=False)
-        tracker = tracking.Tracker(settings, self.output_dir, self.folder)
-        tracker.start(self.name, {"kind": "sweep", "sweep": self.name}, {"num_jobs": len(runs) + len(problems)})
+    def _tell(self, numbers: dict[str, Any], problems: list[str], files: list[Path], status: str) -> str | None:
+        """Tell MLflow what came of the sweep and close its run; returns where to look."""
         for row in numbers["rows"]:
-            tracker.metrics(_metrics(row["task"], row), 0)
+            self._tracker.metrics(_metrics(row["task"], row), 0)
         for average in numbers["averages"]:
-            tracker.metrics(_metrics("average", average), 0)
+            self._tracker.metrics(_metrics("average", average), 0)
         note = markdown(summary.table(numbers)) if numbers["rows"] else ""
         if problems:
             note += "\n\nJobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems)
-        tracker.tags({"mlflow.note.content": note[: tracking.NOTE_CHARS]})
-        tracker.artifacts(files)
-        where = tracker.finish("FAILED" if problems else "FINISHED")
-        for run in runs:
-            tracking.adopt(run, self.folder, {"sweep": self.name})
-        return where
+        self._tracker.tags({"mlflow.note.content": note[: tracking.NOTE_CHARS]})
+        self._tracker.artifacts(files)
+        return self._tracker.finish(status)
 
 
 def _metrics(of: str, entry: dict[str, Any]) -> dict[str, float]:
