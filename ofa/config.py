@@ -109,7 +109,7 @@ class TrainerConfig:
     max_seq_length: int = 128  # tokens, [CLS] and [SEP] included
     seed: int = 42
     eval_batch_size: int = 128
-    precision: str = "fp32"  # of training: fp32, bf16 or fp16 (the last on GPUs only)
+    precision: str = "fp32"  # of training: fp32; on GPUs that have them also bf16 or fp16
     finetune: LoopConfig = field(default_factory=LoopConfig)
     distill: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6))
 

@@ -110,11 +110,6 @@ def read_vocab(path: Path) -> dict[str, int]:
     return vocab
 
 
-def check_vocab(path: Path) -> int:
-    """The number of tokens of a vocab.txt that can be used; errors as in :func:`read_vocab`."""
-    return len(read_vocab(path))
-
-
 def _tokenizer(vocab: dict[str, int], lower_case: bool) -> Tokenizer:
     """BERT's: clean, split Chinese characters, lower the case and strip accents; split on space and punctuation."""
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))

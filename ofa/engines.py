@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +13,13 @@ import numpy as np
 from ofa.errors import UserError
 from ofa.evaluation import Forward
 from ofa.export import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
+from ofa.folder import read_folder
 from ofa.runtime import cpu_flags
 
-TENSORRT_WORKSPACE = 1 << 30  # bytes
+# Batch and length that TensorRT tunes for, the published measurements' ones, and the largest it will take.
+TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128
 # ONNX Runtime's fused residual + layer norm is not vectorised on CPU: as long as four matrix products.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
-TENSORRT_MIN_SUBGRAPH = 5  # operations; smaller parts stay with Paddle
 
 
 def available(device: str) -> dict[str, tuple[str, ...]]:
@@ -24,9 +28,7 @@ def available(device: str) -> dict[str, tuple[str, ...]]:
         import onnxruntime
 
         engines: dict[str, tuple[str, ...]] = {"paddle": ("fp32", "fp16")}
-        from paddle import inference
-
-        if any(inference.get_trt_compile_version()):
+        if all(importlib.util.find_spec(name) for name in ("tensorrt", "paddle.tensorrt")):
             engines["tensorrt"] = ("fp32", "fp16")
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             engines["onnxruntime"] = ("fp32",)
@@ -79,15 +81,15 @@ def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads
 def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int) -> Forward:
     from paddle import inference
 
-    graph = folder / PADDLE_GRAPH
+    graph, place = folder / PADDLE_GRAPH, None
+    if engine == "tensorrt":
+        place = tempfile.TemporaryDirectory(prefix="ofa-tensorrt-")
+        graph = _converted(folder, precision, Path(place.name))
     config = inference.Config(f"{graph}.json", f"{graph}.pdiparams")
     config.disable_glog_info()
     if device.startswith("gpu"):
         half = inference.PrecisionType.Half if precision == "fp16" else inference.PrecisionType.Float32
         config.enable_use_gpu(256, int(device.partition(":")[2] or 0), half)
-        if engine == "tensorrt":
-            config.enable_tensorrt_engine(TENSORRT_WORKSPACE, 1, TENSORRT_MIN_SUBGRAPH, half, False, False)
-            config.enable_tuned_tensorrt_dynamic_shape()
     else:
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(threads)
@@ -105,4 +107,27 @@ def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int
         predictor.run()
         return output.copy_to_cpu().astype(np.float32)
 
+    if place:
+        weakref.finalize(forward, place.cleanup)  # a converted graph stays for as long as it may be read
     return forward
+
+
+def _converted(folder: Path, precision: str, target: Path) -> Path:
+    """The graph in ``folder`` with TensorRT engines for all it can run, written to ``target``.
+
+    Paddle 3's own way for graphs it has saved as JSON; ``Config.enable_tensorrt_engine`` is for the older format.
+    """
+    from paddle import tensorrt  # type: ignore[attr-defined]  # of GPU wheels only
+
+    length = read_folder(folder).shape.max_position_embeddings
+    usual, most = TENSORRT_BATCH
+    sizes = ((1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length))
+    inputs = [
+        tensorrt.Input(warmup_data=tuple(fill(size, "int64") for size in sizes), name=name)
+        for name, fill in zip(INPUTS, (np.ones, np.zeros), strict=True)  # any tokens, all of the first text
+    ]
+    mode = tensorrt.PrecisionMode.FP16 if precision == "fp16" else tensorrt.PrecisionMode.FP32
+    converted = target / PADDLE_GRAPH
+    settings = tensorrt.TensorRTConfig(inputs=inputs, precision_mode=mode, save_model_dir=str(converted))
+    tensorrt.convert(str(folder / PADDLE_GRAPH), settings)
+    return converted

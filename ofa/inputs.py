@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ofa.checkpoint import file_digest
 from ofa.config import Config, ModelConfig, TaskConfig
 from ofa.data import Rows, load_splits, rows_digest
-from ofa.encode import Encoded, check_vocab, encode, train_vocab
+from ofa.encode import Encoded, encode, read_vocab, train_vocab
 from ofa.errors import UserError
 from ofa.folder import WEIGHTS, Folder, read_folder, tensor_names
 from ofa.section_rules import position_problems
 from ofa.subnet import BertShape, width_problem
 
 log = logging.getLogger(__name__)
+CASED = 0.05  # share of words with capitals: none of a vocabulary for lower case, a third of BERT's cased one
 # Embeddings are sometimes padded to a multiple of 8, 64 or 128 rows so that products tile well.
 PADDED_TO, VOCAB_PADDING = 8, 128
 
@@ -66,8 +68,10 @@ def load_inputs(config: Config) -> Inputs:
     rows = load_splits(config.task, cache_dir)
     folder = find_folder(config.model, cache_dir)
     vocab = _vocabulary(config, rows, folder, cache_dir)
-    size = check_vocab(vocab)
-    shape = model_shape(config, folder, size)
+    words = read_vocab(vocab)
+    if folder:
+        _check_case(config.model, folder, vocab, words)
+    shape = model_shape(config, folder, len(words))
     digests = {
         "rows": hashlib.sha256("".join(rows_digest(split) for split in rows.values()).encode()).hexdigest(),
         "vocab": file_digest(vocab),
@@ -125,11 +129,6 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertS
     found += filter(None, (width_problem(width, shape.num_attention_heads) for width in config.ofa.widths))
     if found:
         raise UserError("\n".join(found))
-    if folder.lower_case not in (None, config.model.lower_case):
-        raise UserError(
-            f"model.lower_case: {config.model.lower_case}, but tokenizer_config.json of {folder.path} has "
-            f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
-        )
     padding = shape.vocab_size - vocab_size
     if padding and not (0 < padding < VOCAB_PADDING and shape.vocab_size % PADDED_TO == 0):
         raise UserError(
@@ -137,6 +136,22 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertS
             f"{shape.vocab_size}; use the vocabulary the model was trained with"
         )
     return BertShape(**{**vars(shape), "num_labels": labels})
+
+
+def _check_case(model: ModelConfig, folder: Folder, vocab: Path, words: Iterable[str]) -> None:
+    """Capitals are treated as the model was trained: by its tokenizer's settings, or else by its vocabulary."""
+    if folder.lower_case not in (None, model.lower_case):
+        raise UserError(
+            f"model.lower_case: {model.lower_case}, but tokenizer_config.json of {folder.path} has "
+            f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
+        )
+    plain = [word for word in words if not word.startswith("[")]
+    capitals = sum(word != word.lower() for word in plain)
+    if folder.lower_case is None and model.lower_case and capitals > CASED * len(plain):
+        raise UserError(
+            f"model.lower_case: true, but {capitals} entries of {vocab} have capitals and {folder.path} has no "
+            "tokenizer_config.json that says do_lower_case; set model.lower_case=false"
+        )
 
 
 def _vocabulary(config: Config, rows: dict[str, Rows], folder: Folder | None, cache_dir: Path) -> Path:
@@ -198,6 +213,8 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
             f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {max(1, len(wanted))}; {hint}"
         )
     if not wanted or not folder.named_labels:
+        if wanted:
+            log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
         return tuple(range(len(found)))
     if set(wanted) != set(found):
         raise UserError(

@@ -124,7 +124,10 @@ def _export(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def _latency(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"latency": asdict(config.latency), "threads": config.hardware.threads, "machine": machine()}
+    found = machine()
+    if config.hardware.device == "cpu":
+        found.pop("gpu", None)  # not timed, although it is there
+    return {"latency": asdict(config.latency), "threads": config.hardware.threads, "machine": found}
 
 
 def width_name(width: float) -> str:

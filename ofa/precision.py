@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ import paddle
 from paddle import Tensor, nn
 
 from ofa.errors import UserError
+
+SMALLEST_SCALE = 1.0  # of the loss; below it gradients that are not finite are not the scale's doing
 
 
 class Precision:
@@ -20,13 +23,17 @@ class Precision:
     (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). BF16 has FP32's range and needs none.
 
     Raises:
-        UserError: for FP16 on a CPU.
+        UserError: on a device that lacks the precision, where ``paddle.amp`` would go on in FP32.
     """
 
     def __init__(self, name: str) -> None:
-        on_cpu = str(paddle.get_device()) == "cpu"
-        if name == "fp16" and on_cpu:
-            raise UserError("trainer.precision: fp16 needs a GPU; on a CPU it is fp32, or bf16 (which is not faster)")
+        device = str(paddle.get_device())
+        if name != "fp32" and device == "cpu":
+            raise UserError(f"trainer.precision: {name} needs a GPU, and this job runs on a CPU; allowed here: fp32")
+        if name == "bf16" and not paddle.amp.is_bfloat16_supported(device):
+            raise UserError(f"trainer.precision: {device} has no bf16 (it came with Ampere); allowed here: fp32, fp16")
+        if name == "fp16" and not paddle.amp.is_float16_supported(device):
+            raise UserError(f"trainer.precision: {device} has no fast fp16 (it came with Volta); allowed here: fp32")
         self.name = name
         self.scaler = paddle.amp.GradScaler() if name == "fp16" else None
 
@@ -58,7 +65,10 @@ class Precision:
 
     def skips(self, norm: float) -> bool:
         """Whether a norm that is not finite is the scale's doing, and the step only to be left out."""
-        return self.scaler is not None and not paddle.isfinite(paddle.to_tensor(norm)).item()
+        return self.scaler is not None and not math.isfinite(norm) and self._scale() >= SMALLEST_SCALE
+
+    def _scale(self) -> float:
+        return self.state()["scale"]
 
     def update(self, optimizer: paddle.optimizer.Optimizer) -> None:
         """Make the step (unless it overflowed) and adapt the scale."""

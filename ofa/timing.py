@@ -19,6 +19,7 @@ from ofa.errors import UserError
 from ofa.folder import read_folder
 from ofa.latency import time_folders
 from ofa.pipeline import width_name
+from ofa.section_rules import latency_problems, position_problems
 from ofa.tracking import Tracker
 
 
@@ -34,7 +35,8 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
         The new content of results.json.
 
     Raises:
-        UserError: if the folder is no finished run, or its exported networks are not beside it.
+        UserError: if the folder is no finished run, its exported networks are not beside it, or there is
+            nothing here to time.
     """
     config, results = load(folder / "config.yaml"), _results(folder)
     store = folder.parent.parent / "store" / results["export"]
@@ -43,11 +45,21 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
     runtime.prepare(threads)
-    record = time_folders(folders, settings or config.latency, runtime.set_device(device), threads)
+    from ofa.engines import available  # imports Paddle
+
+    chosen, shape = settings or config.latency, read_folder(next(iter(folders.values()))).shape
+    found = [*latency_problems(chosen, config.hardware)]
+    found += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
+    if found:
+        raise UserError("\n".join(found))
+    record = time_folders(folders, chosen, runtime.set_device(device), threads)
+    if not any(record["timings"].values()):
+        here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
+        raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
     costs.add_measured(results, record)
     costs.add_speedups(results)
     results["recommended"] = costs.recommend(results, config.ofa.tolerance)
-    results["warnings"] = results["alarms"] + costs.warnings(results, config, read_folder(store / "w1").shape)
+    results["warnings"] = results["alarms"] + costs.warnings(results, config, shape)
     files = report.write(folder, results)
     _track(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
     return results

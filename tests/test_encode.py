@@ -13,7 +13,7 @@ import pytest
 
 from ofa import encode as module
 from ofa.data import Rows
-from ofa.encode import SPECIAL, Encoded, check_vocab, encode, read_vocab, train_vocab
+from ofa.encode import SPECIAL, Encoded, encode, read_vocab, train_vocab
 from ofa.errors import UserError
 
 WORDS = ["hello", "wor", "##ld", "##s", "!", "[", "]", "a", "\u4f60", "H", "Hello", "cafe", "caf\u00e9"]
@@ -162,17 +162,17 @@ def test_bad_vocabularies(case: str, tmp_path: Path) -> None:
     content, message = BAD_VOCABS[case]
     (tmp_path / "v.txt").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=message):
-        check_vocab(tmp_path / "v.txt")
+        read_vocab(tmp_path / "v.txt")
 
 
 def test_vocabulary_files(vocab: Path, tmp_path: Path) -> None:
-    assert check_vocab(vocab) == len(SPECIAL) + len(WORDS)
+    assert len(read_vocab(vocab)) == len(SPECIAL) + len(WORDS)
     odd = "\n".join([*SPECIAL, "a\u2028b", "c"])  # only a newline ends a line; CRLF and no last newline are fine
     (tmp_path / "odd.txt").write_bytes(odd.replace("\n", "\r\n").encode())
     assert list(read_vocab(tmp_path / "odd.txt"))[5:] == ["a\u2028b", "c"]
     for place in (tmp_path, tmp_path / "gone.txt"):
         with pytest.raises(UserError, match="cannot be read .*a WordPiece vocab.txt is expected"):
-            check_vocab(place)
+            read_vocab(place)
 
 
 TEXTS = [

@@ -1,6 +1,9 @@
 """Exported files are the network they came from, and the gate notices when they are not."""
 
+import gc
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -107,6 +110,38 @@ def test_unknown_engines_and_precisions_list_what_there_is(network):
         load_engine(folder, "tensorrt")
     with pytest.raises(UserError, match=r"latency.precisions: onnxruntime on this cpu has no 'fp16'; it has fp32"):
         load_engine(folder, "onnxruntime", "fp16")
+
+
+def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_network(network, tmp_path, monkeypatch):
+    """With a stand-in for `paddle.tensorrt`, which CPU builds lack, and the graph itself as the converted one."""
+    model, exported = network
+    folder = Path(shutil.copytree(exported, tmp_path / "w"))
+    tensors = {name: value.numpy() for name, value in model.state_dict().items()}
+    write_folder(folder, tensors, TOY, ("a", "b", "c"), elastic.full(model))
+    said = {}
+
+    def convert(graph, settings):
+        said.update(graph=graph, **settings)
+        for ending in (".json", ".pdiparams"):
+            Path(settings["save_model_dir"] + ending).write_bytes(Path(graph + ending).read_bytes())
+
+    fake = SimpleNamespace(Input=dict, TensorRTConfig=dict, PrecisionMode=SimpleNamespace(FP16=16, FP32=32))
+    monkeypatch.setattr("paddle.tensorrt", SimpleNamespace(**vars(fake), convert=convert), raising=False)
+    monkeypatch.setattr("ofa.engines.available", lambda device: {"tensorrt": ("fp32", "fp16")})
+    forward = load_engine(folder, "tensorrt", "fp16")
+    assert said["graph"] == str(folder / "inference") and said["precision_mode"] == 16
+    ids, types = said["inputs"]
+    assert (ids["name"], types["name"]) == ("input_ids", "token_type_ids")
+    longest = TOY.max_position_embeddings
+    assert [data.shape for data in ids["warmup_data"]] == [(1, 1), (16, longest), (64, longest)]
+    assert {data.dtype.name for data in ids["warmup_data"] + types["warmup_data"]} == {"int64"}
+    tokens = np.random.default_rng(0).integers(5, 50, (2, 7))
+    assert forward(tokens, np.zeros_like(tokens)).shape == (2, 3)
+    place = Path(said["save_model_dir"]).parent
+    assert place.is_dir()
+    del forward
+    gc.collect()
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])

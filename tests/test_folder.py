@@ -270,6 +270,16 @@ def test_another_vocabulary_is_refused(config: Config, toy_folder: Path, tmp_pat
         load_inputs(config)
 
 
+def test_a_cased_vocabulary_without_a_word_about_case_is_not_fed_lower_case(config: Config, toy_folder: Path) -> None:
+    (toy_folder / "tokenizer_config.json").unlink()
+    vocab = toy_folder / "vocab.txt"
+    vocab.write_text(vocab.read_text().replace("w1", "W1"))
+    with pytest.raises(UserError, match=r"model.lower_case: true, but 10 entries of .* set model.lower_case=false"):
+        load_inputs(config)
+    config.model.lower_case = False
+    assert load_inputs(config).lower_case is False
+
+
 def test_a_cased_tokenizer_is_not_fed_lower_case(config: Config, toy_folder: Path) -> None:
     (toy_folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     with pytest.raises(UserError, match="model.lower_case: True, but .* do_lower_case False; set model.lower_case=fal"):

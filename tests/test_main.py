@@ -87,6 +87,27 @@ def test_a_later_timing_joins_the_run(finished):
         assert entry["latency_ms"]["cpu_fp32_b3_s32_measured"] > 0 and entry["speedup"]["cpu_fp32_b3_s32_measured"] > 0
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--engines", "onnx"], "latency.engines: 'onnx' is unknown; allowed: paddle, onnxruntime, tensorrt"),
+        (["--seq-lengths", "4096"], "latency.seq_lengths: 4096 is more than the 128 positions of"),
+        (
+            ["--engines", "tensorrt", "--device", "cpu"],
+            "latency: none of these engines has these precisions on this cpu",
+        ),
+    ],
+)
+def test_a_later_timing_of_what_cannot_be_timed_is_refused(finished, options, words):
+    folder, _ = finished
+    (run_folder,) = (path for path in (folder / "out" / "runs").iterdir() if path.is_dir())
+    before = (run_folder / "results.json").read_bytes()
+    command = [sys.executable, "-m", "ofa.timing", str(run_folder), *options]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert (run_folder / "results.json").read_bytes() == before
+
+
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
     arguments = ["tracking=none", "stages=[evaluate]", "trainer.finetune.max_steps=150"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -187,6 +208,9 @@ def test_a_sweep_in_mlflow(swept):
     assert [run.data.tags["mlflow.parentRunId"] for run in kinds["job"]] == [sweep.info.run_id] * 2
     jobs = {run.info.run_id for run in kinds["job"]}
     assert len(kinds["width"]) == 6 and {run.data.tags["mlflow.parentRunId"] for run in kinds["width"]} == jobs
+    assert (sweep.data.metrics["jobs/finished"], sweep.data.metrics["jobs/without_result"]) == (2, 2)
+    times = [time for run in kinds["job"] for time in (run.info.start_time, run.info.end_time)]
+    assert sweep.info.start_time < min(times) and max(times) < sweep.info.end_time  # its page is there from the start
     assert sweep.info.status == "FAILED" and 0 < sweep.data.metrics["negation/w0.5"] < 1
     assert {f.path for f in client.list_artifacts(sweep.info.run_id)} == {"report.md", "results.json", "figure.png"}
     assert {run.info.status for run in kinds["job"] + kinds["width"]} == {"FINISHED"}

@@ -1,10 +1,13 @@
-"""Clipping: what Paddle's own function does, faster."""
+"""Clipping: what Paddle's own function does, faster; precisions: none that a device has not."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
 import pytest
 from paddle import nn
 
+from ofa.errors import UserError
 from ofa.precision import Precision
 
 
@@ -37,3 +40,23 @@ def test_a_norm_that_is_not_finite_is_returned_as_such():
     model = trained(1)
     model[1].bias.grad.set_value(paddle.to_tensor([1.0, float("nan"), 0.0]))
     assert np.isnan(Precision("fp32").clip(None, model, 1.0))
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16"])
+def test_a_precision_the_device_lacks_is_refused_and_not_quietly_fp32(name, monkeypatch):
+    with pytest.raises(UserError, match=f"trainer.precision: {name} needs a GPU, and this job runs on a CPU; allowed"):
+        Precision(name)
+    monkeypatch.setattr("paddle.get_device", lambda: "gpu:0")
+    monkeypatch.setattr(f"paddle.amp.is_{'bfloat16' if name == 'bf16' else 'float16'}_supported", lambda device: False)
+    with pytest.raises(UserError, match=f"trainer.precision: gpu:0 has no .*{name}"):
+        Precision(name)
+
+
+@pytest.mark.parametrize(("scale", "skipped"), [(1024.0, True), (1.0, True), (0.5, False)])
+def test_gradients_that_are_nan_at_every_scale_are_no_overflow(scale, skipped):
+    """A step is left out while a smaller scale may help; after that it is the usual alarm's."""
+    precision = Precision("fp32")
+    assert not precision.skips(float("nan"))
+    precision.scaler = SimpleNamespace(state_dict=lambda: {"scale": np.array([scale], "float32")})
+    assert precision.skips(float("nan")) is precision.skips(float("inf")) is skipped
+    assert not precision.skips(3.0)

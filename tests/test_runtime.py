@@ -16,7 +16,7 @@ def cpuinfo(name: str, flags: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch):
     """`prepare` writes to the environment; the tests after this file keep theirs."""
-    for key in ("MKL_DEBUG_CPU_TYPE", "MKL_NUM_THREADS"):
+    for key in ("MKL_DEBUG_CPU_TYPE", "MKL_NUM_THREADS", "NVIDIA_TF32_OVERRIDE"):
         monkeypatch.setenv(key, os.environ.get(key, ""))
         monkeypatch.delenv(key)
 
@@ -48,3 +48,28 @@ def test_a_path_the_user_set_stands(monkeypatch):
 def test_the_processor_is_read_once_and_has_a_name():
     assert runtime.cpu_name()
     assert runtime._cpu_facts() is runtime._cpu_facts()
+
+
+def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
+    runtime.prepare(1)
+    assert "NVIDIA_TF32_OVERRIDE" not in os.environ
+    monkeypatch.setattr(runtime, "NVIDIA_DRIVER", tmp_path)
+    assert "FP32 products in FP32, not TF32" in runtime.prepare(1)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    runtime.prepare(1)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
+
+
+def test_a_gpu_is_named_by_its_number(monkeypatch):
+    """What Paddle returns is a Place, in whose text nobody finds the number."""
+    selected = []
+    monkeypatch.setattr("paddle.device.is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr("paddle.device.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("paddle.device.cuda.get_device_name", lambda index: ["Tesla T4", "NVIDIA L4"][index])
+    monkeypatch.setattr("paddle.set_device", selected.append)
+    assert runtime.set_device("auto") == "gpu:0"
+    monkeypatch.setenv("FLAGS_selected_gpus", "1")
+    assert runtime.set_device("gpu") == "gpu:1"
+    assert selected == ["gpu:0", "gpu:1"]
+    assert [runtime.device_name(name) for name in ("gpu:0", "gpu:1", "cpu")] == ["t4", "l4", "cpu"]
