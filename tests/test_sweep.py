@@ -6,12 +6,15 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 
 import pytest
+import reporting
 from conftest import REPO
+from servers import free_port
 
 from ofa import published, summary
 from ofa.config import Config, ObjectiveConfig, TrackingConfig
@@ -162,6 +165,42 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     assert line in report and "sst2, seed 2: the teacher has learned nothing" in report and "toy-s7" not in report
     assert [entry["status"] for entry in json.loads((folder / "results.json").read_text())["jobs"]].count("failed") == 1
     assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ofa.sweep.TICK_S", 0.05)
+    sweep = Sweep(out / "sweeps" / "mine", out, reporting.settings())
+    sweep.begin()
+    reporting.begin(out, "r1").finish("FINISHED")
+    (out / "runs" / "r1" / "results.json").write_text(json.dumps(results("sst2", 1, {1.0: 0.8, 0.5: 0.7})))
+    job(sweep.folder, 1).attempt(lambda: ("r1", 0.7), stop_on_failure=False, debug=False)
+    end = time.monotonic() + 30
+    while "mlflow.parentRunId" not in (runs := reporting.runs_of(reporting.sqlite(out)))["r1"].data.tags:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert runs["r1"].data.tags["mlflow.parentRunId"] == runs["mine"].info.run_id
+    assert runs["mine"].info.status == "RUNNING"
+
+    def stopped() -> tuple[str, float]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job(sweep.folder, 2).attempt(stopped, stop_on_failure=False, debug=False)
+    assert sweep.close() == 1
+    closed = reporting.runs_of(reporting.sqlite(out))["mine"]
+    assert closed.info.status == "KILLED"
+    assert (closed.data.metrics["jobs/finished"], closed.data.metrics["jobs/without_result"]) == (1, 1)
+
+
+def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
+    server = f"http://127.0.0.1:{free_port()}"
+    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
+    sweep = ["-m", "experiment=quickstart", "trainer.seed=1,2", *places]
+    done = subprocess.run([sys.executable, "main.py", *sweep], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
+    first, *_, last = done.stderr.splitlines()
+    assert (first, last) == (f"tracking.uri: {server} does not answer", "No job was started.")
 
 
 def test_the_value_of_a_job() -> None:
