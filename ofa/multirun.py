@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ofa import config as schema
 from ofa import ranks
+from ofa.address import without_secrets
 from ofa.errors import UserError
 from ofa.explain import explain, unknown_keys
 from ofa.rules import problems
@@ -88,6 +89,7 @@ def _own(overrides: Sequence[str]) -> list[str]:
 class SweepCallback(Callback):
     """Checks every job of a sweep before the first one begins, and notes the sweep for its end in ``main.py``.
 
+    The jobs of a search are not known beforehand: what all of them share is checked.
     The end is not left to ``on_multirun_end``: Hydra turns what a callback raises into warnings, does not call it
     after Ctrl-C, and the exit status has to know.
     """
@@ -101,6 +103,12 @@ class SweepCallback(Callback):
         for number, overrides in enumerate(_jobs(config)):
             for line in _problems(overrides):
                 found.setdefault(line, f"job {number} ({' '.join(_own(overrides))})")
+        address = str(OmegaConf.to_container(config, resolve=False)["tracking"]["uri"])  # type: ignore[index, call-overload]
+        if without_secrets(address) != address:
+            sys.exit(
+                "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
+                "give it as tracking.uri='${oc.env:MLFLOW_TRACKING_URI}', with MLFLOW_TRACKING_URI in the environment"
+            )
         if found:
             lines = [f"{line}\n  in {job}" for line, job in found.items()]
             sys.exit("\n".join([*lines, "No job was started."]))
@@ -119,12 +127,14 @@ def _is_grid(sweeper: DictConfig) -> bool:
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:
-    """The overrides of every job, if they are known beforehand: a search finds its jobs as it goes."""
-    if not _is_grid(config.hydra.sweeper):
-        return []
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    """The overrides of every job; of a search, which finds its jobs as it goes, those that all of them share."""
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*params, *config.hydra.overrides.task])
+    given = list(config.hydra.overrides.task)
+    if not _is_grid(config.hydra.sweeper):
+        shared = [override for override in parser.parse_overrides(given) if not override.is_sweep_override()]
+        return [[override.input_line or "" for override in shared]]
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    overrides = parser.parse_overrides([*params, *given])
     sweeper: Any = get_class(config.hydra.sweeper._target_)
     (jobs,) = sweeper.split_arguments(overrides, None)
     return jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 import reporting
 from conftest import REPO
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 from servers import free_port
 
-from ofa import published, summary
+from ofa import multirun, published, summary
 from ofa.config import Config, ObjectiveConfig, TrackingConfig
 from ofa.errors import UserError
 from ofa.multirun import named
@@ -167,6 +170,12 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """``main.py -m`` with these arguments, which is to end before its first job."""
+    command = [sys.executable, "main.py", "-m", "experiment=quickstart", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, env={**os.environ, **environment})
+
+
 @pytest.mark.usefixtures("impatient")
 def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ofa.sweep.TICK_S", 0.05)
@@ -195,12 +204,37 @@ def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.Monke
 
 def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
     server = f"http://127.0.0.1:{free_port()}"
-    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
-    sweep = ["-m", "experiment=quickstart", "trainer.seed=1,2", *places]
-    done = subprocess.run([sys.executable, "main.py", *sweep], cwd=REPO, capture_output=True, text=True)
+    sweep = ["trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
+    done = start(*sweep)
     assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
     first, *_, last = done.stderr.splitlines()
     assert (first, last) == (f"tracking.uri: {server} does not answer", "No job was started.")
+
+
+def test_a_password_in_an_address_never_reaches_the_files_of_a_sweep(tmp_path: Path) -> None:
+    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", "trainer.seed=1,2"]
+    address = f"http://me:hush@127.0.0.1:{free_port()}"
+    done = start(f"tracking.uri={address}", *places)
+    assert done.returncode == 1 and done.stderr.startswith("tracking.uri: Hydra writes a sweep's settings to disk")
+    from_environment = start("tracking.uri=${oc.env:WHERE}", *places, WHERE=address)
+    assert "does not answer\n" in from_environment.stderr and "No job was started." in from_environment.stderr
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert "hush" not in kept + done.stdout + done.stderr + from_environment.stdout + from_environment.stderr
+
+
+def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
+    search = OmegaConf.create(
+        {
+            "hydra": {
+                "sweeper": {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"},
+                "overrides": {
+                    "task": ["task=rte", "trainer.seed=1,2", "ofa.tolerance=interval(0,1)", "objective.width=2"]
+                },
+            }
+        }
+    )
+    with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
+        assert multirun._jobs(search) == [["task=rte", "objective.width=2"]]
 
 
 def test_the_value_of_a_job() -> None:
