@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= experiment=quickstart
-OUTPUT ?= outputs
+OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
 
 .PHONY: run test test-slow check ui install clean help

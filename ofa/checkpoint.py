@@ -1,6 +1,6 @@
 """Checkpoints of a training loop: everything that is needed to go on as if nothing had happened.
 
-A checkpoint is a folder ``step-000500`` with the weights, the optimizer's state and ``state.json``
+A checkpoint is a folder ``step-00000500`` with the weights, the optimizer's state and ``state.json``
 (step, progress, and the SHA-256 of the other files). It is written beside and renamed, so it is
 whole or absent; the last two are kept, and a damaged one gives way to the one before it.
 """

@@ -50,7 +50,7 @@ class ModelConfig:
     pretrained: str | None = None  # a name PaddleNLP can download, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
-    allow_pickle: bool = False  # read *.pdparams / pytorch_model.bin (runs code from the file)
+    allow_pickle: bool = False  # read model_state.pdparams (runs code from the file)
     vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
     lower_case: bool = True
     num_hidden_layers: int = 12
@@ -170,7 +170,7 @@ class SweepConfig:
 
     name: str | None = None  # of its folder under output_dir/sweeps and of its tag; null: made of the command
     stop_on_failure: bool = False  # leave the jobs out that have not begun when one fails
-    parallel_jobs: int = 1  # jobs at once on one machine, which share its cores
+    parallel_jobs: int = 1  # jobs at once on one machine, which share its cores; launch=joblib starts so many
 
 
 @dataclass

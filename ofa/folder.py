@@ -196,6 +196,11 @@ def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.n
     pickles = [folder / name for name in PICKLES if (folder / name).exists()]
     if not pickles:
         raise UserError(f"model.path: no weights in {folder}; looked for {WEIGHTS}, {', '.join(PICKLES)}")
+    if pickles[0].suffix == ".bin":
+        raise UserError(
+            f"{pickles[0]}: a pickle can run any code as it loads, and PyTorch's needs PyTorch; "
+            f"convert it to {WEIGHTS} with Transformers"
+        )
     if not allow_pickle:
         raise UserError(
             f"{pickles[0]}: a pickle can run any code as it loads; convert it to {WEIGHTS}, "
@@ -205,8 +210,6 @@ def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.n
 
 
 def _unpickle(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix == ".bin":
-        raise UserError(f"{path}: PyTorch pickles need PyTorch; convert the file to {WEIGHTS} with Transformers")
     import paddle
 
     try:

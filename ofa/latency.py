@@ -73,8 +73,13 @@ def measure(
     return {width: _summary(values, batch_size) for width, values in times.items()}
 
 
-def time_folders(folders: dict[float, Path], settings: LatencyConfig, device: str, threads: int | None) -> dict:
+def time_folders(
+    folders: dict[float, Path], settings: LatencyConfig, device: str, threads: int | None, plain: str = ""
+) -> dict:
     """Time exported ``folders`` by width on ``device``, which Paddle has selected.
+
+    Args:
+        plain: the engine whose figures do not name it; by default the first of the settings.
 
     Returns:
         ``{"where", "device", "threads", "machine", "versions", "timings": {width: {name: timing}}}``.
@@ -96,7 +101,7 @@ def time_folders(folders: dict[float, Path], settings: LatencyConfig, device: st
         networks = {width: load_engine(folder, engine, precision, device, threads) for width, folder in folders.items()}
         for batch_size, seq_length in sizes:
             found = measure(networks, batch_size, seq_length, vocab_size, settings.warmup, settings.repeats)
-            shown = "" if engine == settings.engines[0] else engine
+            shown = "" if engine == (plain or settings.engines[0]) else engine
             name = key(where, shown, precision, batch_size, seq_length, "measured")
             for width, timing in found.items():
                 timings[str(width)][name] = asdict(timing)

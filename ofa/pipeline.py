@@ -139,7 +139,7 @@ PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), _finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
     Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
-    Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}),
+    Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}, 2),
     Stage("export", "Export every width and compare it with the network scored", ("distill",), _export, alone=True),
     Stage("latency", "Measure latency on this machine", ("export",), _latency, alone=True),
 )

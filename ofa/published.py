@@ -28,7 +28,8 @@ def expected(config: Config) -> dict[str, list[float]]:
 def _same(config: Config) -> bool:
     """Whether all that decides the scores is as published; the seed was not."""
     # The defaults of the schema are the recipe's; it scored importance on the dev split.
-    recipe = OfaConfig(importance=ImportanceConfig(split="dev"), tolerance=config.ofa.tolerance)
+    free = {key: getattr(config.ofa, key) for key in ("tolerance", "teacher_memory_mb")}
+    recipe = OfaConfig(importance=ImportanceConfig(split="dev"), **free)
     loops = ("log_steps", "save_steps", "eval_steps")
     trainer = TrainerConfig()
     for name in ("finetune", "distill"):

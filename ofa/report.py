@@ -94,17 +94,23 @@ def markdown(rows: list[list[str]]) -> str:
 
 
 def write(folder: Path, results: dict[str, Any]) -> list[Path]:
-    """Write results.json and, once widths are scored, report.md and figure.png; returns their paths."""
+    """Write results.json and, once widths are scored, report.md and figure.png; returns their paths.
+
+    What an earlier start with the same settings has scored stays, if this one stopped at an earlier stage.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    scored = "teacher" in results
     files = {"results.json": json.dumps(results, indent=1) + "\n"}
-    if "teacher" in results:
+    if not scored and (folder / "report.md").exists():
+        files = {}
+    if scored:
         draw(results, folder / "figure.png")
         files["report.md"] = text(results)
     for name, content in files.items():
         part = folder / f"{name}.part"
         part.write_text(content)
         part.replace(folder / name)
-    return [folder / name for name in (*files, "figure.png") if (folder / name).exists()]
+    return [path for name in ("results.json", "report.md", "figure.png") if (path := folder / name).exists()]
 
 
 def text(results: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
     found += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
     if found:
         raise UserError("\n".join(found))
-    record = time_folders(folders, chosen, runtime.set_device(device), threads)
+    record = time_folders(folders, chosen, runtime.set_device(device), threads, config.latency.engines[0])
     if not any(record["timings"].values()):
         here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
         raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
@@ -72,7 +72,9 @@ def _results(folder: Path) -> dict:
     except (OSError, ValueError):
         raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None
     except KeyError:
-        raise UserError(f"{folder}: that run has exported nothing; run it again with stages=[export]") from None
+        raise UserError(
+            f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]"
+        ) from None
     return results
 
 

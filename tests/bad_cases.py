@@ -206,7 +206,12 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "allow_pickle=true",
     ),
     "PyTorch pickle": (pickled("pytorch_model.bin"), "", "pytorch_model.bin: a pickle can run any code", "safetensors"),
-    "PyTorch, allowed": (pickled("pytorch_model.bin"), "model.allow_pickle=true", ".bin: PyTorch pickles", "convert"),
+    "PyTorch, allowed": (
+        pickled("pytorch_model.bin"),
+        "model.allow_pickle=true",
+        ".bin: a pickle can run any code as it loads, and PyTorch's",
+        "convert",
+    ),
     "wrong shape": (
         tensors(lambda t: t.update({CLASSIFIER: t[CLASSIFIER][:2]})),
         "",

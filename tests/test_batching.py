@@ -73,8 +73,8 @@ def test_collate() -> None:
     assert (batch.labels.tolist(), batch.rows.tolist()) == ([1, 0], [2, 1])
     assert batch.input_ids.dtype == batch.token_type_ids.dtype == batch.rows.dtype == np.int64
     assert (batch.row_share, batch.token_share) == (1, 1)
-    assert collate(encoded, np.array([0]), pad_id=4).input_ids.tolist() == [[2, 7, 3]]
-    assert collate(encoded, np.array([0, 2]), pad_id=4).input_ids.tolist() == [[2, 7, 3, 4], [2, 3, 5, 3]]
+    assert collate(encoded, np.array([0])).input_ids.tolist() == [[2, 7, 3]]
+    assert collate(encoded, np.array([0, 2])).input_ids.tolist() == [[2, 7, 3, 0], [2, 3, 5, 3]]
 
 
 @pytest.mark.parametrize(("rows", "parts"), [(9, 1), (9, 2), (9, 4), (2, 3)])

@@ -117,3 +117,16 @@ def test_the_figure_is_drawn_from_what_there_is(results, tmp_path):
 )
 def test_counts_for_people(count, text):
     assert report.human(count) == text
+
+
+def test_a_start_that_scores_nothing_leaves_what_an_earlier_one_scored(results, tmp_path):
+    for entry in results["widths"]:
+        entry |= {"latency_ms": {"t4_fp32_b16_s128_estimated": 10.0 * entry["width"]}}
+    costs.add_speedups(results)
+    results["recommended"] = costs.recommend(results, 0.5)
+    unscored = {key: results[key] for key in ("task", "model", "seed")}
+    assert [path.name for path in report.write(tmp_path, unscored)] == ["results.json"]
+    files = report.write(tmp_path, results)
+    before = {path.name: path.read_bytes() for path in files}
+    assert report.write(tmp_path, unscored) == files
+    assert {path.name: path.read_bytes() for path in files} == before and len(before) == 3

@@ -89,4 +89,4 @@ def _memory(job: Job, teacher: paddle.nn.Layer, train: Encoded, precision: Preci
     if once or needed > allowed or ranks.size() > 1 or paddle.get_device() != "cpu":
         return None
     log.info("distill: the teacher's outputs are computed once and kept (%.0f of at most %d MB)", needed, allowed)
-    return TeacherMemory(teacher, train, job.config.trainer.eval_batch_size, precision)
+    return TeacherMemory(teacher, train, settings.batch_size, precision)

@@ -36,7 +36,7 @@ def run(job: Job) -> None:
 
 
 def _prove(job: Job, name: str, folder: Path) -> list[Parity]:
-    """Compare the files with the network that was scored, on all dev rows, in every engine and precision."""
+    """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with."""
     scored, _ = models.load(job.needs["distill"] / "widths" / name)
     config, found = job.config, []
     for engine, precisions in available("cpu").items():
