@@ -26,6 +26,7 @@ PAD_ID = 0  # [PAD] of BERT's vocabularies
 HIDDEN_WEIGHT, LOGIT_WEIGHT = 0.1, 1.0  # of the hidden states' MSE and of the soft cross-entropy
 WINDOWS = 5  # the timed steps are cut into so many; the median over them shrugs off a busy neighbour
 EVAL_BATCH_SIZE = 32  # also the batches of the importance pass, as in the published recipe
+IMPORTANCE_ROWS = 2048  # of the training split, where it gives the importance rows: ``conf/ofa``'s number
 METRICS = ("accuracy", "f1", "matthews", "pearson")
 
 
@@ -92,6 +93,15 @@ def pad_batch(rows: Rows, index: np.ndarray) -> Batch:
         input_ids[row, : end - start] = rows.input_ids[start:end]
         token_type_ids[row, : end - start] = rows.token_type_ids[start:end]
     return Batch(input_ids, token_type_ids, rows.labels[index])
+
+
+def importance_rows(train: Rows, dev: Rows, split: str) -> Rows:
+    """What heads and neurons are scored on: the first training rows, or the dev split as in the published recipe."""
+    if split == "dev":
+        return dev
+    offsets = train.offsets[: IMPORTANCE_ROWS + 1]
+    tokens = offsets[-1]
+    return Rows(train.input_ids[:tokens], train.token_type_ids[:tokens], offsets, train.labels[:IMPORTANCE_ROWS])
 
 
 def random_batches(rows: Rows, batch_size: int, steps: int, seed: int) -> Iterator[Batch]:
@@ -217,6 +227,7 @@ def parse_args(description: str, extend: Callable[[argparse.ArgumentParser], obj
     parser.add_argument("--warmup-steps", type=int, default=5, help="first steps, left out of the timing")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of a process that sets them")
+    parser.add_argument("--importance", choices=("train", "dev"), default="train", help="split that importance reads")
     parser.add_argument("--metric", choices=METRICS, default="accuracy")
     parser.add_argument("--no-eval", action="store_true", help="no dev scores: throughput only")
     parser.add_argument("--out", required=True, help="result file, JSON")

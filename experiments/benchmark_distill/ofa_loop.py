@@ -1,6 +1,6 @@
 """This project's own loop on the same rows and teacher, through the library as `main.py` uses it.
 
-`--without` takes measures away one by one, for the ablation table.
+`--without` takes measures away one by one, for the ablation table; `--trial` adds one that is not always on.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from common import Rows, StepClock, parse_args, peak_rss_mb, read_rows, score, write_result
+from common import Rows, StepClock, importance_rows, parse_args, peak_rss_mb, read_rows, score, write_result
 
 # What --without takes away: the tuned process, copies instead of strided views, length buckets, one pass of teacher
 # and embeddings for all widths, bias gradients as products, the gradient norm as a product.
 MEASURES = ("process", "strides", "buckets", "sharing", "bias", "norm")
+# What --trial adds: the encoder of every width as a static program, the teacher's outputs kept in memory.
+TRIALS = ("static", "memory")
 
 
 def encoded(rows: Rows):
@@ -40,8 +42,55 @@ def naive_step(distillation, input_ids, token_type_ids, subnets):
     return parts
 
 
-def build(args, dev):
-    """The permuted, elastic supernet and the teacher."""
+def static_step(distillation, subnets):
+    """``distillation.step`` with the encoder of every width as a static program of ``paddle.jit.to_static``."""
+    from paddle import jit, nn
+    from paddle.static import InputSpec
+
+    from ofa import elastic
+    from ofa import model as models
+    from ofa.losses import hidden_loss, logit_loss
+    from ofa.teacher import teach
+
+    supernet = distillation.supernet
+
+    class Encoder(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.supernet = supernet
+
+        def forward(self, embeddings, bias):
+            logits, hidden = models.encode(self.supernet, embeddings, bias)
+            return logits, *hidden
+
+    supernet.train()
+    spec = [InputSpec([None, None, models.shape_of(supernet).hidden_size]), InputSpec([None, 1, 1, None])]
+    programs = {}
+    for subnet in subnets:
+        elastic.select(supernet, subnet)
+        programs[subnet] = jit.to_static(Encoder(), input_spec=spec, full_graph=True)
+        _ = programs[subnet].forward.concrete_program  # traced now, while this width is selected
+
+    def step(input_ids, token_type_ids, chosen):
+        mask = (input_ids != 0).astype("float32").unsqueeze(-1)
+        teacher_logits, teacher_hidden = teach(distillation.teacher, input_ids, token_type_ids, distillation.precision)
+        embeddings, bias = models.embed(supernet, input_ids, token_type_ids)
+        shared = embeddings.detach()
+        shared.stop_gradient, total = False, 0.0
+        for subnet in chosen:
+            logits, *hidden = programs[subnet](shared, bias)
+            hidden_part = distillation.hidden_weight * hidden_loss(hidden, teacher_hidden, mask)
+            loss = hidden_part + distillation.logit_weight * logit_loss(logits, teacher_logits)
+            loss.backward()
+            total = total + loss.detach()
+        embeddings.backward(shared.grad)
+        return {"loss": total}
+
+    return step
+
+
+def build(args, rows):
+    """The supernet, permuted by importance on ``rows`` and elastic, and the teacher."""
     import numpy as np
     from paddleslim.nas.ofa.layers import SuperLinear
 
@@ -55,7 +104,7 @@ def build(args, dev):
     student, folder = models.load(args.teacher, args.dropout)
     teacher, _ = models.load(args.teacher)
     teacher.eval()
-    batches = [collate(dev, rows) for rows in eval_batches(dev.lengths, 32)]
+    batches = [collate(rows, index) for index in eval_batches(rows.lengths, 32)]
 
     def loss_of(network, batch):
         input_ids, token_type_ids, labels = tensors(batch)
@@ -69,7 +118,7 @@ def build(args, dev):
             return SuperLinear.forward(self, x, channel=self.active)
 
     elastic.make_elastic(student)
-    if "bias" in args.without:  # PaddleSlim's own forward, with Paddle's bias gradient
+    if "bias" in args.without or "static" in args.trial:  # PaddleSlim's own forward, with Paddle's bias gradient
         for layer in student.sublayers():
             if isinstance(layer, elastic.ElasticLinear):
                 layer.__class__ = PlainBias
@@ -86,6 +135,7 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
     from ofa.distillation import Distillation, pick_widths
     from ofa.precision import Precision
     from ofa.stages.common import tensors
+    from ofa.teacher import TeacherMemory
     from ofa.training import Best, Loop
 
     class PaddlesNorm(Precision):
@@ -93,6 +143,10 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
             return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
 
     distillation = Distillation(supernet, teacher, 0.1, 1.0)
+    memory = TeacherMemory(teacher, train, 128, Precision("fp32")) if "memory" in args.trial else None
+    one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
+    if "static" in args.trial:
+        one_step = static_step(distillation, list(subnets.values()))
     clock, pending = StepClock(args.warmup_steps), [0]
 
     def step(batch, number):
@@ -101,8 +155,8 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
         pending[0] = len(batch.rows)
         input_ids, token_type_ids, _ = tensors(batch)
         widths = pick_widths(args.widths, args.sampling, args.sandwich_random, args.seed, number)
-        one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
-        return one_step(input_ids, token_type_ids, [subnets[width] for width in widths])
+        targets = {"targets": memory.recall(batch)} if memory else {}
+        return one_step(input_ids, token_type_ids, [subnets[width] for width in widths], **targets)
 
     def epoch(number):
         if "buckets" not in args.without:
@@ -133,8 +187,9 @@ def main(args) -> None:
     from ofa.subnet import SubNet
 
     runtime.seed_everything(args.seed)
-    train, dev = encoded(read_rows(args.train)), encoded(read_rows(args.dev))
-    supernet, teacher, shape = build(args, dev)
+    train, dev = read_rows(args.train), read_rows(args.dev)
+    supernet, teacher, shape = build(args, encoded(importance_rows(train, dev, args.importance)))
+    train, dev = encoded(train), encoded(dev)
     subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
     speed = distil(args, train, supernet, teacher, subnets)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
@@ -143,12 +198,13 @@ def main(args) -> None:
         for width, subnet in subnets.items():
             with elastic.selected(supernet, subnet):
                 scores[str(width)] = score(args.metric, predict(forward_of(supernet), dev, 128), dev.labels)
-    name = "ofa" if not args.without else f"ofa without {', '.join(args.without)}"
-    write_result(args, name, speed, args.threads, ("paddlepaddle", "paddlenlp", "numpy"), scores)
+    changes = [f"without {measure}" for measure in args.without] + [f"with {trial}" for trial in args.trial]
+    write_result(args, " ".join(["ofa", *changes]), speed, args.threads, ("paddlepaddle", "paddlenlp", "numpy"), scores)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--without", nargs="+", choices=MEASURES, default=[], help="measures to take away")
+    parser.add_argument("--trial", nargs="+", choices=TRIALS, default=[], help="what to add")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--sampling", choices=("all", "sandwich"), default="all")
     parser.add_argument("--sandwich-random", type=int, default=2)

@@ -9,9 +9,8 @@ by the ``repair_*`` functions, each of which says why; the rest is as shipped, d
   students learn from;
 * the teacher runs once per width, and records a gradient graph that nobody uses;
 * importance does not clear gradients between batches: it ranks by running sums, and what it leaves
-  behind goes into the first optimizer step. Those are gradients of the dev rows' labels: Adam's moments
-  keep them for many steps, so the supernet learns from the rows it is scored on. ``--no-leak`` clears
-  them, for scores that mean something.
+  behind goes into the first optimizer step, and stays in Adam's moments for many more. The demo scores
+  importance on the dev rows (``--importance dev``): its supernet so learns from the labels it is scored on.
 
 It replaces methods of ``paddle.nn`` and so is only ever run as a process of its own.
 """
@@ -30,6 +29,7 @@ from common import (
     Batch,
     Rows,
     StepClock,
+    importance_rows,
     ordered_batches,
     parse_args,
     peak_rss_mb,
@@ -45,7 +45,6 @@ from common import (
 # Paddle reads the environment when imported. Without --tuned nothing is set: what the demo's users get.
 def _tunable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tuned", action="store_true", help="allocator, threads and MKL path set")
-    parser.add_argument("--no-leak", action="store_true", help="clear the dev gradients that importance leaves behind")
 
 
 if (ARGS := parse_args("PaddleSlim's OFA recipe on BERT", _tunable)).tuned:
@@ -169,14 +168,14 @@ def tensors(batch: Batch, regression: bool) -> list[paddle.Tensor]:
     return [paddle.to_tensor(x) for x in (batch.input_ids, batch.token_type_ids, labels)]
 
 
-def reorder(ofa: OFA, dev: Rows) -> None:
-    """Heads and neurons in order of their importance on the dev rows, as the demo scores them."""
+def reorder(ofa: OFA, rows: Rows) -> None:
+    """Heads and neurons in order of their importance on ``rows``, as the demo scores them."""
     config = ofa.model.bert.config
     regression = config["num_labels"] == 1
     heads, neurons = nlp_utils.compute_neuron_head_importance(
-        "one dev split",  # the name matters for MNLI only, which has two
+        "one split",  # the name matters for MNLI only, which has two for dev
         ofa.model,
-        (tensors(batch, regression) for batch in ordered_batches(dev)),
+        (tensors(batch, regression) for batch in ordered_batches(rows)),
         num_layers=config["num_hidden_layers"],
         num_heads=config["num_attention_heads"],
         loss_fct=paddle.nn.MSELoss() if regression else paddle.nn.CrossEntropyLoss(),
@@ -244,9 +243,7 @@ def main() -> None:
     for repair in (repair_embedding, repair_layer_norm, repair_bert):
         repair()
     ofa = build_ofa(ARGS.teacher, ARGS.widths)
-    reorder(ofa, dev)
-    if ARGS.no_leak:
-        ofa.model.clear_gradients()
+    reorder(ofa, importance_rows(train, dev, ARGS.importance))
     speed = distil(ofa, train)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
     scores = {} if ARGS.no_eval else {str(width): evaluate(ofa, dev, width) for width in ARGS.widths}

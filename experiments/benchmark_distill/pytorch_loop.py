@@ -20,6 +20,7 @@ from common import (
     Batch,
     Rows,
     StepClock,
+    importance_rows,
     ordered_batches,
     parse_args,
     peak_rss_mb,
@@ -136,13 +137,13 @@ def tensors(batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(batch.input_ids), torch.from_numpy(batch.token_type_ids)
 
 
-def importance(model: ElasticBert, dev: Rows) -> tuple[Tensor, Tensor]:
-    """Head scores [L, A] and neuron scores [L, F]: |gradient of a mask| summed over the dev batches."""
+def importance(model: ElasticBert, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Head scores [L, A] and neuron scores [L, F]: |gradient of a mask| summed over the batches of ``rows``."""
     layers = model.layers
     head_mask = torch.ones(len(layers), layers[0].num_heads, requires_grad=True)
     heads = torch.zeros_like(head_mask)
     neurons = torch.zeros(len(layers), layers[0].linear1.out_features)
-    for batch in ordered_batches(dev):
+    for batch in ordered_batches(rows):
         _, logits = model(*tensors(batch), head_mask=head_mask)
         labels = torch.from_numpy(batch.labels)
         loss = F.mse_loss(logits[:, 0], labels.float()) if logits.shape[1] == 1 else F.cross_entropy(logits, labels)
@@ -208,7 +209,7 @@ def main() -> None:
     torch.manual_seed(ARGS.seed)
     teacher = build_teacher(ARGS.teacher)
     student = copy.deepcopy(teacher)
-    reorder(student, *importance(student, dev))
+    reorder(student, *importance(student, importance_rows(train, dev, ARGS.importance)))
     student.zero_grad()
     speed = distil(student, teacher, train)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop

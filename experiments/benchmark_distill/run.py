@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from harness import HERE, OFA, PADDLESLIM, PADDLESLIM_TUNED, prepare, record, run, summary
-from ofa_loop import MEASURES
+from ofa_loop import MEASURES, TRIALS
 
 from ofa import runtime
 
@@ -30,6 +30,7 @@ def commands(args: argparse.Namespace) -> dict[str, list[str]]:
     loops["ofa_and_no_dropout"] = [*OFA, "--dropout", "0"]
     if args.ablation:
         loops |= {f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in MEASURES}
+        loops |= {f"ofa_with_{trial}": [*OFA, "--trial", trial] for trial in TRIALS}
     return loops
 
 
@@ -40,7 +41,9 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="finetuned BERT folder in the Hugging Face layout")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--torch-python", help="an interpreter with torch, for the PyTorch loop")
-    parser.add_argument("--ablation", type=int, default=0, metavar="ROUNDS", help="of our loop without each measure")
+    parser.add_argument(
+        "--ablation", type=int, default=0, metavar="ROUNDS", help="of our loop without, or with, each measure"
+    )
     args = parser.parse_args()
     loops = commands(args)
     rounds: dict[str, list[dict]] = {loop: [] for loop in loops}
@@ -48,7 +51,7 @@ def main() -> None:
         prepare("sst2", args.data_dir, args.vocab, 128, Path(name))
         for number in range(args.rounds):
             for loop, command in loops.items():
-                if loop.startswith("ofa_without") and number >= args.ablation:
+                if loop.startswith("ofa_with") and number >= args.ablation:
                     continue
                 steps = PADDLESLIM_STEPS if loop.startswith("paddleslim") else STEPS
                 options = ("--steps", steps, "--seed", number, "--no-eval")

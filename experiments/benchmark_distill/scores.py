@@ -3,7 +3,8 @@
     python experiments/benchmark_distill/scores.py --data-dir /data/glue --vocab /data/vocab.txt \
         --teachers sst2=/data/hf-bert-4x128-sst2 qqp=... qnli=... [--ablation buckets]
 
-Same rows, teacher, steps, batch size, learning rate and decay. ``--ablation`` scores the loop without some
+Same rows (importance reads the first training rows), teacher, steps, batch size, learning rate and decay.
+``--ablation`` scores the loop without some
 of its measures instead. Writes the sections ``scores`` (loop, task, width: one score per seed), ``score``
 (loop, width: mean over tasks and seeds) and ``ablation_scores`` of results.json.
 """
@@ -15,15 +16,16 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from harness import OFA, PADDLESLIM_TUNED, prepare, record, recorded, run
+from harness import HERE, OFA, PADDLESLIM_TUNED, prepare, record, recorded, run
 from ofa_loop import MEASURES
 
 LEARNING_RATE = 2e-4  # of the preset for small models, for all loops
 LOOPS = {
     "ofa": OFA,
     "ofa_and_no_dropout": [*OFA, "--dropout", "0"],
-    "paddleslim_tuned": PADDLESLIM_TUNED,  # learns from the dev labels: see paddleslim_loop.py
-    "paddleslim_no_leak": [*PADDLESLIM_TUNED, "--no-leak"],
+    "paddleslim_tuned": PADDLESLIM_TUNED,
+    # The demo's choice, with which it learns from the dev labels: see paddleslim_loop.py
+    "paddleslim_importance_on_dev": [*PADDLESLIM_TUNED, "--importance", "dev"],
 }
 
 
@@ -61,6 +63,7 @@ def main() -> None:
     parser.add_argument("--vocab", required=True)
     parser.add_argument("--teachers", required=True, nargs="+", metavar="TASK=FOLDER")
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS))
+    parser.add_argument("--torch-python", help="an interpreter with torch, to score the PyTorch loop too")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--max-seq-length", type=int, default=64)
@@ -68,6 +71,8 @@ def main() -> None:
     parser.add_argument("--ablation", nargs="+", choices=MEASURES, help="score our loop without each of these instead")
     args = parser.parse_args()
     loops = {name: LOOPS[name] for name in args.loops}
+    if args.torch_python:
+        loops["pytorch"] = [args.torch_python, str(HERE / "pytorch_loop.py")]
     if args.ablation:
         loops = {f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in args.ablation}
     section = "ablation_scores" if args.ablation else "scores"
