@@ -21,8 +21,8 @@ LOOPS = {
 }
 WITHOUT = "ofa_without_"
 SCORED = (  # shift, loop, colour, label
-    (-0.2, "paddleslim_tuned", "0.7", "PaddleSlim, which learns from the dev labels"),
-    (0.0, "paddleslim_no_leak", "0.4", "PaddleSlim, those gradients cleared"),
+    (-0.2, "paddleslim_importance_on_dev", "0.7", "PaddleSlim, importance on dev: learns from the dev labels"),
+    (0.0, "paddleslim_tuned", "0.4", "PaddleSlim"),
     (0.2, "ofa", "tab:blue", "ofa"),
 )
 
