@@ -5,6 +5,7 @@ python experiments/benchmark_distill/plot.py
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
@@ -21,9 +22,10 @@ LOOPS = {
 }
 WITHOUT = "ofa_without_"
 SCORED = (  # shift, loop, colour, label
-    (-0.2, "paddleslim_importance_on_dev", "0.7", "PaddleSlim, importance on dev: learns from the dev labels"),
-    (0.0, "paddleslim_tuned", "0.4", "PaddleSlim"),
-    (0.2, "ofa", "tab:blue", "ofa"),
+    (-0.3, "paddleslim_importance_on_dev", "0.7", "PaddleSlim, importance on dev: learns from the dev labels"),
+    (-0.1, "paddleslim_tuned", "0.4", "PaddleSlim"),
+    (0.1, "pytorch", "tab:orange", "PyTorch"),
+    (0.3, "ofa", "tab:blue", "ofa"),
 )
 
 
@@ -61,7 +63,7 @@ def scores(axes: Axes, found: dict[str, dict[str, dict[str, list[float]]]]) -> N
     ticks = [f"{task}\n{width}" for task in tasks for width in widths]
     for shift, loop, colour, label in SCORED:
         for index, (task, width) in enumerate((task, width) for task in tasks for width in widths):
-            seeds = found[loop][task][width]
+            seeds = found[loop][task][width] if loop in found else [math.nan]  # PyTorch is an extra
             axes.plot([index + shift] * len(seeds), seeds, ".", color=colour, alpha=0.6)
             axes.plot(index + shift, statistics.mean(seeds), "_", color=colour, markersize=16, markeredgewidth=3)
         axes.plot([], [], "_", color=colour, markeredgewidth=3, label=label)
