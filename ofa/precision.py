@@ -12,6 +12,7 @@ from paddle import Tensor, nn
 
 from ofa.errors import UserError
 
+CAPABILITIES = {"fp16": (7, 0), "bf16": (8, 0)}  # that ``paddle.amp`` asks of a GPU: Volta, Ampere
 SMALLEST_SCALE = 1.0  # of the loss; below it gradients that are not finite are not the scale's doing
 
 
@@ -30,10 +31,11 @@ class Precision:
         device = str(paddle.get_device())
         if name != "fp32" and device == "cpu":
             raise UserError(f"trainer.precision: {name} needs a GPU, and this job runs on a CPU; allowed here: fp32")
-        if name == "bf16" and not paddle.amp.is_bfloat16_supported(device):
-            raise UserError(f"trainer.precision: {device} has no bf16 (it came with Ampere); allowed here: fp32, fp16")
-        if name == "fp16" and not paddle.amp.is_float16_supported(device):
-            raise UserError(f"trainer.precision: {device} has no fast fp16 (it came with Volta); allowed here: fp32")
+        if name != "fp32" and (found := paddle.device.cuda.get_device_capability()) < CAPABILITIES[name]:
+            needed, has = (".".join(map(str, numbers)) for numbers in (CAPABILITIES[name], found))
+            raise UserError(
+                f"trainer.precision: {name} needs compute capability {needed}, {device} has {has}; use fp32"
+            )
         self.name = name
         self.scaler = paddle.amp.GradScaler() if name == "fp16" else None
 

@@ -47,8 +47,11 @@ def test_a_precision_the_device_lacks_is_refused_and_not_quietly_fp32(name, monk
     with pytest.raises(UserError, match=f"trainer.precision: {name} needs a GPU, and this job runs on a CPU; allowed"):
         Precision(name)
     monkeypatch.setattr("paddle.get_device", lambda: "gpu:0")
-    monkeypatch.setattr(f"paddle.amp.is_{'bfloat16' if name == 'bf16' else 'float16'}_supported", lambda device: False)
-    with pytest.raises(UserError, match=f"trainer.precision: gpu:0 has no .*{name}"):
+    older = {"bf16": (7, 5), "fp16": (6, 1)}[name]  # a T4, a P4
+    monkeypatch.setattr("paddle.device.cuda.get_device_capability", lambda: older)
+    with pytest.raises(
+        UserError, match=f"trainer.precision: {name} needs compute capability ..0, gpu:0 has {older[0]}"
+    ):
         Precision(name)
 
 
