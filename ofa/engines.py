@@ -123,8 +123,8 @@ def _converted(folder: Path, precision: str, target: Path) -> Path:
     usual, most = TENSORRT_BATCH
     sizes = ((1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length))
     inputs = [
-        tensorrt.Input(warmup_data=tuple(fill(size, "int64") for size in sizes), name=name)
-        for name, fill in zip(INPUTS, (np.ones, np.zeros), strict=True)  # any tokens, all of the first text
+        tensorrt.Input(warmup_data=tuple(np.full(size, value, "int64") for size in sizes), name=name)
+        for name, value in zip(INPUTS, (1, 0), strict=True)  # any tokens, all of the first text
     ]
     mode = tensorrt.PrecisionMode.FP16 if precision == "fp16" else tensorrt.PrecisionMode.FP32
     converted = target / PADDLE_GRAPH
