@@ -145,6 +145,7 @@ class Sweep:
     def _watch(self) -> None:
         """Say how each job ended, wherever it ran, in the terminal and on the page of the sweep's run."""
         told: dict[int, bool] = {}  # number -> whether it has a result
+        orphans: list[dict[str, Any]] = []  # with a result, and not yet nested in MLflow
         while True:
             last = self._stop.wait(TICK_S)  # asked before looking, so that the last look misses nothing
             for record in records(self.folder):
@@ -153,14 +154,14 @@ class Sweep:
                     print(_words(record), file=sys.stdout if finished else sys.stderr, flush=True)
                     done = sum(told.values())
                     self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
-                    if finished:
-                        self._adopt(record)
+                    orphans += [record] * finished
+            orphans = [record for record in orphans if not self._adopt(record)]
             if last:
                 return
 
-    def _adopt(self, record: dict[str, Any]) -> None:
-        """Nest a job's run in MLflow under the sweep's."""
-        tracking.adopt(self._run(record), self.folder, {"sweep": self.name})
+    def _adopt(self, record: dict[str, Any]) -> bool:
+        """Nest a job's run in MLflow under the sweep's; whether that could be done."""
+        return tracking.adopt(self._run(record), self.folder, {"sweep": self.name})
 
     def close(self) -> int:
         """Write and print what came of the jobs; returns how many have no result."""

@@ -191,20 +191,28 @@ def _now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> None:
-    """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place."""
+def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
+    """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place.
+
+    Returns:
+        Whether that could be said: not if the server does not know the parent's run yet, or nothing is tracked.
+    """
     try:
-        journal, above = Journal(folder), json.loads((parent / "tracking.json").read_text())
+        above = json.loads((parent / "tracking.json").read_text())
+        if above["runs"].get(JOB) is None:
+            return False
+        journal = Journal(folder)
     except (Busy, OSError):  # running elsewhere, or nothing is tracked
-        return
+        return False
     try:
         state = journal.state
-        if above["runs"].get(JOB) is None or any(above[key] != state.get(key) for key in ("uri", "experiment")):
-            return
+        if any(above[key] != state.get(key) for key in ("uri", "experiment")):
+            return False
         uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
         values = {**tags, "mlflow.parentRunId": above["runs"][JOB]}
         if uri and journal.add({"op": "tags", "run": JOB, "values": values}):
             Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        return True
     finally:
         journal.close()
 
