@@ -12,12 +12,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ofa import launcher, multirun
-from ofa.disk import watched
 from ofa.errors import UserError
-from ofa.explain import explain
-from ofa.objective import objective
-from ofa.rules import check
+from ofa.jobs import hydra_callback, spawn
+from ofa.jobs.preflight import check
+from ofa.results.advice import objective
+from ofa.settings import compose
+from ofa.settings.explain import explain
+from ofa.system.files import watched
 
 # What a user can mend: settings, data, checkpoints, folders and disks.
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
@@ -30,7 +31,7 @@ def job(composed: DictConfig) -> float:
     """Run one job; returns its value for sweepers that search, nan if a sweep goes on after its failure."""
     global started
     started = True
-    sweep_job = multirun.current_job(composed)
+    sweep_job = hydra_callback.current_job(composed)
     if sweep_job is not None:
         return sweep_job.attempt(lambda: run(composed), composed.sweep.stop_on_failure, composed.debug)
     try:
@@ -42,20 +43,20 @@ def job(composed: DictConfig) -> float:
 
 def run(composed: DictConfig) -> tuple[str, float]:
     """Run the job of the composed settings; returns the name of its run folder, and its value."""
-    config = multirun.typed(composed)
+    config = compose.typed(composed)
     check(config)
     with watched(Path(config.output_dir).expanduser()):
-        results = launcher.run(config, OmegaConf.to_yaml(composed, resolve=True))
+        results = spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
     return results["run"], objective(results, config.objective)
 
 
 def main() -> int:
     """Exit status: 0 on success, 1 on a user's mistake or a failed job of a sweep, 130 when stopped."""
-    sys.argv[1:] = multirun.named(sys.argv[1:])
+    sys.argv[1:] = hydra_callback.named(sys.argv[1:])
     try:
         status = _status()
     finally:
-        failures = multirun.launched.close() if multirun.launched else 0
+        failures = hydra_callback.launched.close() if hydra_callback.launched else 0
     return status or int(failures > 0)
 
 
@@ -71,7 +72,7 @@ def _status() -> int:
     except Exception as error:
         debug = any(argument.lower() == "debug=true" for argument in sys.argv)
         # In a sweep, a job's own exceptions are in its log; this one is the sweeper's, e.g. that no trial has a value.
-        if debug or (started and not multirun.launched and not isinstance(error, MISTAKES)):
+        if debug or (started and not hydra_callback.launched and not isinstance(error, MISTAKES)):
             raise
         # All that Hydra itself writes is output_dir, before the first job.
         key = "output_dir: " if isinstance(error, OSError) and error.errno and not started else ""

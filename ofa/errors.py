@@ -1,5 +1,7 @@
 """The exceptions that are no defect of the program."""
 
+from __future__ import annotations
+
 
 class UserError(Exception):
     """A mistake in the configuration, the data or a checkpoint.

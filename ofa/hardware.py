@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
-from ofa.config import EngineProfile, HardwareConfig
 from ofa.errors import UserError
-from ofa.section_rules import hardware_problems
-from ofa.subnet import BertShape, SubNet, count_macs, count_params, uniform
+from ofa.settings.rules import hardware_problems
+from ofa.settings.schema import EngineProfile, HardwareConfig
+from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, uniform
 
 HARDWARE_DIR = Path(__file__).resolve().parent.parent / "conf" / "hardware"
 BOUNDS = ("compute", "memory", "launch")

@@ -13,14 +13,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ofa import costs, report, runtime
-from ofa.config import LatencyConfig, load
+from ofa.deploy.latency import time_folders
 from ofa.errors import UserError
-from ofa.folder import read_folder
-from ofa.latency import time_folders
-from ofa.pipeline import width_name
-from ofa.section_rules import latency_problems, position_problems
-from ofa.tracking import Tracker
+from ofa.model.folder import read_folder
+from ofa.results import advice, collect, record, report
+from ofa.settings.compose import load
+from ofa.settings.rules import latency_problems, position_problems
+from ofa.settings.schema import LatencyConfig
+from ofa.supernet.space import width_name
+from ofa.system import process
+from ofa.tracking.logged import log_timings
 
 
 def time_run(folder: Path, device: str, threads: int | None, settings: LatencyConfig | None, uri: str | None) -> dict:
@@ -44,24 +46,24 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
     missing = [path for path in folders.values() if not path.is_dir()]
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
-    runtime.prepare(threads)
-    from ofa.engines import available  # imports Paddle
+    process.prepare(threads)
+    from ofa.deploy.engines import available
 
     chosen, shape = settings or config.latency, read_folder(next(iter(folders.values()))).shape
     found = [*latency_problems(chosen, config.hardware)]
     found += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
     if found:
         raise UserError("\n".join(found))
-    record = time_folders(folders, chosen, runtime.set_device(device), threads, config.latency.engines[0])
-    if not any(record["timings"].values()):
-        here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
-        raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
-    costs.add_measured(results, record)
-    costs.add_speedups(results)
-    results["recommended"] = costs.recommend(results, config.ofa.tolerance)
-    results["warnings"] = results["alarms"] + costs.warnings(results, config, shape)
-    files = report.write(folder, results)
-    _track(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
+    timings = time_folders(folders, chosen, process.set_device(device), threads, config.latency.engines[0])
+    if not any(timings["timings"].values()):
+        here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(timings["device"]).items())
+        raise UserError(f"latency: none of these engines has these precisions on this {timings['where']}; it has {here}")
+    record.add_measured(results, timings)
+    record.add_speedups(results)
+    results["recommended"] = advice.recommend(results, config.ofa.tolerance)
+    results["warnings"] = results["alarms"] + advice.warnings(results, config, shape)
+    files = collect.write(folder, results)
+    log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
     return results
 
 
@@ -76,17 +78,6 @@ def _results(folder: Path) -> dict:
             f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]"
         ) from None
     return results
-
-
-def _track(settings, folder: Path, results: dict, files: list[Path]) -> None:
-    """Add the figures to the run's children in MLflow."""
-    tracker = Tracker(settings, folder.parent.parent, folder)
-    for entry in results["widths"]:
-        values = {f"latency_ms/{name}": value for name, value in entry["latency_ms"].items()}
-        values |= {f"speedup/{name}": value for name, value in entry["speedup"].items()}
-        tracker.metrics(values, 0, entry["width"])
-    tracker.artifacts(files)
-    tracker.finish("FINISHED")
 
 
 def main(arguments: list[str] | None = None) -> int:

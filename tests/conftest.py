@@ -6,19 +6,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ofa import runtime
+from ofa.data.vocab import SPECIAL
+from ofa.model import network as models
+from ofa.settings.compose import register
+from ofa.settings.schema import Config
+from ofa.supernet.subnet import BertShape
+from ofa.system import process
 
-runtime.prepare()  # before anything imports Paddle
+process.prepare()  # before anything imports Paddle
 
 import numpy as np
 import paddle
 import pytest
 from servers import fresh_database
-
-from ofa import model as models
-from ofa.config import Config, register
-from ofa.encode import SPECIAL
-from ofa.subnet import BertShape
 
 REPO = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("OFA_SHARED", REPO.parent / "shared"))
@@ -105,10 +105,10 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What tracking waits seconds for, a test does not."""
-    from ofa import sender, tracking
+    from ofa.tracking import sender, tracker
 
-    monkeypatch.setattr(tracking, "TICK_S", 0.05)
-    monkeypatch.setattr(tracking, "METER_S", 0.2)
+    monkeypatch.setattr(tracker, "TICK_S", 0.05)
+    monkeypatch.setattr(tracker, "METER_S", 0.2)
     monkeypatch.setattr(sender, "RETRY_S", 0.05)
     monkeypatch.setattr(sender, "RETRY_MOST_S", 0.1)
 

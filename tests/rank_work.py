@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 import paddle
 
-from ofa import elastic, ranks
-from ofa import model as models
-from ofa.batching import collate, collate_part, epoch_batches
-from ofa.config import LoopConfig
-from ofa.distillation import Distillation
-from ofa.encode import Encoded
+from ofa.data.batches import collate, collate_part, epoch_batches
+from ofa.data.tokens import Encoded
 from ofa.errors import Interrupted
-from ofa.evaluation import forward_of, predict
-from ofa.importance import importance
-from ofa.stages.common import task_loss, tensors
-from ofa.subnet import BertShape, SubNet
-from ofa.training import Best, Loop
+from ofa.evaluation.scores import predict
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.settings.schema import LoopConfig
+from ofa.supernet import elastic
+from ofa.supernet.importance import importance
+from ofa.supernet.subnet import BertShape, SubNet
+from ofa.system import ranks
+from ofa.training.checkpoint import Best
+from ofa.training.distillation import Distillation
+from ofa.training.loop import Loop, tensors
+from ofa.training.losses import task_loss
 
 TOY = BertShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
 SUBNETS = [SubNet.at_width(width, TOY) for width in (1.0, 0.5)]

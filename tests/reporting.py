@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ofa.config import TrackingConfig
-from ofa.sender import ENVIRONMENT
-from ofa.tracking import Tracker
+from ofa.settings.schema import TrackingConfig
+from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)
 from mlflow import MlflowClient  # noqa: E402

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ofa import alarms
+from ofa.evaluation import alarms
 
 
 def results(*scores, teacher=0.9):

@@ -18,11 +18,11 @@ from conftest import REPO
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from ofa.config import Config
 from ofa.errors import UserError
-from ofa.explain import explain
-from ofa.job import run_job
-from ofa.rules import check
+from ofa.jobs.job import run_job
+from ofa.jobs.preflight import check
+from ofa.settings.explain import explain
+from ofa.settings.schema import Config
 
 
 @pytest.fixture

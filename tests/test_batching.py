@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ofa.batching import collate, collate_part, epoch_batches, eval_batches, steps_per_epoch
-from ofa.encode import Encoded
+from ofa.data.batches import collate, collate_part, epoch_batches, eval_batches, steps_per_epoch
+from ofa.data.tokens import Encoded
 
 LENGTHS = np.random.default_rng(5).integers(3, 60, 10_007)
 

@@ -15,8 +15,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from conftest import REPO
 
-from ofa.config import Config
-from ofa.rules import problems
+from ofa.jobs.preflight import problems
+from ofa.settings.schema import Config
 
 GROUPS = {
     "task": "cola custom mnli mrpc negation qnli qqp rte sst2 stsb",

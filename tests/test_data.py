@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofa.config import Config, TaskConfig
-from ofa.data import MAX_LINE_BYTES, Rows, load_splits, read_rows, rows_digest
+from ofa.data.rows import MAX_LINE_BYTES, Rows, read_rows, rows_digest
+from ofa.data.sources import load_splits
 from ofa.errors import UserError
+from ofa.settings.schema import Config, TaskConfig
 
 PAIR = TaskConfig(
     name="pair",

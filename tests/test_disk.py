@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from conftest import REPO
 
-from ofa import checkpoint, disk
-from ofa.checkpoint import Checkpoint
-from ofa.explain import explain
+from ofa.settings.explain import explain
+from ofa.system import files
+from ofa.training import checkpoint
+from ofa.training.checkpoint import Checkpoint
 
 WEIGHTS = {"w": np.ones((300, 1000), np.float32)}
 Usage = namedtuple("Usage", "total used free")
@@ -47,7 +48,7 @@ def quota(path):
 
 @pytest.mark.parametrize("write", [write_json, copy_tree, save_arrays, quota])
 def test_every_writers_way_to_say_it_comes_out_as_one(write, tmp_path):
-    with pytest.raises(OSError) as caught, disk.watched(tmp_path / "not" / "made"):
+    with pytest.raises(OSError) as caught, files.watched(tmp_path / "not" / "made"):
         write(tmp_path)
     said = explain(caught.value).splitlines()
     assert said[0].startswith(f"The disk is full: {tmp_path / 'not' / 'made'} (") and said[0].endswith(" MB left)")
@@ -56,7 +57,7 @@ def test_every_writers_way_to_say_it_comes_out_as_one(write, tmp_path):
 
 def test_other_errors_pass_as_they_are(tmp_path):
     for error in (ValueError("No rows"), PermissionError(errno.EACCES, "Permission denied", "x")):
-        with pytest.raises(type(error)) as caught, disk.watched(tmp_path):
+        with pytest.raises(type(error)) as caught, files.watched(tmp_path):
             raise error
         assert caught.value is error
 
@@ -66,15 +67,15 @@ def test_safetensors_own_exception_is_understood(tmp_path):
     from safetensors import SafetensorError
 
     words = "Error while serializing: I/O error: No space left on device (os error 28)"
-    with pytest.raises(OSError) as caught, disk.watched(tmp_path):
+    with pytest.raises(OSError) as caught, files.watched(tmp_path):
         raise SafetensorError(words)
     assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path)
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused_and_the_last_one_stays(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, Checkpoint(1, WEIGHTS, WEIGHTS, {"best": {}}))
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 2_300_000, 2_300_000))
-    with pytest.raises(OSError) as caught, disk.watched(tmp_path):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 2_300_000, 2_300_000))
+    with pytest.raises(OSError) as caught, files.watched(tmp_path):
         checkpoint.save(tmp_path, Checkpoint(2, WEIGHTS, WEIGHTS, {"best": {}}))
     assert f"The disk is full: {tmp_path} (2.4 MB needed, 2.3 MB left)" in explain(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

@@ -5,11 +5,12 @@ import paddle
 import pytest
 from conftest import TOY
 
-from ofa import elastic
-from ofa import model as models
-from ofa.distillation import Distillation, pick_widths
-from ofa.losses import hidden_loss, logit_loss
-from ofa.subnet import SubNet
+from ofa.model import network as models
+from ofa.supernet import elastic
+from ofa.supernet.space import pick_widths
+from ofa.supernet.subnet import SubNet
+from ofa.training.distillation import Distillation
+from ofa.training.losses import hidden_loss, logit_loss
 
 SUBNETS = [SubNet.at_width(width, TOY) for width in (1.0, 0.75, 0.25)]
 

@@ -8,9 +8,9 @@ import pytest
 from conftest import TOY, noisy
 from paddle import nn
 
-from ofa import elastic
-from ofa import model as models
-from ofa.subnet import BertShape, SubNet
+from ofa.model import network as models
+from ofa.supernet import elastic
+from ofa.supernet.subnet import BertShape, SubNet
 
 NARROW = SubNet.at_width(0.5, TOY)
 MIXED = SubNet((4, 1, 2), (64, 7, 33))

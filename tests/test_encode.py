@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofa import encode as module
-from ofa.data import Rows
-from ofa.encode import SPECIAL, Encoded, encode, read_vocab, train_vocab
+from ofa.data import tokens as module
+from ofa.data.rows import Rows
+from ofa.data.tokens import Encoded, tokenize
+from ofa.data.vocab import SPECIAL, read_vocab, train_vocab
 from ofa.errors import UserError
 
 WORDS = ["hello", "wor", "##ld", "##s", "!", "[", "]", "a", "\u4f60", "H", "Hello", "cafe", "caf\u00e9"]
@@ -39,7 +40,7 @@ def tokens(encoded: Encoded, vocab: Path) -> list[list[str]]:
 
 def test_wordpiece_as_bert_does_it(vocab: Path) -> None:
     texts = ["Hello, worlds!", "CAF\u00c9 a\u4f60a", "a\u200ba\x07 a\u00a0a", "[SEP] a", "", "a" * 101]
-    assert tokens(encode(rows_of(texts), vocab, 32), vocab) == [
+    assert tokens(tokenize(rows_of(texts), vocab, 32), vocab) == [
         ["[CLS]", "hello", "[UNK]", "wor", "##ld", "##s", "!", "[SEP]"],
         ["[CLS]", "cafe", "a", "\u4f60", "a", "[SEP]"],  # accents go, a Chinese character is a word
         ["[CLS]", "[UNK]", "a", "a", "[SEP]"],  # control characters vanish, no-break space parts
@@ -47,12 +48,12 @@ def test_wordpiece_as_bert_does_it(vocab: Path) -> None:
         ["[CLS]", "[SEP]"],
         ["[CLS]", "[UNK]", "[SEP]"],  # words over 100 characters
     ]
-    cased = encode(rows_of(["Hello hello CAF\u00c9 caf\u00e9"]), vocab, 32, lower_case=False)
+    cased = tokenize(rows_of(["Hello hello CAF\u00c9 caf\u00e9"]), vocab, 32, lower_case=False)
     assert tokens(cased, vocab) == [["[CLS]", "Hello", "hello", "[UNK]", "caf\u00e9", "[SEP]"]]
 
 
 def test_pairs_and_take(vocab: Path) -> None:
-    encoded = encode(rows_of(["hello", "a a a", ""], ["a !", "", "a"]), vocab, 32)
+    encoded = tokenize(rows_of(["hello", "a a a", ""], ["a !", "", "a"]), vocab, 32)
     assert tokens(encoded, vocab) == [
         ["[CLS]", "hello", "[SEP]", "a", "!", "[SEP]"],
         ["[CLS]", "a", "a", "a", "[SEP]", "[SEP]"],
@@ -79,20 +80,20 @@ def test_truncation_keeps_what_bert_keeps() -> None:
 
 
 def test_truncated_rows(vocab: Path) -> None:
-    single = encode(rows_of(["a a a a a", "hello a a", "a"]), vocab, 5)
+    single = tokenize(rows_of(["a a a a a", "hello a a", "a"]), vocab, 5)
     assert single.lengths.tolist() == [5, 5, 3] and single.truncated == 1 and single.take([1, 2]).truncated == 0
-    pair = encode(rows_of(["a a a a a", "a"], ["hello !", "a"]), vocab, 7)
+    pair = tokenize(rows_of(["a a a a a", "a"], ["hello !", "a"]), vocab, 7)
     assert tokens(pair, vocab)[0] == ["[CLS]", "a", "a", "[SEP]", "hello", "!", "[SEP]"]
     assert pair.truncated == 1 and pair.first_lengths.tolist() == [4, 3]
     with pytest.raises(UserError, match="trainer.max_seq_length: 4 leaves no room for text; allowed: 5 up"):
-        encode(rows_of(["a"], ["a"]), vocab, 4)
+        tokenize(rows_of(["a"], ["a"]), vocab, 4)
 
 
 def test_chunks_make_no_difference(vocab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of([f"a {'hello ' * (i % 7)}" for i in range(100)], ["a " * (i % 5) for i in range(100)])
-    whole = encode(rows, vocab, 9)
-    monkeypatch.setattr(module, "_CHUNK", 7)
-    parts = encode(rows, vocab, 9)
+    whole = tokenize(rows, vocab, 9)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    parts = tokenize(rows, vocab, 9)
     for name, value in vars(whole).items():
         assert np.array_equal(value, getattr(parts, name)), name
 
@@ -100,21 +101,21 @@ def test_chunks_make_no_difference(vocab: Path, monkeypatch: pytest.MonkeyPatch)
 def test_cache(vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     rows, cache = rows_of(["hello a", "a"], ["a", "!"]), tmp_path / "cache"
     made: list[int] = []
-    real = module._encode
-    monkeypatch.setattr(module, "_encode", lambda *args: made.append(1) or real(*args))
+    real = module._tokenize
+    monkeypatch.setattr(module, "_tokenize", lambda *args: made.append(1) or real(*args))
 
     def same(expected_runs: int, **changes) -> None:
-        again = encode(**{"rows": rows, "vocab": vocab, "max_seq_length": 16, "cache_dir": cache, **changes})
+        again = tokenize(**{"rows": rows, "vocab": vocab, "max_seq_length": 16, "cache_dir": cache, **changes})
         assert len(made) == expected_runs
         for name, value in vars(first).items():
             assert np.array_equal(value, getattr(again, name)) and value.dtype == getattr(again, name).dtype
 
-    first = encode(rows, vocab, 16, cache_dir=cache)
+    first = tokenize(rows, vocab, 16, cache_dir=cache)
     same(1)
     same(1, rows=Rows(list(rows.text_a), list(rows.text_b or []), rows.labels.copy()))  # equal content
-    encode(rows, vocab, 15, cache_dir=cache)
-    encode(rows, vocab, 16, lower_case=False, cache_dir=cache)
-    encode(rows_of(["hello a", "!"], ["a", "!"]), vocab, 16, cache_dir=cache)
+    tokenize(rows, vocab, 15, cache_dir=cache)
+    tokenize(rows, vocab, 16, lower_case=False, cache_dir=cache)
+    tokenize(rows_of(["hello a", "!"], ["a", "!"]), vocab, 16, cache_dir=cache)
     assert len(made) == 4 and len(list((cache / "encoded").iterdir())) == 4  # and no temporary file left
 
     sound = {path: path.read_bytes() for path in (cache / "encoded").iterdir()}
@@ -137,7 +138,7 @@ def test_cache(vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
 
 
 def test_a_cache_that_cannot_be_written_costs_no_run(vocab: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert len(encode(rows_of(["a"]), vocab, 16, cache_dir=vocab)) == 1  # a file where the folder should be
+    assert len(tokenize(rows_of(["a"]), vocab, 16, cache_dir=vocab)) == 1  # a file where the folder should be
     assert f"encoded rows are not cached: cannot write {vocab}" in caplog.text
 
 
@@ -178,7 +179,7 @@ def test_vocabulary_files(vocab: Path, tmp_path: Path) -> None:
 TEXTS = [
     f"the {a} {b} was {c}ing , not {c}ed !" for a in ("old", "new") for b in ("dog", "fox") for c in ("jump", "walk")
 ]
-TRAIN = "import sys, json; from ofa.encode import train_vocab; train_vocab(json.load(sys.stdin), 100, sys.argv[1])"
+TRAIN = "import sys, json; from ofa.data.vocab import train_vocab; train_vocab(json.load(sys.stdin), 100, sys.argv[1])"
 
 
 def test_trained_vocabulary(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_trained_vocabulary(tmp_path: Path) -> None:
     vocab = list(read_vocab(path))
     assert vocab[:5] == list(SPECIAL) and size == len(vocab) <= 100
     assert {"the", "was", "##ing", "!", ",", "jump"} <= set(vocab)
-    encoded = encode(rows_of(TEXTS), path, 32)
+    encoded = tokenize(rows_of(TEXTS), path, 32)
     assert vocab.index("[UNK]") not in encoded.input_ids
     assert train_vocab(TEXTS, 10_000, tmp_path / "all.txt") < 200  # no more than the text gives
     with pytest.raises(UserError, match="model.vocab_size: 20 is too small to train a vocabulary; allowed: 100 up"):
@@ -201,7 +202,7 @@ def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
     texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(30)) for _ in range(60)]  # many ties
     for name in ("1.txt", "2.txt", "3.txt"):
         command = [sys.executable, "-c", TRAIN, str(tmp_path / name)]
-        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=Path(module.__file__).parent.parent)
+        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=Path(__file__).parents[1])
     assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "2.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
 
 
@@ -210,6 +211,6 @@ def test_ids_equal_hugging_face(shared: Path) -> None:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
     reference = json.loads((folder / "reference.json").read_text())["rows"]
-    encoded = encode(rows_of([row["sentence"] for row in reference]), folder / "vocab.txt", 128)
+    encoded = tokenize(rows_of([row["sentence"] for row in reference]), folder / "vocab.txt", 128)
     for row, start, end in zip(reference, encoded.offsets, encoded.offsets[1:], strict=False):
         assert encoded.input_ids[start:end].tolist() == row["input_ids"]

@@ -11,17 +11,19 @@ import pytest
 from conftest import TOY, noisy
 from safetensors.numpy import load_file, save_file
 
-from ofa import elastic
-from ofa import model as models
-from ofa.encode import Encoded
-from ofa.engines import available, load_engine
+from ofa.data.tokens import Encoded
+from ofa.deploy.engines import available, load_engine
+from ofa.deploy.export import export
+from ofa.deploy.latency import measure
 from ofa.errors import UserError
-from ofa.evaluation import forward_of, predict
-from ofa.export import export
-from ofa.folder import write_folder
-from ofa.latency import key, measure
-from ofa.parity import Parity, compare, require
-from ofa.subnet import BertShape, SubNet
+from ofa.evaluation.parity import Parity, compare, require
+from ofa.evaluation.scores import predict
+from ofa.model import network as models
+from ofa.model.folder import write_folder
+from ofa.model.network import forward_of
+from ofa.results.record import key
+from ofa.supernet import elastic
+from ofa.supernet.subnet import BertShape, SubNet
 
 ENGINES = [(engine, precision) for engine, found in available("cpu").items() for precision in found]
 
@@ -127,7 +129,7 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
 
     fake = SimpleNamespace(Input=dict, TensorRTConfig=dict, PrecisionMode=SimpleNamespace(FP16=16, FP32=32))
     monkeypatch.setattr("paddle.tensorrt", SimpleNamespace(**vars(fake), convert=convert), raising=False)
-    monkeypatch.setattr("ofa.engines.available", lambda device: {"tensorrt": ("fp32", "fp16")})
+    monkeypatch.setattr("ofa.deploy.engines.available", lambda device: {"tensorrt": ("fp32", "fp16")})
     forward = load_engine(folder, "tensorrt", "fp16")
     assert said["graph"] == str(folder / "inference") and said["precision_mode"] == 16
     ids, types = said["inputs"]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ofa.config import TaskConfig
-from ofa.data import load_splits
+from ofa.data.fetch import fetch_files
+from ofa.data.sources import load_splits
 from ofa.errors import UserError
-from ofa.fetch import fetch_files
+from ofa.settings.schema import TaskConfig
 
 PAIR = TaskConfig(name="pair", text=["a", "b"], label="y", labels=["no", "yes"], label_values=["0", "1"])
 HEAD = b"a\tb\ty\nx\tz\t1\n"
@@ -90,7 +90,7 @@ def test_failed_downloads_leave_nothing_behind(tmp_path: Path, case: str) -> Non
 def test_archives_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = remote(**archive(tmp_path / "a.zip", FILES))
     for limit, value in (("MAX_FILE_BYTES", 10), ("MAX_ARCHIVE_BYTES", 100)):
-        monkeypatch.setattr(f"ofa.fetch.{limit}", value)
+        monkeypatch.setattr(f"ofa.data.fetch.{limit}", value)
         with pytest.raises(UserError, match=f"is larger than {value} bytes, the limit"):
             load_splits(task, tmp_path / "cache")
 

@@ -14,16 +14,18 @@ import pytest
 from conftest import TOY
 from safetensors.numpy import load_file, save_file
 
-from ofa import elastic
-from ofa import model as models
-from ofa.config import Config, ModelConfig, TaskConfig
-from ofa.encode import encode
+from ofa.data.tokens import tokenize
 from ofa.errors import UserError
-from ofa.evaluation import evaluate, forward_of
-from ofa.folder import hugging_name, paddle_name, read_folder, read_weights, tensor_names
-from ofa.inputs import Inputs, load_inputs, match_labels
+from ofa.evaluation.scores import evaluate
+from ofa.model import network as models
+from ofa.model.architectures import hugging_name, paddle_name
+from ofa.model.folder import read_folder, read_weights, tensor_names
+from ofa.model.network import forward_of
+from ofa.settings.schema import Config, ModelConfig, TaskConfig
 from ofa.stages import finetune
-from ofa.subnet import SubNet
+from ofa.stages.inputs import Inputs, load_inputs, match_labels
+from ofa.supernet import elastic
+from ofa.supernet.subnet import SubNet
 
 Tokens = tuple[paddle.Tensor, paddle.Tensor]
 THREE = TaskConfig("three", dev={"dev": "dev.tsv"}, text=["text"], labels=["no", "maybe", "yes"])
@@ -286,7 +288,7 @@ def test_a_cased_tokenizer_is_not_fed_lower_case(config: Config, toy_folder: Pat
         load_inputs(config)
     config.model.lower_case = False
     inputs = load_inputs(config)
-    assert encode(inputs.rows["dev"], inputs.vocab, 16, inputs.lower_case).input_ids.size
+    assert tokenize(inputs.rows["dev"], inputs.vocab, 16, inputs.lower_case).input_ids.size
 
 
 def test_what_config_json_must_say(toy_folder: Path) -> None:

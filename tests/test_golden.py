@@ -11,9 +11,9 @@ import paddle
 import pytest
 from conftest import TOY
 
-from ofa import elastic
-from ofa import model as models
-from ofa.subnet import SubNet
+from ofa.model import network as models
+from ofa.supernet import elastic
+from ofa.supernet.subnet import SubNet
 
 GOLDEN = Path(__file__).with_name("golden.json")
 

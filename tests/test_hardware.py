@@ -12,11 +12,11 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, ValidationError
 
-from ofa.config import HardwareConfig
 from ofa.errors import UserError
 from ofa.hardware import MODELS, bound_shares, estimate_latency_ms, fitted_rows, known_targets, load_target, main
-from ofa.section_rules import hardware_problems
-from ofa.subnet import BertShape, SubNet
+from ofa.settings.rules import hardware_problems
+from ofa.settings.schema import HardwareConfig
+from ofa.supernet.subnet import BertShape, SubNet
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())

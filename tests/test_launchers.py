@@ -12,7 +12,7 @@ import pytest
 from conftest import REPO
 from test_main import run, sweep_results
 
-from ofa.runtime import cores
+from ofa.system.machine import cores
 
 WITHOUT = "is not installed (pip install -e '.[sweep]')"
 MODULES = {"joblib": "joblib_launcher", "ray": "ray_launcher", "processes": "submitit_launcher"}

@@ -1,7 +1,7 @@
 import numpy as np
 import paddle
 
-from ofa.losses import hidden_loss, logit_loss, soft_cross_entropy
+from ofa.training.losses import hidden_loss, logit_loss, soft_cross_entropy
 
 
 def test_soft_cross_entropy_by_hand():

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from ofa import metrics
 from ofa.errors import UserError
+from ofa.evaluation import metrics
 
 
 def logits_of(classes: list[int], count: int = 2) -> np.ndarray:

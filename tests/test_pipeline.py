@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ofa.config import (
+from ofa.errors import Interrupted, UserError
+from ofa.jobs.job import run_job
+from ofa.settings.schema import (
     STAGES,
     Config,
     HardwareConfig,
@@ -19,12 +21,10 @@ from ofa.config import (
     TrackingConfig,
     TrainerConfig,
 )
-from ofa.errors import Interrupted, UserError
-from ofa.inputs import load_inputs
-from ofa.job import run_job
-from ofa.pipeline import run_stages, wanted_stages
+from ofa.stages.inputs import load_inputs
+from ofa.stages.pipeline import run_stages, wanted_stages
 from ofa.store import Store
-from ofa.training import Silent
+from ofa.training.loop import Silent
 
 WORDS = "good bad fine poor film plot cast song not very".split()
 
@@ -187,7 +187,7 @@ def test_a_stop_is_heard_between_stages(config):
 
 
 def test_a_crash_leaves_nothing_that_looks_finished(config, monkeypatch):
-    monkeypatch.setattr("ofa.evaluation.score", lambda *_: 1 / 0)
+    monkeypatch.setattr("ofa.evaluation.scores.score", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_job(config, "")
     assert made(config) == {}

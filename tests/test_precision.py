@@ -8,7 +8,7 @@ import pytest
 from paddle import nn
 
 from ofa.errors import UserError
-from ofa.precision import Precision
+from ofa.training.precision import Precision
 
 
 def trained(seed: int) -> nn.Layer:

@@ -16,9 +16,10 @@ import rank_work
 from conftest import REPO
 from test_main import SMALL, places, run
 
-from ofa import launcher, ranks
-from ofa.config import Config, HardwareConfig
 from ofa.errors import UserError
+from ofa.jobs import spawn
+from ofa.settings.schema import Config, HardwareConfig
+from ofa.system import ranks
 
 # Sums of float32 in another order, relative to the largest number among them.
 ROUNDING = 1e-5
@@ -35,11 +36,11 @@ def one(tmp_path_factory):
 def two(tmp_path_factory):
     """What two ranks found, each of them."""
     folder = tmp_path_factory.mktemp("two")
-    addresses = launcher.free_addresses(2)
+    addresses = spawn.free_addresses(2)
     command = [sys.executable, rank_work.__file__, str(folder)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     running = [
-        subprocess.Popen(command, cwd=REPO, env={**os.environ, **launcher.environment(number, addresses)}, **pipes)
+        subprocess.Popen(command, cwd=REPO, env={**os.environ, **spawn.environment(number, addresses)}, **pipes)
         for number in range(2)
     ]
     said = [process.communicate(timeout=200)[0] for process in running]
@@ -116,7 +117,7 @@ def test_ranks_deal_out_in_turns(monkeypatch):
 def test_a_number_that_contradicts_the_launcher_is_refused(monkeypatch):
     monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
     with pytest.raises(UserError, match="hardware.devices: 3, but a launcher started 2 processes; leave it out"):
-        launcher.run(Config(hardware=HardwareConfig("cpu", devices=3)), "")
+        spawn.run(Config(hardware=HardwareConfig("cpu", devices=3)), "")
 
 
 def test_a_mistake_is_one_line_from_two_ranks_too(tmp_path):

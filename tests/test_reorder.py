@@ -2,10 +2,10 @@ import numpy as np
 import paddle
 from conftest import TOY
 
-from ofa import elastic
-from ofa import model as models
-from ofa.importance import importance
-from ofa.reorder import descending, reorder
+from ofa.model import network as models
+from ofa.supernet import elastic
+from ofa.supernet.importance import importance
+from ofa.supernet.reorder import descending, reorder
 
 
 def loss_of(model, batch):

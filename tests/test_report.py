@@ -4,11 +4,11 @@ import copy
 
 import pytest
 
-from ofa import costs, report
-from ofa.config import Config, LatencyConfig, OfaConfig
-from ofa.figures import draw
 from ofa.hardware import load_target
-from ofa.subnet import BertShape
+from ofa.results import advice, collect, record, report
+from ofa.results.figures import draw
+from ofa.settings.schema import Config, LatencyConfig, OfaConfig
+from ofa.supernet.subnet import BertShape
 
 SHAPE = BertShape(12, 768, 12, 3072)
 
@@ -36,7 +36,7 @@ def results():
     ("tolerance", "chosen"), [(0.5, 0.75), (0.4, 0.75), (0.39, 1.0), (2.0, 0.5), (1.99, 0.75), (0.0, 1.0)]
 )
 def test_the_cheapest_width_within_tolerance_is_recommended(results, tolerance, chosen):
-    found = costs.recommend(results, tolerance)
+    found = advice.recommend(results, tolerance)
     assert found["width"] == chosen
     assert f"Take width {chosen:.4g}: the cheapest within {tolerance:g} points" in found["words"]
 
@@ -44,14 +44,14 @@ def test_the_cheapest_width_within_tolerance_is_recommended(results, tolerance, 
 def test_no_width_within_tolerance_is_said(results):
     for entry in results["widths"]:
         entry["score"] -= 0.1
-    found = costs.recommend(results, 0.5)
+    found = advice.recommend(results, 0.5)
     assert found["width"] is None
     assert found["words"].startswith("No width is within 0.5 points of the teacher (0.9300); the best is width 1")
 
 
 def test_a_better_width_than_the_teacher_counts_as_close(results):
     results["widths"][2]["score"] = 0.95
-    assert costs.recommend(results, 0.0)["width"] == 0.5
+    assert advice.recommend(results, 0.0)["width"] == 0.5
 
 
 def settings(**latency):
@@ -60,20 +60,20 @@ def settings(**latency):
 
 def test_estimates_are_named_and_speed_up_is_against_full_width(results):
     config = settings(batch_sizes=[16], precisions=["fp32"])
-    costs.add_estimates(results, config, SHAPE)
-    costs.add_speedups(results)
+    record.add_estimates(results, config, SHAPE)
+    record.add_speedups(results)
     name = "t4_fp32_b16_s128_estimated"
     assert [list(entry["latency_ms"]) for entry in results["widths"]] == [[name]] * 3
     assert results["widths"][0]["speedup"][name] == 1
     assert 1.2 < results["widths"][1]["speedup"][name] < 1.4
-    assert costs.warnings(results, config, SHAPE) == []
+    assert advice.warnings(results, config, SHAPE) == []
 
 
 def test_a_width_that_gains_nothing_is_explained(results):
     config = settings(batch_sizes=[1], seq_lengths=[8], precisions=["fp16"])
-    costs.add_estimates(results, config, SHAPE)
-    costs.add_speedups(results)
-    found = costs.warnings(results, config, SHAPE)
+    record.add_estimates(results, config, SHAPE)
+    record.add_speedups(results)
+    found = advice.warnings(results, config, SHAPE)
     assert len(found) == 2
     assert found[1] == (
         "width 0.5 is hardly faster, estimated: t4_fp16_b1_s8 1.00x; "
@@ -86,9 +86,9 @@ def test_a_measured_time_far_from_the_macs_is_named(results):
     name = "latency_ms/cpu_fp32_b16_s128_measured"
     for entry, value in zip(results["widths"], (10.0, 7.6, 9.0), strict=True):
         record["timings"][str(entry["width"])] = {name: {"median_ms": value}}
-    costs.add_measured(results, record)
-    costs.add_speedups(results)
-    found = costs.warnings(results, settings(), SHAPE)
+    record.add_measured(results, record)
+    record.add_speedups(results)
+    found = advice.warnings(results, settings(), SHAPE)
     assert found == [
         "width 0.5 has 50% of full width's MACs but takes more of its time, measured: cpu_fp32_b16_s128 90%; "
         "there the time is not in the matrix products."
@@ -107,7 +107,7 @@ def test_the_table_has_a_row_for_the_teacher_and_each_width(results):
 def test_the_figure_is_drawn_from_what_there_is(results, tmp_path):
     draw(results, tmp_path / "few.png")
     more = copy.deepcopy(results)
-    costs.add_estimates(more, settings(), SHAPE)
+    record.add_estimates(more, settings(), SHAPE)
     draw(more, tmp_path / "more.png")
     assert (tmp_path / "more.png").stat().st_size > (tmp_path / "few.png").stat().st_size > 1000
 
@@ -122,11 +122,11 @@ def test_counts_for_people(count, text):
 def test_a_start_that_scores_nothing_leaves_what_an_earlier_one_scored(results, tmp_path):
     for entry in results["widths"]:
         entry |= {"latency_ms": {"t4_fp32_b16_s128_estimated": 10.0 * entry["width"]}}
-    costs.add_speedups(results)
-    results["recommended"] = costs.recommend(results, 0.5)
+    record.add_speedups(results)
+    results["recommended"] = advice.recommend(results, 0.5)
     unscored = {key: results[key] for key in ("task", "model", "seed")}
-    assert [path.name for path in report.write(tmp_path, unscored)] == ["results.json"]
-    files = report.write(tmp_path, results)
+    assert [path.name for path in collect.write(tmp_path, unscored)] == ["results.json"]
+    files = collect.write(tmp_path, results)
     before = {path.name: path.read_bytes() for path in files}
-    assert report.write(tmp_path, unscored) == files
+    assert collect.write(tmp_path, unscored) == files
     assert {path.name: path.read_bytes() for path in files} == before and len(before) == 3

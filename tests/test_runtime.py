@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ofa import runtime
+from ofa.system import machine, process
 
 AVX512_SERVER = "fma avx2 avx512f avx512cd avx512bw avx512dq avx512vl"
 
@@ -26,38 +26,38 @@ def own_environment(monkeypatch):
     [(AVX512_SERVER, "AVX-512", "7"), ("fma avx2", "AVX2", "5"), ("avx2 avx512f avx512cd", "AVX2", "5")],
 )
 def test_mkl_on_amd_gets_the_widest_path_the_processor_has(monkeypatch, flags, path, number):
-    monkeypatch.setattr(runtime, "_cpu_facts", lambda: cpuinfo("AMD EPYC 9004", flags))
-    assert f"MKL's {path} path on AMD" in runtime.prepare(1)
+    monkeypatch.setattr(machine, "cpu_facts", lambda: cpuinfo("AMD EPYC 9004", flags))
+    assert f"MKL's {path} path on AMD" in process.prepare(1)
     assert os.environ["MKL_DEBUG_CPU_TYPE"] == number
 
 
 def test_other_processors_choose_for_themselves(monkeypatch):
-    monkeypatch.setattr(runtime, "_cpu_facts", lambda: cpuinfo("Intel(R) Xeon(R)", AVX512_SERVER))
-    runtime.prepare(1)
+    monkeypatch.setattr(machine, "cpu_facts", lambda: cpuinfo("Intel(R) Xeon(R)", AVX512_SERVER))
+    process.prepare(1)
     assert "MKL_DEBUG_CPU_TYPE" not in os.environ
 
 
 def test_a_path_the_user_set_stands(monkeypatch):
-    monkeypatch.setattr(runtime, "_cpu_facts", lambda: cpuinfo("AMD EPYC 9004", AVX512_SERVER))
+    monkeypatch.setattr(machine, "cpu_facts", lambda: cpuinfo("AMD EPYC 9004", AVX512_SERVER))
     monkeypatch.setenv("MKL_DEBUG_CPU_TYPE", "5")
-    assert not [words for words in runtime.prepare(3) if "MKL" in words]
+    assert not [words for words in process.prepare(3) if "MKL" in words]
     assert os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
     assert os.environ["MKL_NUM_THREADS"] == "3"
 
 
 def test_the_processor_is_read_once_and_has_a_name():
-    assert runtime.cpu_name()
-    assert runtime._cpu_facts() is runtime._cpu_facts()
+    assert machine.cpu_name()
+    assert machine.cpu_facts() is machine.cpu_facts()
 
 
 def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
-    runtime.prepare(1)
+    process.prepare(1)
     assert "NVIDIA_TF32_OVERRIDE" not in os.environ
-    monkeypatch.setattr(runtime, "NVIDIA_DRIVER", tmp_path)
-    assert "FP32 products in FP32, not TF32" in runtime.prepare(1)
+    monkeypatch.setattr(machine, "NVIDIA_DRIVER", tmp_path)
+    assert "FP32 products in FP32, not TF32" in process.prepare(1)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    runtime.prepare(1)
+    process.prepare(1)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
 
 
@@ -68,8 +68,8 @@ def test_a_gpu_is_named_by_its_number(monkeypatch):
     monkeypatch.setattr("paddle.device.cuda.device_count", lambda: 2)
     monkeypatch.setattr("paddle.device.cuda.get_device_name", lambda index: ["Tesla T4", "NVIDIA L4"][index])
     monkeypatch.setattr("paddle.set_device", selected.append)
-    assert runtime.set_device("auto") == "gpu:0"
+    assert process.set_device("auto") == "gpu:0"
     monkeypatch.setenv("FLAGS_selected_gpus", "1")
-    assert runtime.set_device("gpu") == "gpu:1"
+    assert process.set_device("gpu") == "gpu:1"
     assert selected == ["gpu:0", "gpu:1"]
-    assert [runtime.device_name(name) for name in ("gpu:0", "gpu:1", "cpu")] == ["t4", "l4", "cpu"]
+    assert [machine.device_name(name) for name in ("gpu:0", "gpu:1", "cpu")] == ["t4", "l4", "cpu"]

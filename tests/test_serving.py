@@ -14,16 +14,18 @@ import requests
 from conftest import REPO, TOY, noisy
 from servers import Server
 
-from ofa import model as models
-from ofa import serving
-from ofa.config import TrackingConfig
-from ofa.data import Rows
-from ofa.encode import SPECIAL, encode
-from ofa.engines import load_engine
-from ofa.evaluation import predict
-from ofa.export import export
-from ofa.sender import ENVIRONMENT
-from ofa.tracking import Tracker, resend
+from ofa.data.rows import Rows
+from ofa.data.tokens import tokenize
+from ofa.data.vocab import SPECIAL
+from ofa.deploy.engines import load_engine
+from ofa.deploy.export import export
+from ofa.evaluation.scores import predict
+from ofa.model import network as models
+from ofa.settings.schema import TrackingConfig
+from ofa.tracking import registry
+from ofa.tracking.__main__ import resend
+from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)
 import mlflow.pyfunc  # noqa: E402
@@ -68,7 +70,7 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
 def expected(exported: Path) -> tuple[list[str], list[float]]:
     """Labels and probabilities by the way the export stage scores: another session, another batching."""
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64))
-    encoded = encode(rows, exported / "vocab.txt", SETTINGS["max_seq_length"])
+    encoded = tokenize(rows, exported / "vocab.txt", SETTINGS["max_seq_length"])
     logits = predict(load_engine(exported, "onnxruntime"), encoded, 2).astype(np.float64)
     odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return [LABELS[i] for i in odds.argmax(axis=1)], odds.max(axis=1).tolist()
@@ -115,8 +117,8 @@ def test_a_full_disk_puts_a_model_off_and_loses_nothing(exported, tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(serving, "save", full)
-        patched.setattr("ofa.tracking.LAST_TRIES_S", (0.0,))
+        patched.setattr(registry, "save", full)
+        patched.setattr("ofa.tracking.tracker.LAST_TRIES_S", (0.0,))
         tracker.model(1.0, "toy-later", exported, SETTINGS)
         tracker.finish("FINISHED")
         assert tracker.journal is not None and tracker.journal.unsent
@@ -168,7 +170,7 @@ def test_pairs_and_scores(exported, tmp_path, pair, classes):
     import pandas
 
     settings = {**SETTINGS, "pair": pair, "classes": classes}
-    serving.save(exported, tmp_path / "model", settings, "run", "m-0")
+    registry.save(exported, tmp_path / "model", settings, "run", "m-0")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     table = pandas.DataFrame({"text": TEXTS, **({"text_pair": TEXTS[::-1]} if pair else {})})
     found = model.predict(table)
@@ -180,9 +182,9 @@ def test_the_model_carries_all_the_code_it_needs():
     """No module of the served code imports one that is not among it."""
     import ast
 
-    for name in serving.CODE:
+    for name in registry.CODE:
         tree = ast.parse((REPO / "ofa" / f"{name}.py").read_text())
         for node in tree.body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ofa":
                 modules = [alias.name for alias in node.names] if node.module == "ofa" else [node.module[4:]]
-                assert set(modules) <= set(serving.CODE), f"{name} imports {modules}"
+                assert set(modules) <= set(registry.CODE), f"{name} imports {modules}"

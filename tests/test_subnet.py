@@ -1,7 +1,7 @@
 import pytest
 
 from ofa.errors import UserError
-from ofa.subnet import BertShape, SubNet, count_macs, count_params, uniform, width_problem
+from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, uniform, width_problem
 
 BASE = BertShape(12, 768, 12, 3072)
 

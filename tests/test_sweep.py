@@ -19,13 +19,14 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 from servers import free_port
 
-from ofa import multirun, published, summary
-from ofa.config import Config, ObjectiveConfig, TrackingConfig
 from ofa.errors import UserError
-from ofa.multirun import named
-from ofa.objective import objective
-from ofa.rules import problems
-from ofa.sweep import Sweep, SweepJob, records
+from ofa.jobs import hydra_callback
+from ofa.jobs.hydra_callback import named
+from ofa.jobs.preflight import problems
+from ofa.jobs.sweep import Sweep, SweepJob, records
+from ofa.results import aggregate, published
+from ofa.results.advice import objective
+from ofa.settings.schema import Config, ObjectiveConfig, TrackingConfig
 
 
 def results(task: str, seed: int, scores: dict[float, float], teacher: float = 0.9, **more: object) -> dict:
@@ -55,15 +56,15 @@ def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
     jobs = [
         ["task=cola", f"trainer.seed={seed}", f"ofa.tolerance={x}", "debug=true"] for seed in (1, 2) for x in (1, 2)
     ]
-    assert summary.variants(jobs) == ["ofa.tolerance=1", "ofa.tolerance=2"] * 2
-    rows = summary.summarise([(v, results("cola", 1, {1.0: 0.5})) for v in summary.variants(jobs)])["rows"]
+    assert aggregate.variants(jobs) == ["ofa.tolerance=1", "ofa.tolerance=2"] * 2
+    rows = aggregate.summarise([(v, results("cola", 1, {1.0: 0.5})) for v in aggregate.variants(jobs)])["rows"]
     assert [(row["variant"], len(row["seeds"])) for row in rows] == [("ofa.tolerance=1", 2), ("ofa.tolerance=2", 2)]
 
 
 def test_long_numbers_of_a_search_are_short_in_the_table_and_still_apart() -> None:
     rates = [f"trainer.finetune.learning_rate=2.36886395036407{digit}e-05" for digit in (1, 2)]
-    found = summary.summarise([(rate, results("sst2", 1, {1.0: 0.8})) for rate in rates])
-    assert [row[1] for row in summary.table(found)[1:]] == ["trainer.finetune.learning_rate=2.369e-05"] * 2
+    found = aggregate.summarise([(rate, results("sst2", 1, {1.0: 0.8})) for rate in rates])
+    assert [row[1] for row in aggregate.table(found)[1:]] == ["trainer.finetune.learning_rate=2.369e-05"] * 2
 
 
 def test_mean_deviation_and_average_by_hand() -> None:
@@ -74,7 +75,7 @@ def test_mean_deviation_and_average_by_hand() -> None:
         ("", results("rte", 2, {1.0: 0.50, 0.5: 0.52})),
         ("", results("rte", 3, {1.0: 0.58, 0.5: 0.54})),  # the third seed of SST-2 failed
     ]
-    found = summary.summarise(jobs)
+    found = aggregate.summarise(jobs)
     sst2, rte = found["rows"]
     assert sst2["seeds"] == [1, 2] and sst2["scores"]["1"] == pytest.approx({"mean": 0.82, "std": 0.0282843}, abs=1e-6)
     assert sst2["metrics"]["f1"]["1"]["mean"] == pytest.approx(0.72)
@@ -82,15 +83,15 @@ def test_mean_deviation_and_average_by_hand() -> None:
     assert average["tasks"] == ["sst2", "rte"]
     assert average["scores"]["1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
     assert average["scores"]["1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
-    table = summary.table(found)
+    table = aggregate.table(found)
     assert table[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
     assert table[1] == ["sst2", "accuracy", "2", "0.9000 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
     assert table[-1][:3] == ["average", "2 tasks", ""]
 
 
 def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
-    found = summary.summarise([("", results("sst2", 1, {1.0: 0.8}))])
-    assert found["averages"] == [] and summary.table(found)[1][-1] == "0.8000"
+    found = aggregate.summarise([("", results("sst2", 1, {1.0: 0.8}))])
+    assert found["averages"] == [] and aggregate.table(found)[1][-1] == "0.8000"
 
 
 def test_published_figures_stand_only_beside_the_published_recipe(compose: Callable[..., Config]) -> None:
@@ -99,7 +100,7 @@ def test_published_figures_stand_only_beside_the_published_recipe(compose: Calla
     for change in ("trainer.distill.epochs=5", "model=bert_6x384", "task.max_train_rows=9", "ofa.hidden_weight=1"):
         assert published.expected(compose(*recipe, change)) == {}, change
     row = results("mrpc", 1, {1.0: 0.9, 2 / 3: 0.8}, published={"accuracy": [0.88235, 0.88480]})
-    table = summary.published_table(summary.summarise([("", row)]))
+    table = aggregate.published_table(aggregate.summarise([("", row)]))
     assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9000", "0.88480", "0.8000"]
 
 
@@ -178,7 +179,7 @@ def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.usefixtures("impatient")
 def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ofa.sweep.TICK_S", 0.05)
+    monkeypatch.setattr("ofa.jobs.sweep.TICK_S", 0.05)
     sweep = Sweep(out / "sweeps" / "mine", out, reporting.settings())
     sweep.begin()
     reporting.begin(out, "r1").finish("FINISHED")
@@ -234,7 +235,7 @@ def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
         }
     )
     with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-        assert multirun._jobs(search) == [["task=rte", "objective.width=2"]]
+        assert hydra_callback._jobs(search) == [["task=rte", "objective.width=2"]]
 
 
 def test_the_value_of_a_job() -> None:

@@ -5,13 +5,12 @@ import paddle
 import pytest
 from conftest import TOY
 
-from ofa import elastic
-from ofa.batching import collate
-from ofa.distillation import Distillation
-from ofa.encode import Encoded
-from ofa.precision import Precision
-from ofa.subnet import SubNet
-from ofa.teacher import TeacherMemory, teach
+from ofa.data.batches import collate
+from ofa.data.tokens import Encoded
+from ofa.supernet import elastic
+from ofa.supernet.subnet import SubNet
+from ofa.training.distillation import Distillation, TeacherMemory, teach
+from ofa.training.precision import Precision
 
 FP32 = Precision("fp32")
 

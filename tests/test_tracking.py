@@ -14,9 +14,9 @@ import pytest
 from conftest import REPO
 from reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
 
-from ofa import tracking
 from ofa.errors import UserError
-from ofa.tracking import main
+from ofa.tracking import __main__
+from ofa.tracking.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -132,7 +132,7 @@ def test_the_same_job_twice_at_once_reports_once(out, caplog):
     assert second.finish("FINISHED") is None
     assert "running already" in caplog.text
     with pytest.raises(UserError, match="its job is running"):
-        tracking.resend(out / "runs" / "job")
+        __main__.resend(out / "runs" / "job")
     train(first, range(5))
     conclude(first, out)
     first.finish("FINISHED")

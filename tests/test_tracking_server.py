@@ -12,11 +12,11 @@ import pytest
 from reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
 from servers import Server, free_port, fresh_database
 
-from ofa.address import without_secrets
 from ofa.errors import UserError
-from ofa.runpage import without_password
-from ofa.sender import Sender
-from ofa.tracking import main
+from ofa.settings.compose import without_secrets_in
+from ofa.system.redact import without_secrets
+from ofa.tracking.__main__ import main
+from ofa.tracking.sender import Sender
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -120,7 +120,7 @@ def test_an_unusable_database_is_refused_at_once(tmp_path, uri, words):
 
 def test_a_server_that_hangs_costs_a_job_seconds(tmp_path, monkeypatch, caplog):
     """It takes connections and never answers."""
-    monkeypatch.setattr("ofa.address.REACH_S", 0.5)
+    monkeypatch.setattr("ofa.tracking.server.REACH_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         uri = f"http://127.0.0.1:{hanging.getsockname()[1]}"
         started = time.monotonic()
@@ -140,7 +140,7 @@ def test_no_secret_is_written_or_said(tmp_path, caplog, capsys, monkeypatch):
     tracker = begin(tmp_path, uri=uri, must_answer=False)
     said = tracker.finish("FAILED")
     folder = tmp_path / "runs" / "job"
-    (folder / "config.yaml").write_text(without_password(f"tracking:\n  uri: {uri}\n  experiment: ofa\n"))
+    (folder / "config.yaml").write_text(without_secrets_in(f"tracking:\n  uri: {uri}\n  experiment: ofa\n"))
     assert main([str(folder)]) == 1
     assert "give it whole as MLFLOW_TRACKING_URI" in capsys.readouterr().err
     kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())

@@ -7,10 +7,11 @@ import numpy as np
 import paddle
 import pytest
 
-from ofa import checkpoint
-from ofa.config import LoopConfig
 from ofa.errors import Interrupted, UserError
-from ofa.training import Best, Loop, learning_rate, make_optimizer
+from ofa.settings.schema import LoopConfig
+from ofa.training import checkpoint
+from ofa.training.checkpoint import Best
+from ofa.training.loop import Loop, learning_rate, make_optimizer
 
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 

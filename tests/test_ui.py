@@ -12,11 +12,12 @@ import requests
 from conftest import REPO
 from servers import Server
 
-from ofa import report, runpage
-from ofa.config import Config, TrackingConfig
-from ofa.sender import ENVIRONMENT
-from ofa.subnet import BertShape
-from ofa.tracking import Tracker
+from ofa.results import collect
+from ofa.settings.schema import Config, TrackingConfig
+from ofa.supernet.subnet import BertShape
+from ofa.tracking import logged
+from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)
 
@@ -60,13 +61,13 @@ def server(tmp_path_factory):
     config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
     config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
     tracker = Tracker(config.tracking, out, out / "runs" / "job")
-    runpage.open_runs(tracker, "toy-bert_4x128-s42", config, FakeInputs())
+    logged.open_runs(tracker, "toy-bert_4x128-s42", config, FakeInputs())
     for step in range(3):
         tracker.metrics({"distill/loss": 3 - step}, step)
         for width in WIDTHS:
             tracker.metrics({"dev/accuracy": width * step}, step, width)
-    runpage.tell_results(tracker, "toy-bert_4x128-s42", config, FakeInputs(), {}, results())
-    tracker.artifacts(report.write(out / "runs" / "job", results()))
+    logged.tell_results(tracker, "toy-bert_4x128-s42", config, FakeInputs(), {}, results())
+    tracker.artifacts(collect.write(out / "runs" / "job", results()))
     tracker.finish("FINISHED")
     store = ("--backend-store-uri", f"sqlite:///{out / 'mlflow.db'}")
     with Server(out / "ui", "ui", "--workers", "1", *store) as started:

@@ -208,10 +208,10 @@ def read_teacher(folder: str | Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 def tune_process(threads: int) -> None:
     """What this project does to its own process, for a loop that does not; call before Paddle is imported."""
-    from ofa import runtime
+    from ofa.system import process
 
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    runtime.prepare(threads)
+    process.prepare(threads)
 
 
 def parse_args(description: str, extend: Callable[[argparse.ArgumentParser], object] = id) -> argparse.Namespace:

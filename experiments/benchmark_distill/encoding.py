@@ -27,7 +27,7 @@ def rows_of(args: argparse.Namespace, folder: Path, count: int):
     """``count`` rows of QQP, all different."""
     import numpy as np
 
-    from ofa.data import load_splits
+    from ofa.data.sources import load_splits
 
     task = task_of("qqp")
     task.data_dir = args.data_dir
@@ -41,7 +41,7 @@ def worker(args: argparse.Namespace) -> dict[str, float]:
     """Encode in this process, which has imported nothing of Paddle, or tokenise with PaddleNLP."""
     with tempfile.TemporaryDirectory() as name:
         if args.worker == "ofa":
-            from ofa.encode import encode
+            from ofa.data.tokens import tokenize as encode
 
             rows = rows_of(args, Path(name), ROWS)
             before, started = peak_rss_mb(), time.perf_counter()

@@ -24,7 +24,7 @@ def encoded(rows: Rows):
     """The rows as the project's own ``Encoded``."""
     import numpy as np
 
-    from ofa.encode import Encoded
+    from ofa.data.tokens import Encoded
 
     lengths = np.diff(rows.offsets)
     second = np.add.reduceat(rows.token_type_ids, rows.offsets[:-1])
@@ -47,10 +47,10 @@ def static_step(distillation, subnets):
     from paddle import jit, nn
     from paddle.static import InputSpec
 
-    from ofa import elastic
-    from ofa import model as models
-    from ofa.losses import hidden_loss, logit_loss
-    from ofa.teacher import teach
+    from ofa.model import network as models
+    from ofa.supernet import elastic
+    from ofa.training.distillation import teach
+    from ofa.training.losses import hidden_loss, logit_loss
 
     supernet = distillation.supernet
 
@@ -94,12 +94,13 @@ def build(args, rows):
     import numpy as np
     from paddleslim.nas.ofa.layers import SuperLinear
 
-    from ofa import elastic
-    from ofa import model as models
-    from ofa.batching import collate, eval_batches
-    from ofa.importance import importance
-    from ofa.reorder import descending, reorder
-    from ofa.stages.common import task_loss, tensors
+    from ofa.data.batches import collate, eval_batches
+    from ofa.model import network as models
+    from ofa.supernet import elastic
+    from ofa.supernet.importance import importance
+    from ofa.supernet.reorder import descending, reorder
+    from ofa.training.loop import tensors
+    from ofa.training.losses import task_loss
 
     student, folder = models.load(args.teacher, args.dropout)
     teacher, _ = models.load(args.teacher)
@@ -130,13 +131,13 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
     import numpy as np
     from paddle import nn
 
-    from ofa.batching import collate, epoch_batches
-    from ofa.config import LoopConfig
-    from ofa.distillation import Distillation, pick_widths
-    from ofa.precision import Precision
-    from ofa.stages.common import tensors
-    from ofa.teacher import TeacherMemory
-    from ofa.training import Best, Loop
+    from ofa.data.batches import collate, epoch_batches
+    from ofa.settings.schema import LoopConfig
+    from ofa.supernet.space import pick_widths
+    from ofa.training.checkpoint import Best
+    from ofa.training.distillation import Distillation, TeacherMemory
+    from ofa.training.loop import Loop, tensors
+    from ofa.training.precision import Precision
 
     class PaddlesNorm(Precision):
         def clip(self, optimizer, model, max_norm):
@@ -175,18 +176,19 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
 
 
 def main(args) -> None:
-    from ofa import runtime
+    from ofa.system import process
 
-    runtime.prepare(args.threads)
+    process.prepare(args.threads)
     if "strides" in args.without:
         os.environ["FLAGS_use_stride_kernel"] = "1"
-    runtime.set_device("cpu")
+    process.set_device("cpu")
 
-    from ofa import elastic
-    from ofa.evaluation import forward_of, predict
-    from ofa.subnet import SubNet
+    from ofa.evaluation.scores import predict
+    from ofa.model.network import forward_of
+    from ofa.supernet import elastic
+    from ofa.supernet.subnet import SubNet
 
-    runtime.seed_everything(args.seed)
+    process.seed_everything(args.seed)
     train, dev = read_rows(args.train), read_rows(args.dev)
     supernet, teacher, shape = build(args, encoded(importance_rows(train, dev, args.importance)))
     train, dev = encoded(train), encoded(dev)

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness import HERE, OFA, PADDLESLIM, PADDLESLIM_TUNED, prepare, record, run, summary
 from ofa_loop import MEASURES, TRIALS
 
-from ofa import runtime
+from ofa.system import machine
 
 PADDLESLIM_STEPS, STEPS = 30, 105  # enough for a median; the slow loops make fewer
 
@@ -60,7 +60,7 @@ def main() -> None:
     found = {loop: summary(of_loop) for loop, of_loop in rounds.items()}
     speeds = {loop: of_loop["examples_per_second"] for loop, of_loop in found.items()}
     ratios = {loop: speed / speeds["paddleslim_as_shipped"] for loop, speed in speeds.items()}
-    record(machine=runtime.machine(), loops=found, examples_per_second=speeds, ratio_to_as_shipped=ratios)
+    record(machine=machine.machine(), loops=found, examples_per_second=speeds, ratio_to_as_shipped=ratios)
     for loop, ratio in ratios.items():
         print(f"{loop:28} {speeds[loop]:8.1f} examples/s   {ratio:5.2f} x as shipped")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness import OFA, prepare, record, run, summary
 
-from ofa import runtime
-from ofa.subnet import BertShape
+from ofa.supernet.subnet import BertShape
+from ofa.system import process
 
 TWELFTHS = [count / 12 for count in range(12, 0, -1)]
 QUARTERS = [1.0, 0.75, 0.5]
@@ -27,7 +27,7 @@ STEPS = {"4x128": 65, "4x256": 35, "6x384": 15, "12x768": 3}
 
 def teacher(folder: Path, size: tuple[int, int, int], vocab: Path) -> str:
     """A BERT with random weights, saved in ``folder``."""
-    from ofa import model as models
+    from ofa.model import network as models
 
     layers, hidden, heads = size
     shape = BertShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--vocab", required=True)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    runtime.prepare()
-    runtime.set_device("cpu")
+    process.prepare()
+    process.set_device("cpu")
     rounds: dict[str, list[dict]] = {name: [] for name in settings()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tracking_common import REPO, SMALL, compare, conclude, count_runs, wait_for
 
-from ofa.checkpoint import file_digest
+from ofa.system.files import file_digest
 
 SIZE_MB = 48
 # What of the job's folder to wait for before the disk fills up, the megabytes left then, the exit status.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tracking_common import REPO, SMALL, conclude
 
-from ofa.checkpoint import file_digest
+from ofa.system.files import file_digest
 
 COMPARED = (".safetensors", ".npz", "scores.json", "finetune.json", "distill.json", "parity.json", ".pdiparams")
 

@@ -16,7 +16,7 @@ sys.path[:0] = [str(REPO), str(REPO / "tests")]
 from filelock import FileLock
 from servers import Server
 
-from ofa.sender import ENVIRONMENT
+from ofa.tracking.sender import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
 from mlflow import MlflowClient

@@ -19,16 +19,16 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-from ofa import runtime
+from ofa.deploy.engines import available, load_engine
+from ofa.deploy.export import export
+from ofa.deploy.latency import measure
+from ofa.model import network as models
+from ofa.supernet import elastic
+from ofa.supernet.subnet import BertShape, SubNet, count_macs
+from ofa.system import machine, process
 
-runtime.prepare()
+process.prepare()
 
-from ofa import elastic
-from ofa import model as models
-from ofa.engines import available, load_engine
-from ofa.export import export
-from ofa.latency import measure
-from ofa.subnet import BertShape, SubNet, count_macs
 
 SHAPE = BertShape(4, 256, 4, 1024, max_position_embeddings=128)
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    runtime.set_device("cpu")
+    process.set_device("cpu")
     full_macs = count_macs(SHAPE, seq_length=LENGTH)
     macs = {w: count_macs(SHAPE, SubNet.at_width(w, SHAPE), LENGTH) / full_macs for w in WIDTHS}
     with tempfile.TemporaryDirectory() as name:
@@ -50,7 +50,7 @@ def main() -> None:
         found: dict[str, dict] = {}
         for engine, precisions in available("cpu").items():
             for precision in precisions:
-                networks = {w: load_engine(f, engine, precision, "cpu", runtime.cores()) for w, f in folders.items()}
+                networks = {w: load_engine(f, engine, precision, "cpu", machine.cores()) for w, f in folders.items()}
                 rounds = [
                     measure(networks, BATCH, LENGTH, SHAPE.vocab_size, 3, 20, seed) for seed in range(args.rounds)
                 ]
@@ -69,7 +69,7 @@ def main() -> None:
                 for w in WIDTHS[1:]:
                     verdict = "within" if share[w] <= ALLOWED * macs[w] else "OVER"
                     print(f"  width {w}: {share[w]:.3f} of the time, {macs[w]:.3f} of the MACs, {verdict} {ALLOWED}")
-    record = {"machine": runtime.machine(), "versions": runtime.versions(), "rounds": args.rounds, "engines": found}
+    record = {"machine": machine.machine(), "versions": machine.versions(), "rounds": args.rounds, "engines": found}
     (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

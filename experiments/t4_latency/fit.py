@@ -23,9 +23,9 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from ofa.config import HardwareConfig
 from ofa.hardware import estimate_latency_ms, load_target
-from ofa.subnet import BertShape, SubNet
+from ofa.settings.schema import HardwareConfig
+from ofa.supernet.subnet import BertShape, SubNet
 
 PUBLISHED = REPOSITORY.parent / "shared" / "latency" / "t4_published.csv"
 OUTSIDE = HERE / "outside.csv"

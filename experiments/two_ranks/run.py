@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path.insert(0, str(REPO))
 
-from ofa import launcher, ranks, runtime
+from ofa.jobs import spawn
+from ofa.system import machine, process, ranks
 
 RESULTS = HERE / "results.json"
 WARMUP, STEPS = 10, 60
@@ -112,11 +113,11 @@ def throughput(rounds: int) -> dict:
 
 
 def _timed(folder: Path, processes: int, threads: int, batch_size: int) -> float:
-    addresses = launcher.free_addresses(processes)
+    addresses = spawn.free_addresses(processes)
     command = [sys.executable, __file__, "worker", str(folder), str(threads), str(batch_size)]
     running = []
     for number in range(processes):
-        of_rank = launcher.environment(number, addresses) if processes > 1 else {}
+        of_rank = spawn.environment(number, addresses) if processes > 1 else {}
         running.append(subprocess.Popen(command, cwd=REPO, env={**os.environ, **of_rank}, stderr=subprocess.DEVNULL))
     if any([process.wait() for process in running]):
         raise SystemExit("a worker failed")
@@ -125,20 +126,20 @@ def _timed(folder: Path, processes: int, threads: int, batch_size: int) -> float
 
 def worker(folder: Path, threads: int, batch_size: int) -> None:
     """Distil a BERT of 4 layers x 128 from random weights on the quickstart's rows for WARMUP + STEPS steps."""
-    runtime.prepare(threads)
-    runtime.set_device("cpu")
+    process.prepare(threads)
+    process.set_device("cpu")
     ranks.start("cpu")
     import numpy as np
 
-    from ofa import elastic
-    from ofa import model as models
-    from ofa.batching import collate_part, epoch_batches
-    from ofa.config import LoopConfig
-    from ofa.distillation import Distillation
-    from ofa.encode import Encoded
-    from ofa.stages.common import tensors
-    from ofa.subnet import BertShape, SubNet
-    from ofa.training import Best, Loop
+    from ofa.data.batches import collate_part, epoch_batches
+    from ofa.data.tokens import Encoded
+    from ofa.model import network as models
+    from ofa.settings.schema import LoopConfig
+    from ofa.supernet import elastic
+    from ofa.supernet.subnet import BertShape, SubNet
+    from ofa.training.checkpoint import Best
+    from ofa.training.distillation import Distillation
+    from ofa.training.loop import Loop, tensors
 
     shape = BertShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
     rng = np.random.default_rng(0)
@@ -146,7 +147,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     tokens = rng.integers(5, shape.vocab_size, offsets[-1]).astype("int32")
     rows = Encoded(tokens, offsets, lengths.astype("int32"), np.zeros(len(lengths), int), np.zeros(len(lengths), bool))
-    runtime.seed_everything(0)
+    process.seed_everything(0)
     supernet, teacher = elastic.make_elastic(models.build(shape)), models.build(shape)
     teacher.eval()
     subnets = [SubNet.at_width(width, shape) for width in (1.0, 0.75, 0.5)]
@@ -193,7 +194,7 @@ def main() -> None:
         return worker(**args)
     record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     record[command] = scores(**args) if command == "scores" else throughput(**args)
-    record |= {"machine": runtime.machine(), "versions": runtime.versions()}
+    record |= {"machine": machine.machine(), "versions": machine.versions()}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 

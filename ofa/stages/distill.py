@@ -11,19 +11,21 @@ from pathlib import Path
 import paddle
 from tqdm import tqdm
 
-from ofa import elastic, ranks
-from ofa import model as models
-from ofa.batching import Batch, steps_per_epoch
-from ofa.distillation import Distillation, pick_widths
-from ofa.encode import Encoded
-from ofa.evaluation import evaluate, forward_of, main_score
-from ofa.pipeline import Job, width_name
-from ofa.precision import Precision
-from ofa.runtime import seed_everything
-from ofa.stages.common import loop_of, tensors
-from ofa.subnet import SubNet
-from ofa.teacher import TeacherMemory
-from ofa.training import Best
+from ofa.data.batches import Batch, steps_per_epoch
+from ofa.data.tokens import Encoded
+from ofa.evaluation.scores import evaluate, main_score
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.pipeline import Job
+from ofa.supernet import elastic
+from ofa.supernet.space import pick_widths, width_name
+from ofa.supernet.subnet import SubNet
+from ofa.system import ranks
+from ofa.system.process import seed_everything
+from ofa.training.checkpoint import Best
+from ofa.training.distillation import Distillation, TeacherMemory
+from ofa.training.loop import loop_of, tensors
+from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ofa import alarms, elastic, ranks
-from ofa import model as models
-from ofa.evaluation import forward_of, main_score, predict, scores
-from ofa.pipeline import Job, width_name
-from ofa.subnet import count_macs, count_params, uniform
+from ofa.evaluation import alarms
+from ofa.evaluation.scores import main_score, predict, scores
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.pipeline import Job
+from ofa.supernet import elastic
+from ofa.supernet.space import width_name
+from ofa.supernet.subnet import count_macs, count_params, uniform
+from ofa.system import ranks
 
 
 def run(job: Job) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ofa import elastic, runtime
-from ofa import model as models
-from ofa.engines import available, load_engine
-from ofa.evaluation import forward_of
-from ofa.export import export
-from ofa.parity import Parity, compare, require
-from ofa.pipeline import Job, width_name
+from ofa.deploy.engines import available, load_engine
+from ofa.deploy.export import export
+from ofa.evaluation.parity import Parity, compare, require
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.pipeline import Job
+from ofa.supernet import elastic
+from ofa.supernet.space import width_name
+from ofa.system import machine
 
 
 def run(job: Job) -> None:
@@ -41,7 +43,7 @@ def _prove(job: Job, name: str, folder: Path) -> list[Parity]:
     config, found = job.config, []
     for engine, precisions in available("cpu").items():
         for precision in precisions:
-            exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or runtime.cores())
+            exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
             parity = compare(
                 forward_of(scored),
                 exported,

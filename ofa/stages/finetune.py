@@ -11,15 +11,18 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa import alarms, ranks
-from ofa import model as models
-from ofa.batching import Batch
-from ofa.evaluation import evaluate, forward_of, main_score
-from ofa.pipeline import Job
-from ofa.precision import Precision
-from ofa.runtime import seed_everything
-from ofa.stages.common import loop_of, task_loss, tensors
-from ofa.training import Best
+from ofa.data.batches import Batch
+from ofa.evaluation import alarms
+from ofa.evaluation.scores import evaluate, main_score
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.pipeline import Job
+from ofa.system import ranks
+from ofa.system.process import seed_everything
+from ofa.training.checkpoint import Best
+from ofa.training.loop import loop_of, tensors
+from ofa.training.losses import task_loss
+from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
 

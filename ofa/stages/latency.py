@@ -6,8 +6,9 @@ import json
 
 import paddle
 
-from ofa.latency import time_folders
-from ofa.pipeline import Job, width_name
+from ofa.deploy.latency import time_folders
+from ofa.stages.pipeline import Job
+from ofa.supernet.space import width_name
 
 
 def run(job: Job) -> None:

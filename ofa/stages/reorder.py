@@ -6,14 +6,15 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
-from ofa import model as models
-from ofa import ranks
-from ofa.batching import Batch, collate, eval_batches
+from ofa.data.batches import Batch, collate, eval_batches
 from ofa.errors import UserError
-from ofa.importance import importance
-from ofa.pipeline import Job
-from ofa.reorder import descending, reorder
-from ofa.stages.common import task_loss, tensors
+from ofa.model import network as models
+from ofa.stages.pipeline import Job
+from ofa.supernet.importance import importance
+from ofa.supernet.reorder import descending, reorder
+from ofa.system import ranks
+from ofa.training.loop import tensors
+from ofa.training.losses import task_loss
 
 # Permuting a sum changes its rounding, nothing else.
 TOLERANCE = 1e-4

@@ -1,0 +1,213 @@
+"""Read the splits of a task: tab-separated files as they are in the wild, checked row by row.
+
+There is no quoting in GLUE's files, so a line is split on tabs and only ``\\n`` ends it. A malformed
+row stops the run with its ``file:line``, or is left out and counted (``task.bad_rows=skip``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ofa.errors import UserError
+from ofa.settings.schema import TaskConfig
+
+log = logging.getLogger(__name__)
+MAX_LINE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split.
+
+    Attributes:
+        text_a: the first text of each row.
+        text_b: the second text of each row; None for a task of single texts.
+        labels: [N] class ids (int64), or scores (float32) for a regression task.
+        skipped: malformed rows that were left out.
+    """
+
+    text_a: list[str]
+    text_b: list[str] | None
+    labels: np.ndarray
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.text_a)
+
+
+class _BadRow(Exception):
+    """What is wrong with one line; the reader adds the place."""
+
+
+def _short(value: str, limit: int = 60) -> str:
+    """The value quoted as in Python, so that a tab or a stray \\r shows, cut to ``limit`` characters."""
+    return repr(value if len(value) <= limit else value[:limit] + "...")
+
+
+def _listed(values: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(values) - limit} more" if len(values) > limit else ""
+    return ", ".join(_short(value) for value in values[:limit]) + more
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each line that is not blank; of an overlong line only the beginning."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 3):  # a line of the greatest length and its \r\n, and one byte more
+        number += 1
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE_BYTES)
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")  # byte-order mark
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if line:
+            yield number, line
+
+
+def _decode(line: bytes) -> str:
+    if len(line) > MAX_LINE_BYTES:
+        raise _BadRow(f"the line is longer than {MAX_LINE_BYTES:,} bytes, it begins with {_short(repr(line[:40]))}")
+    if 0 in line:
+        raise _BadRow(f"NUL at byte {line.index(0) + 1}; allowed: text in UTF-8 (is it UTF-16, or not a text file?)")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _BadRow(
+            f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; allowed: text in UTF-8"
+        ) from None
+
+
+def _label_parser(task: TaskConfig) -> Callable[[str], float]:
+    """The function from a label's text to its class id or score; it raises _BadRow."""
+    if task.labels:
+        ids = {value: index for index, value in enumerate(task.label_values or task.labels)}
+
+        def parse_class(value: str) -> float:
+            if value not in ids:
+                raise _BadRow(f"label {_short(value)} is unknown; allowed: {_listed(list(ids))}")
+            return ids[value]
+
+        return parse_class
+
+    low, high = task.score_range or (-math.inf, math.inf)
+
+    def parse_score(value: str) -> float:
+        try:
+            score = float(value)
+        except ValueError:
+            raise _BadRow(f"score {_short(value)} is no number; allowed: {low:g} to {high:g}") from None
+        if not (low <= score <= high and math.isfinite(score)):
+            raise _BadRow(f"score {_short(value)} is out of range; allowed: {low:g} to {high:g}")
+        return score
+
+    return parse_score
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a line holds what: the number of fields, who says so, and the positions of texts and label."""
+
+    fields: int
+    source: str
+    texts: list[int]
+    label: int
+
+    def split(self, line: bytes, task: TaskConfig) -> list[str]:
+        """The fields of a line; raises _BadRow."""
+        text = _decode(line)
+        fields = text.split("\t")
+        if len(fields) != self.fields:
+            raise _BadRow(f"{len(fields)} fields where {self.source} {self.fields}: {_short(text)}")
+        if not any(fields[at].strip() for at in self.texts):
+            raise _BadRow(f"no text in {_listed(task.text)}: {_short(text)}")
+        return fields
+
+
+def _layout(path: Path, lines: Iterator[tuple[int, bytes]], task: TaskConfig) -> _Layout:
+    """From task.columns, or from the header line, which is taken from ``lines``."""
+    number, names, source = 1, task.columns, "task.columns names"
+    if names is None:
+        number, header = next(lines, (0, b""))
+        if number == 0:
+            raise UserError(f"{path}: the file is empty; allowed: a header line and at least one row")
+        try:
+            names, source = [name.strip() for name in _decode(header).split("\t")], "the header line names"
+        except _BadRow as bad:
+            raise UserError(f"{path}:{number}: {bad}") from None
+    double = sorted({name for name in names if name and names.count(name) > 1})
+    if double:
+        raise UserError(f"{path}:{number}: two columns have the same name: {_listed(double)}")
+    wanted = {**dict.fromkeys(task.text, "task.text"), task.label: "task.label"}
+    missing = [f"{name!r} ({key})" for name, key in wanted.items() if name not in names]
+    if missing:
+        raise UserError(
+            f"{path}:{number}: no column {', '.join(missing)}; found: {_listed(names)}\n"
+            "a file without a header line needs the names of its columns in task.columns"
+        )
+    return _Layout(len(names), source, [names.index(name) for name in task.text], names.index(task.label))
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; a tab-separated file is expected here") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
+    """Read one file of the task, its first ``limit`` usable rows or all.
+
+    Blank lines are passed over. A row may lack one text of a pair (QQP has such rows), not all text.
+
+    Raises:
+        UserError: ``file:line``, the value and what is allowed, at the first malformed row unless
+            ``task.bad_rows`` is skip; and if the header is wrong or no row is usable.
+    """
+    path = Path(path)
+    parse_label = _label_parser(task)
+    texts: list[list[str]] = [[] for _ in task.text]
+    labels: list[float] = []
+    skipped, first_bad = 0, ""
+    with _open(path) as file:
+        lines = _lines(file)
+        layout = _layout(path, lines, task)
+        for number, line in lines:
+            try:
+                fields = layout.split(line, task)
+                labels.append(parse_label(fields[layout.label].strip()))
+            except _BadRow as bad:
+                if task.bad_rows != "skip":
+                    raise UserError(f"{path}:{number}: {bad}") from None
+                skipped, first_bad = skipped + 1, first_bad or f"{path}:{number}: {bad}"
+                continue
+            for column, at in zip(texts, layout.texts, strict=True):
+                column.append(fields[at])
+            if len(labels) == limit:
+                break
+    if not labels:
+        raise UserError(f"{path}: no usable row" + (f" of {skipped}; the first: {first_bad}" if skipped else ""))
+    if skipped:
+        log.warning("%s: left out %d malformed rows, kept %d; the first: %s", path, skipped, len(labels), first_bad)
+    dtype = np.int64 if task.labels else np.float32
+    return Rows(texts[0], texts[1] if len(texts) > 1 else None, np.array(labels, dtype=dtype), skipped)
+
+
+def rows_digest(rows: Rows) -> str:
+    """SHA-256 of texts and labels: equal for equal content, whatever file it came from."""
+    digest = hashlib.sha256(f"{len(rows)} {rows.text_b is not None} {rows.labels.dtype}\n".encode())
+    for texts in (rows.text_a, rows.text_b or []):
+        encoded = [text.encode("utf-8") for text in texts]
+        digest.update(np.array([len(text) for text in encoded], dtype="<i8").tobytes())
+        digest.update(b"".join(encoded))
+    digest.update(rows.labels.astype(rows.labels.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()

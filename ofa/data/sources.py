@@ -1,0 +1,75 @@
+"""Where the files of a task come from: a local folder, a download or a generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ofa.data.fetch import fetch_files
+from ofa.data.rows import Rows, read_rows
+from ofa.errors import UserError
+from ofa.settings.schema import TaskConfig
+
+_HELP = "point to local files with task.data_dir=<folder>, or try experiment=quickstart, which needs no download"
+
+
+def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
+    """The folder with all files of the task, generated or downloaded into ``cache_dir`` if need be.
+
+    Raises:
+        UserError: two lines that name every missing file and how to point to local ones.
+    """
+    files = [task.train, *task.dev.values()]
+    if task.generator:
+        return _generate(task.generator, cache_dir)
+    if task.data_dir is not None:
+        base = Path(task.data_dir).expanduser()
+        folders = [base, base / task.folder] if task.folder else [base]
+        if not base.is_dir():
+            raise UserError(f"task.data_dir={task.data_dir}: no such folder; allowed: a folder with {', '.join(files)}")
+    else:
+        folders = [cache_dir / "glue" / (task.folder or task.name)]
+    for folder in folders:
+        if all((folder / file).exists() for file in files):
+            return folder
+
+    folder = next((found for found in reversed(folders) if found.is_dir()), folders[0])
+    missing = [file for file in files if not (folder / file).exists()]
+    problem = f"task {task.name}: {', '.join(missing)} missing in {folder}"
+    if task.data_dir is not None:
+        raise UserError(f"{problem}\n{_HELP}")
+    if task.url is None:
+        raise UserError(f"{problem}, and task.url gives no address to fetch from\n{_HELP}")
+    try:
+        fetch_files(task.url, task.sha256, missing, folder)
+    except UserError as error:
+        raise UserError(f"{problem}, and {error}\n{_HELP}") from error
+    return folder
+
+
+def _generate(generator: str, cache_dir: Path) -> Path:
+    from ofa.data.negation import write_negation
+
+    folder = cache_dir / "generated" / generator
+    try:
+        write_negation(folder)
+    except OSError as error:
+        raise UserError(f"cache_dir: cannot write {folder} ({error.strerror})") from None
+    return folder
+
+
+def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
+    """The rows of "train" and of each dev split, in the order of ``task.dev``.
+
+    Raises:
+        UserError: a missing file (all are named), a malformed row, or a train split of one label.
+    """
+    folder = find_folder(task, Path(cache_dir).expanduser())
+    train = read_rows(folder / task.train, task, task.max_train_rows)
+    if (train.labels == train.labels[0]).all():
+        value = task.labels[int(train.labels[0])] if task.labels else f"{train.labels[0]:g}"
+        raise UserError(
+            f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
+            + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
+        )
+    dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
+    return {"train": train, **dev}

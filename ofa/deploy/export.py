@@ -1,0 +1,83 @@
+"""Write a network as files to deploy: Paddle's static graph and ONNX, with dynamic batch and length."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import paddle
+from paddle import Tensor, nn
+from paddle.static import InputSpec
+
+from ofa.errors import UserError
+from ofa.model import network as models
+from ofa.system import files
+
+PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
+ONNX_GRAPH = "model.onnx"
+OPSET = 17
+INPUTS = ("input_ids", "token_type_ids")
+
+
+class ExportedForward(nn.Layer):
+    """The deployed function: ``input_ids`` and ``token_type_ids`` ``[B, S]`` int64 to logits ``[B, C]``."""
+
+    def __init__(self, model: nn.Layer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        # By module: inside this method to_static binds the bare name `forward` to the method itself.
+        return models.forward(self.model, input_ids, token_type_ids)[0]
+
+
+@contextmanager
+def _captured() -> Iterator[list[str]]:
+    """Keep what a library's C++ code prints off the terminal; the text is the list's one entry at the end."""
+    said = [""]
+    sys.stdout.flush()
+    terminal = os.dup(1)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield said
+        finally:
+            sys.stdout.flush()
+            os.dup2(terminal, 1)
+            os.close(terminal)
+            file.seek(0)
+            said[0] = file.read().decode(errors="replace")
+
+
+def export(model: nn.Layer, folder: Path) -> None:
+    """Write ``inference.json``, ``inference.pdiparams`` and ``model.onnx`` of a plain ``model``.
+
+    Raises:
+        UserError: if the ONNX converter does not write its file.
+    """
+    import paddle2onnx
+
+    model.eval()
+    specs = [InputSpec([None, None], "int64", name) for name in INPUTS]
+    # full_graph: a part that cannot be traced is an error here, not a slow surprise at the user's.
+    static = paddle.jit.to_static(ExportedForward(model), input_spec=specs, full_graph=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.require(folder, 2 * sum(4 * value.size for value in model.parameters()))  # Paddle would cut its file short
+    graph = folder / PADDLE_GRAPH
+    paddle.jit.save(static, str(graph))
+    with _captured() as said, suppress(SystemExit):  # how the converter gives up
+        paddle2onnx.export(
+            f"{graph}.json",
+            f"{graph}.pdiparams",
+            save_file=str(folder / ONNX_GRAPH),
+            opset_version=OPSET,
+            enable_onnx_checker=True,
+            enable_optimize=False,  # its optimizer would pip-install what it lacks; ONNX Runtime has its own
+            verbose=False,
+        )
+    if not (folder / ONNX_GRAPH).is_file():
+        raise UserError(f"export: paddle2onnx wrote no {ONNX_GRAPH} into {folder}\n{said[0].strip()[-300:]}")

@@ -1,0 +1,69 @@
+"""An exported network as a function: text in, label and probability out. Imports neither MLflow nor Paddle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ofa.data.batches import collate, eval_batches
+from ofa.data.rows import Rows
+from ofa.data.tokens import tokenize
+from ofa.model.folder import read_folder
+
+if TYPE_CHECKING:
+    import pandas
+
+FILES = ("model.onnx", "config.json", "vocab.txt")
+SETTINGS = "serving.json"
+BATCH = 32
+TEXT, SECOND = "text", "text_pair"  # columns of a request
+
+
+class TextClassifier:
+    """An exported folder as a function from a table of texts to a table of answers."""
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors
+        self.session = onnxruntime.InferenceSession(str(folder / FILES[0]), options, ["CPUExecutionProvider"])
+        self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
+        self.labels, self.vocab = read_folder(folder).labels, folder / "vocab.txt"
+        self.settings = json.loads((folder / SETTINGS).read_text())
+
+    def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
+        """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
+        rows = Rows(first, second, np.zeros(len(first), np.int64))
+        encoded = tokenize(rows, self.vocab, self.settings["max_seq_length"], self.settings["lower_case"])
+        found = np.zeros((len(rows), len(self.labels)), np.float32)
+        for picked in eval_batches(encoded.lengths, BATCH):
+            batch = collate(encoded, picked)
+            given = dict(zip(self.inputs, (batch.input_ids, batch.token_type_ids), strict=True))
+            found[picked] = self.session.run(None, given)[0]
+        return found
+
+    def predict(self, model_input: pandas.DataFrame, params: dict[str, Any] | None = None) -> pandas.DataFrame:
+        """``label`` and its ``probability`` for each row; ``score`` for a regression task."""
+        import pandas
+
+        texts = [[str(text) for text in model_input[column]] for column in columns(self.settings["pair"])]
+        logits = self.logits(texts[0], texts[1] if self.settings["pair"] else None)
+        if not self.settings["classes"]:
+            return pandas.DataFrame({"score": logits[:, 0].astype(float)})
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chosen = odds.argmax(axis=1)
+        labels = [self.labels[index] for index in chosen]
+        return pandas.DataFrame({"label": labels, "probability": (odds.max(axis=1) / odds.sum(axis=1)).astype(float)})
+
+
+def _load_pyfunc(path: str) -> TextClassifier:
+    """What MLflow calls with the model's data folder."""
+    return TextClassifier(Path(path))
+
+
+def columns(pair: bool) -> list[str]:
+    return [TEXT, SECOND] if pair else [TEXT]

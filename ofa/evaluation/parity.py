@@ -1,0 +1,73 @@
+"""The gate between a scored network and its exported files: the same logits, the same scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ofa.data.tokens import Encoded
+from ofa.errors import UserError
+from ofa.evaluation.metrics import score
+from ofa.evaluation.scores import predict
+from ofa.model.network import Forward
+
+FP32_TOLERANCE = 1e-4  # largest difference between logits
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported network is from the one it came from, over all dev rows.
+
+    Attributes:
+        logit_difference: the largest absolute difference between logits.
+        score_drift: the largest change of a metric, in points (1 point = 0.01).
+        rows: how many rows were compared.
+    """
+
+    engine: str
+    precision: str
+    logit_difference: float
+    score_drift: float
+    rows: int
+
+
+def compare(
+    reference: Forward,
+    exported: Forward,
+    splits: dict[str, Encoded],
+    metrics: list[str],
+    batch_size: int,
+    engine: str,
+    precision: str,
+) -> Parity:
+    """Score ``exported`` and ``reference`` on every row of ``splits``, side by side."""
+    difference = drift = 0.0
+    for encoded in splits.values():
+        expected, found = (predict(forward, encoded, batch_size) for forward in (reference, exported))
+        difference = max(difference, float(np.abs(expected - found).max()))
+        wanted, got = (score(metrics, logits, encoded.labels) for logits in (expected, found))
+        drift = max(drift, *(100 * abs(wanted[key] - got[key]) for key in wanted))
+    return Parity(engine, precision, difference, drift, sum(map(len, splits.values())))
+
+
+def require(parity: Parity, what: str, classes: bool) -> None:
+    """Refuse FP32 files that are not the network that was scored; reduced precision only reports.
+
+    Args:
+        what: the network, for the message.
+        classes: whether scores come from classes; then they must be equal. Scores of a regression
+            task are correlations of the logits, and may differ as their rounding does.
+
+    Raises:
+        UserError: with the engine and by how much it is off.
+    """
+    if parity.precision != "fp32":
+        return
+    same_scores = parity.score_drift == 0 if classes else parity.score_drift < 100 * FP32_TOLERANCE
+    if not parity.logit_difference <= FP32_TOLERANCE or not same_scores:
+        raise UserError(
+            f"export: {what} through {parity.engine} is not the network that was scored: logits differ by "
+            f"{parity.logit_difference:.3g} (allowed {FP32_TOLERANCE:g}), scores by {parity.score_drift:.3g} points "
+            f"over {parity.rows} rows"
+        )

@@ -1,0 +1,132 @@
+"""Hydra's side of a sweep: what its name is, which jobs it has, and which of them this process runs.
+
+With ``main.py`` and ``config.py`` the third and last place that knows Hydra: a callback has to be a class that
+the settings name (``hydra.callbacks`` in ``conf/config.yaml``). What a sweep is and does is in ``sweep.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from ofa.errors import UserError
+from ofa.jobs.preflight import problems
+from ofa.jobs.sweep import Sweep, SweepJob
+from ofa.settings.compose import register, typed
+from ofa.settings.explain import explain
+from ofa.system import ranks
+from ofa.system.redact import without_secrets
+
+register()  # here, as a job's own process loads this module and not main.py
+# Overrides that say where and how a sweep runs, not what it computes: the same sweep with or without them.
+HOW = ("hydra", "launch", "output_dir", "cache_dir", "force", "debug", "tracking", "sweep", "hardware.threads")
+launched: Sweep | None = None  # the sweep this process has launched
+
+
+def named(arguments: list[str]) -> list[str]:
+    """The command's ``arguments``; those of a sweep without a name get one that the same command will get again."""
+    sweep = {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments)
+    overrides = [text for text in arguments if "=" in text and not text.startswith("-")]
+    keys = [text.partition("=")[0].lstrip("+~") for text in overrides]
+    if not sweep or "sweep.name" in keys:
+        return arguments
+    what = sorted(text for text, key in zip(overrides, keys, strict=True) if not f"{key}.".startswith(_dotted(HOW)))
+    digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:6]
+    preset = next((text.partition("=")[2] for text in what if text.startswith("experiment=")), "sweep")
+    # Beside the other overrides: Hydra takes them in one piece.
+    place = arguments.index(overrides[0]) if overrides else len(arguments)
+    return [*arguments[:place], f"sweep.name={preset}-{digest}", *arguments[place:]]
+
+
+def _dotted(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{key}." for key in keys)
+
+
+def current_job(composed: DictConfig) -> SweepJob | None:
+    """The job of a sweep that this process is running now; None if it is no sweep."""
+    settings = HydraConfig.get()
+    if settings.mode != RunMode.MULTIRUN:
+        return None
+    folder = Path(settings.runtime.output_dir)
+    overrides = _own(settings.overrides.task)
+    name = f"{composed.task.name}-{composed.model.name}-s{composed.trainer.seed}"
+    log = folder / f"{settings.job.name}.log"
+    return SweepJob(folder, settings.job.num, name, overrides, log, searched=not _is_grid(settings.sweeper))
+
+
+def _own(overrides: Sequence[str]) -> list[str]:
+    """Those a user gave."""
+    return [text for text in overrides if not text.startswith("sweep.name=")]
+
+
+class SweepCallback(Callback):
+    """Checks every job of a sweep before the first one begins, and notes the sweep for its end in ``main.py``.
+
+    The jobs of a search are not known beforehand: what all of them share is checked.
+    The end is not left to ``on_multirun_end``: Hydra turns what a callback raises into warnings, does not call it
+    after Ctrl-C, and the exit status has to know.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """In the launching process. Ends it (SystemExit) if the settings of a job break a rule."""
+        global launched
+        if ranks.size() > 1:
+            sys.exit("-m: a sweep starts its jobs' processes itself; use hardware.devices, not a launcher of ranks")
+        found: dict[str, str] = {}
+        for number, overrides in enumerate(_jobs(config)):
+            for line in _problems(overrides):
+                found.setdefault(line, f"job {number} ({' '.join(_own(overrides))})")
+        address = str(OmegaConf.to_container(config, resolve=False)["tracking"]["uri"])  # type: ignore[index, call-overload]
+        if without_secrets(address) != address:
+            sys.exit(
+                "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
+                "give it as tracking.uri='${oc.env:MLFLOW_TRACKING_URI}', with MLFLOW_TRACKING_URI in the environment"
+            )
+        if found:
+            lines = [f"{line}\n  in {job}" for line, job in found.items()]
+            sys.exit("\n".join([*lines, "No job was started."]))
+        settings: Any = OmegaConf.to_object(config.tracking)
+        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings)
+        try:
+            sweep.begin()
+        except UserError as error:
+            sys.exit(f"{error}\nNo job was started.")
+        launched = sweep
+
+
+def _is_grid(sweeper: DictConfig) -> bool:
+    """Whether ``hydra.sweeper`` is Hydra's own, which knows all jobs beforehand; others search."""
+    return sweeper._target_.endswith(".BasicSweeper")
+
+
+def _jobs(config: DictConfig) -> list[list[str]]:
+    """The overrides of every job; of a search, which finds its jobs as it goes, those that all of them share."""
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    given = list(config.hydra.overrides.task)
+    if not _is_grid(config.hydra.sweeper):
+        shared = [override for override in parser.parse_overrides(given) if not override.is_sweep_override()]
+        return [[override.input_line or "" for override in shared]]
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    overrides = parser.parse_overrides([*params, *given])
+    sweeper: Any = get_class(config.hydra.sweeper._target_)
+    (jobs,) = sweeper.split_arguments(overrides, None)
+    return jobs
+
+
+def _problems(overrides: list[str]) -> list[str]:
+    try:
+        return list(problems(typed(compose("config", overrides))))
+    except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
+        return [explain(error)]

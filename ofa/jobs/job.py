@@ -1,0 +1,157 @@
+"""One job: from typed settings to results, in a folder and an MLflow run of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ofa.errors import Interrupted, UserError
+from ofa.results import collect, report
+from ofa.settings import compose
+from ofa.settings.schema import Config, TrackingConfig
+from ofa.stages.inputs import Inputs, load_inputs
+from ofa.stages.pipeline import plan, run_stages
+from ofa.store import Store
+from ofa.system import files, process, ranks
+from ofa.system.redact import without_secrets
+from ofa.tracking import logged
+from ofa.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
+FINISHED = "finished.json"  # in a run's folder, written last
+
+
+def run_job(config: Config, yaml: str) -> dict[str, Any]:
+    """Run the stages ``config`` asks for; writes and returns the results.
+
+    Every rank of a job on several devices calls this; rank 0 writes and reports.
+
+    Args:
+        config: settings that passed ``rules.check``.
+        yaml: the resolved settings as text, kept beside the results.
+    """
+    log.info("Process: %s.", ", ".join(process.prepare(config.hardware.threads, config.sweep.parallel_jobs)))
+    config = replace(config, hardware=replace(config.hardware, devices=ranks.size()))
+    ranks.start(config.hardware.device)
+    with ranks.leader_first():
+        inputs = load_inputs(config)
+    output_dir = Path(config.output_dir).expanduser()
+    name = run_name(config)
+    title = config.tracking.run_name or name
+    folder = output_dir / "runs" / f"{name}-{_digest(config, inputs)}"
+    store = Store(output_dir / "store")
+    before = ranks.of_leader(_finished(config, inputs, store, folder) if ranks.leads() else None)
+    if before is not None:
+        log.info("Finished before, with the same settings and data; nothing is done again: %s", folder)
+        return before
+    tracker = Tracker(config.tracking if ranks.leads() else TrackingConfig("none"), output_dir, folder)
+    with ranks.leader_first():
+        _open_folder(folder, yaml)
+    status = "FAILED"
+    try:
+        logged.open_runs(tracker, title, config, inputs)
+        process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
+        with _stop_signals() as stop:
+            folders = run_stages(config, inputs, tracker, store, stop.is_set)
+        found = collect.collect(config, folders, inputs.shape) if ranks.leads() else {}
+        results = ranks.of_leader({"run": folder.name, **found})
+        if not ranks.leads():
+            return results
+        written = collect.write(folder, results)
+        logged.tell_results(tracker, title, config, inputs, folders, results)
+        tracker.artifacts([*written, folder / "config.yaml"])
+        status = "FINISHED"
+    except (KeyboardInterrupt, Interrupted) as error:
+        status = "KILLED"
+        raise KeyboardInterrupt(str(error)) from None
+    finally:
+        where = tracker.finish(status)
+    if not tracker.unsent:
+        mark = _mark(config, {name: path.name for name, path in folders.items()})
+        files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
+    _show(results, folder, f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None)
+    return results
+
+
+def _show(results: dict[str, Any], folder: Path, where: str | None) -> None:
+    """Print the table, what it means, and where to look."""
+    if "teacher" in results:
+        print(f"\n{report.markdown(report.table(results))}\n")
+        print("\n".join([*report.legend(results), "", results["recommended"]["words"], *results["warnings"], ""]))
+    print(f"Results: {folder / 'results.json'}")
+    if where:
+        print(f"MLflow:  {where}")
+
+
+def _open_folder(folder: Path, yaml: str) -> None:
+    if not ranks.leads():
+        if not (folder / "config.yaml").exists():
+            raise UserError(
+                f"output_dir: rank {ranks.rank()} does not find {folder}, which rank 0 made\n"
+                "all machines need the same settings and data, and one output_dir that they share"
+            )
+        return
+    log.info("Run folder: %s", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(compose.without_secrets_in(yaml))
+
+
+def run_name(config: Config) -> str:
+    """What a person calls this job: task, model and seed."""
+    return f"{config.task.name}-{config.model.name}-s{config.trainer.seed}"
+
+
+def _digest(config: Config, inputs: Inputs) -> str:
+    """Names the run's folder: the same settings on the same data meet in the same one."""
+    what = {key: value for key, value in asdict(config).items() if key not in logged.HOW}
+    text = json.dumps([what, inputs.digests], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
+    """What a finished job has done: the folders of its stages in the store, and where it reported to."""
+    tracking = asdict(config.tracking) | {"uri": without_secrets(config.tracking.uri or "")}
+    return {"stages": stages, "tracking": tracking}
+
+
+def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> dict[str, Any] | None:
+    """The results of this job of a sweep if it has finished before and all it made is there, without loading Paddle."""
+    if not config.sweep.name or config.force:
+        return None
+    if not all((folder / name).exists() for name in (FINISHED, "results.json")):
+        return None
+    folders = [(stage.name, made[stage.name]) for stage, _, made in plan(config, inputs, store)]
+    mark = _mark(config, {name: path.name for name, path in folders})
+    if json.loads((folder / FINISHED).read_text()) != mark or not all(store.complete(path) for _, path in folders):
+        return None
+    return json.loads((folder / "results.json").read_text())
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM ask the training loop to save and stop; a second Ctrl-C stops at once.
+
+    A second SIGTERM does not: launchers of several processes send it in volleys.
+    """
+    stop = threading.Event()
+
+    def ask(number: int, _: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+        log.warning("Stopping after this step, with a checkpoint (once more to stop at once).")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,147 @@
+"""All rules that settings must keep beyond their types, checked at once and without Paddle.
+
+Those that need the settings alone stand in ``settings/rules.py``; here are the ones that take several
+sections, a model folder or the disk to see.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ofa.errors import UserError
+from ofa.model.folder import Folder, read_folder
+from ofa.settings.rules import (
+    choice,
+    file_name,
+    hardware_problems,
+    latency_problems,
+    ofa_problems,
+    position_problems,
+    size_problems,
+    stage_problems,
+    sweep_problems,
+    task_problems,
+    trainer_problems,
+)
+from ofa.settings.schema import Config
+from ofa.supernet.subnet import SubNet, width_problem
+from ofa.tracking.server import tracking_uri
+
+
+def check(config: Config) -> None:
+    """Refuse settings that contradict themselves, the model or the disk.
+
+    Raises:
+        UserError: with one line per broken rule: the key, its value and what is allowed.
+    """
+    found = list(problems(config))
+    if found:
+        raise UserError("\n".join(found))
+
+
+def problems(config: Config) -> Iterable[str]:
+    """Every broken rule in words, key first."""
+    yield from task_problems(config.task)
+    yield from _model(config)
+    yield from ofa_problems(config.ofa)
+    yield from trainer_problems(config.trainer)
+    yield from hardware_problems(config.hardware)
+    yield from latency_problems(config.latency, config.hardware)
+    yield from stage_problems(config)
+    yield from _folders(config)
+    yield from _tracking(config)
+    yield from sweep_problems(config)
+
+
+def _model(config: Config) -> Iterable[str]:
+    """Where the model comes from, and what its sizes allow: widths and lengths."""
+    model = config.model
+    yield from file_name("model.name", model.name)
+    if not 0 <= model.dropout < 1:
+        yield f"model.dropout: {model.dropout} is outside [0, 1)"
+    if model.finetuned and not model.path:
+        yield "model.finetuned: true needs model.path, the folder of the finetuned model"
+    if model.path:
+        try:
+            folder = read_folder(model.path)
+        except UserError as error:
+            yield str(error)
+            return
+        yield from _full_network(folder)
+        heads, positions, owner = folder.shape.num_attention_heads, folder.shape.max_position_embeddings, model.path
+    elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
+        yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
+        return
+    else:
+        small = list(size_problems(config))
+        yield from small
+        if small:
+            return
+        heads, positions, owner = model.num_attention_heads, model.max_position_embeddings, f"model {model.name}"
+    yield from _widths(config.ofa.widths, heads)
+    yield from position_problems(config.trainer, config.latency, positions, owner)
+
+
+def _full_network(folder: Folder) -> Iterable[str]:
+    if folder.subnet not in (None, SubNet.full(folder.shape)):
+        yield f"model.path: {folder.path} was cut from a supernet (subnet.json); give the full network it came from"
+
+
+def _widths(widths: list[float], heads: int) -> Iterable[str]:
+    by_heads: dict[int, list[str]] = {}
+    for width in widths:
+        problem = width_problem(width, heads)
+        if problem:
+            yield problem
+        else:
+            by_heads.setdefault(round(width * heads), []).append(f"{width:g}")
+    for kept, same in by_heads.items():
+        if len(same) > 1:
+            yield f"ofa.widths: {', '.join(same)} all keep {kept} of {heads} heads; allowed: each sub-network once"
+    if 1.0 not in widths:
+        yield f"ofa.widths: {list(widths)} lacks 1.0, the full network that the others are cut from"
+
+
+def _folders(config: Config) -> Iterable[str]:
+    """Folders a run writes to must turn out unusable before hours of training, not after."""
+    output = Path(config.output_dir).expanduser()
+    for key, paths in (
+        ("output_dir", (output, output / "runs", output / "store")),
+        ("cache_dir", (Path(config.cache_dir).expanduser(),)),
+    ):
+        found = "is empty" if not getattr(config, key) else next(filter(None, map(_unusable, paths)), None)
+        if found:
+            yield f"{key}: {found}; allowed: a folder that can be written to"
+
+
+def _unusable(folder: Path) -> str | None:
+    """Why ``folder`` cannot be made or written to, found by writing to what there is of it so far."""
+    folder = existing = folder.absolute()
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            return f"{existing} is a file"
+        # Permissions alone do not tell: root passes them all, and some file systems take no files.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ofa-"):
+            return None
+    except OSError as error:
+        return f"nothing can be written to {existing} ({error.strerror})"
+
+
+def _tracking(config: Config) -> Iterable[str]:
+    settings = config.tracking
+    yield from choice("tracking.backend", settings.backend, ("mlflow", "none"))
+    if settings.backend != "mlflow" or settings.uri is None:
+        return
+    try:
+        scheme, _, rest = tracking_uri(settings, Path(config.output_dir)).partition("://")
+    except UserError as error:
+        yield str(error)
+        return
+    if scheme.startswith("sqlite"):
+        database = Path(rest.partition("?")[0].removeprefix("/")).absolute()
+        found = f"{database} is a folder" if database.is_dir() else _unusable(database.parent)
+        if found:
+            yield f"tracking.uri: {found}; allowed: sqlite:////absolute/path.db in a folder that can be written to"

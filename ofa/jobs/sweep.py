@@ -1,0 +1,224 @@
+"""A sweep: each job leaves a record in the sweep's folder, and the end reads nothing but these.
+
+Jobs may run in this process, in others or on other machines, one after another or at once; all they share is
+``<output_dir>``. ``sweeps/<name>/<number>/`` holds a job's record and its log.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ofa.errors import UserError
+from ofa.results import aggregate
+from ofa.results.figures import draw_sweep
+from ofa.results.report import markdown
+from ofa.settings.explain import explain
+from ofa.settings.schema import TrackingConfig
+from ofa.system.files import write_whole as write
+from ofa.tracking import tracker
+from ofa.tracking.logged import sweep_metrics
+
+RECORD = "job.json"
+TICK_S = 1.0  # how often the launching process looks for jobs that have ended
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """One job of a sweep.
+
+    Attributes:
+        folder: its own, with its record and log.
+        name: what a person calls it: task, model and seed.
+        overrides: its settings on the command line.
+        searched: whether the sweeper looks for the job with the best value.
+    """
+
+    folder: Path
+    number: int
+    name: str
+    overrides: list[str]
+    log: Path
+    searched: bool
+
+    def attempt(self, run: Callable[[], tuple[str, float]], stop_on_failure: bool, debug: bool) -> float:
+        """Run the job; whatever ends it, it leaves a record, from which the launching process names it.
+
+        Args:
+            run: returns the name of the run's folder and the job's value.
+            stop_on_failure: leave the job out if another one has failed.
+            debug: show tracebacks in the terminal, not only in the log.
+
+        Returns:
+            The job's value; nan if it failed and nothing searches for the best value.
+
+        Raises:
+            UserError: if it failed in a search, which has to know.
+        """
+        if stop_on_failure and any(record["status"] == "failed" for record in records(self.folder.parent)):
+            return self._failed("left out", "not begun, as another job failed (sweep.stop_on_failure)")
+        started = time.monotonic()
+        try:
+            name, value = run()
+        except KeyboardInterrupt:
+            self._record(status="stopped", error="the same command goes on from its last checkpoint")
+            raise
+        except Exception as error:
+            words = explain(error)
+            if not isinstance(error, UserError | OSError):
+                words = f"{type(error).__name__}: {words}"
+            with self.log.open("a") as file:
+                traceback.print_exc(file=file)
+            if debug:
+                traceback.print_exc()
+            return self._failed("failed", words)
+        finally:
+            gc.collect()  # a network is a web of cycles: without this the next job's comes on top of it
+        seconds = round(time.monotonic() - started, 1)
+        self._record(status="finished", run=name, value=value, seconds=seconds)
+        return value
+
+    def _failed(self, status: str, words: str) -> float:
+        self._record(status=status, error=words)
+        if self.searched:
+            raise UserError(words)
+        return float("nan")
+
+    def _record(self, **what: Any) -> None:
+        record = {"number": self.number, "name": self.name, "overrides": self.overrides, "log": str(self.log), **what}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder / RECORD, json.dumps(record, indent=1) + "\n")
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """What the jobs of the sweep in ``folder`` have recorded so far, by number."""
+    found = [json.loads(path.read_text()) for path in folder.glob(f"*/{RECORD}")]
+    return sorted(found, key=lambda record: record["number"])
+
+
+def _words(record: dict[str, Any]) -> str:
+    """How a job ended, in a line."""
+    name = f"Job {record['number']} ({record['name']})"
+    if record["status"] == "finished":
+        return f"{name} finished in {record['seconds']:.0f} s: {record['run']}"
+    return f"{name} {record['status']}: {record['error'].splitlines()[0]} (log: {record['log']})"
+
+
+@dataclass
+class Sweep:
+    """All jobs of one command, seen from the process that launched them.
+
+    Attributes:
+        folder: ``<output_dir>/sweeps/<name>``, the same for the same command.
+    """
+
+    folder: Path
+    output_dir: Path
+    tracking: TrackingConfig
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._tracker = tracker.Tracker(replace(self.tracking, system_metrics=False), self.output_dir, self.folder)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def begin(self) -> None:
+        """Forget what an earlier start recorded (finished jobs are quickly found again), and tell of jobs as they end.
+
+        Raises:
+            UserError: if MLflow refuses the sweep's run, as it would refuse those of the jobs.
+        """
+        for path in self.folder.glob(f"*/{RECORD}"):
+            path.unlink()
+        self._tracker.start(self.name, {"kind": "sweep", "sweep": self.name}, {})
+        self._thread = threading.Thread(target=self._watch, name="sweep", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        """Say how each job ended, wherever it ran, in the terminal and on the page of the sweep's run."""
+        told: dict[int, bool] = {}  # number -> whether it has a result
+        orphans: list[dict[str, Any]] = []  # with a result, and not yet nested in MLflow
+        while True:
+            last = self._stop.wait(TICK_S)  # asked before looking, so that the last look misses nothing
+            for record in records(self.folder):
+                if record["number"] not in told:
+                    told[record["number"]] = finished = record["status"] == "finished"
+                    print(_words(record), file=sys.stdout if finished else sys.stderr, flush=True)
+                    done = sum(told.values())
+                    self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
+                    orphans += [record] * finished
+            orphans = [record for record in orphans if not self._adopt(record)]
+            if last:
+                return
+
+    def _adopt(self, record: dict[str, Any]) -> bool:
+        """Nest a job's run in MLflow under the sweep's; whether that could be done."""
+        return tracker.adopt(self._run(record), self.folder, {"sweep": self.name})
+
+    def close(self) -> int:
+        """Write and print what came of the jobs; returns how many have no result."""
+        self._stop.set()
+        self._thread.join()
+        jobs = records(self.folder)
+        done = [record for record in jobs if record["status"] == "finished"]
+        problems = [_words(record) for record in jobs if record["status"] != "finished"]
+        found = [json.loads((self._run(record) / "results.json").read_text()) for record in done]
+        names = aggregate.variants([record["overrides"] for record in done])
+        numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if "teacher" in r])
+        remarks = [f"{r['task']}, seed {r['seed']}: {alarm}" for r in found for alarm in r.get("alarms", [])]
+        files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))
+        stopped = any(record["status"] == "stopped" for record in jobs)
+        where = self._tell(numbers, problems, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
+        for record in done:  # those that ended before the server knew the sweep's run
+            self._adopt(record)
+        self._print(numbers, problems, where)
+        return len(problems)
+
+    def _run(self, record: dict[str, Any]) -> Path:
+        return self.output_dir / "runs" / record["run"]
+
+    def _write(self, numbers: dict[str, Any], jobs: list[dict[str, Any]], text: str) -> list[Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        results = {"sweep": self.name, **numbers, "jobs": jobs}
+        write(self.folder / "results.json", json.dumps(results, indent=1) + "\n")
+        write(self.folder / "report.md", text)
+        files = [self.folder / "results.json", self.folder / "report.md"]
+        if numbers["rows"]:
+            draw_sweep(self.name, numbers, self.folder / "figure.png")
+            files.append(self.folder / "figure.png")
+        return files
+
+    def _print(self, numbers: dict[str, Any], problems: list[str], where: str | None) -> None:
+        if numbers["rows"]:
+            print(f"\n{markdown(aggregate.table(numbers))}\n\n{aggregate.AVERAGE}")
+        if any(row["published"] for row in numbers["rows"]):
+            print(f"\n{markdown(aggregate.published_table(numbers))}")
+        print(f"\nSweep:   {self.folder / 'report.md'}")
+        if where:
+            print(f"MLflow:  {where}   (sweep {self.name!r})")
+        if problems:
+            sys.stdout.flush()
+            print(f"\n{len(problems)} jobs without a result:\n" + "\n".join(problems), file=sys.stderr)
+
+    def _tell(self, numbers: dict[str, Any], problems: list[str], files: list[Path], status: str) -> str | None:
+        """Tell MLflow what came of the sweep and close its run; returns where to look."""
+        for row in numbers["rows"]:
+            self._tracker.metrics(sweep_metrics(row["task"], row), 0)
+        for average in numbers["averages"]:
+            self._tracker.metrics(sweep_metrics("average", average), 0)
+        note = markdown(aggregate.table(numbers)) if numbers["rows"] else ""
+        if problems:
+            note += "\n\nJobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems)
+        self._tracker.tags({"mlflow.note.content": note[: tracker.NOTE_CHARS]})
+        self._tracker.artifacts(files)
+        return self._tracker.finish(status)

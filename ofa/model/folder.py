@@ -1,0 +1,263 @@
+"""Model folders: what is in one, and reading and writing its weights without Paddle.
+
+A folder holds ``config.json`` and weights. Hugging Face and Paddle folders differ in the names of
+their tensors and in the orientation of linear weights; both are read into Paddle's names here. The
+project writes Hugging Face's layout (safetensors), so that a teacher it made loads in Transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ofa.errors import UserError
+from ofa.model.architectures import KIND, hugging_name, is_linear, paddle_name
+from ofa.settings.schema import ModelConfig
+from ofa.supernet.subnet import BertShape, SubNet
+from ofa.system import files
+
+WEIGHTS = "model.safetensors"
+PICKLES = ("model_state.pdparams", "pytorch_model.bin")
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # BERT's, where config.json says nothing
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a model folder says of itself.
+
+    Attributes:
+        labels: class names in class order, as far as config.json names them.
+        named_labels: False where the names are Hugging Face's placeholders (LABEL_0, ...).
+        subnet: for a network cut from a supernet, its heads and neurons.
+        lower_case: what its tokenizer does with capitals; None where tokenizer_config.json does not say.
+    """
+
+    path: Path
+    shape: BertShape
+    labels: tuple[str, ...]
+    layer_norm_eps: float
+    subnet: SubNet | None = None
+    lower_case: bool | None = None
+
+    @property
+    def named_labels(self) -> bool:
+        return not all(re.fullmatch(r"LABEL_\d+", label) for label in self.labels)
+
+
+def read_folder(path: str | Path) -> Folder:
+    """Read the description of a model folder; weights stay on disk.
+
+    Raises:
+        UserError: if there is no folder, no readable ``config.json``, or one that is no BERT's.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        raise UserError(f"model.path: {path} is not a folder; give one with config.json and {WEIGHTS}")
+    config_file = path / "config.json"
+    if not config_file.exists():
+        found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise UserError(f"model.path: no config.json in {path} (found: {found})")
+    config = _read_json(config_file)
+    labels = _labels(config_file, config)
+    shape = BertShape(**_sizes(config_file, config), num_labels=len(labels))
+    eps = config.get("layer_norm_eps", 1e-12)
+    if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
+        raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
+    tokenizer_file = path / "tokenizer_config.json"
+    lower_case = _read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
+    return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}; allowed: an object in braces")
+    return values
+
+
+def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes in ``config``, once it is sure to describe a BERT."""
+    for key, expected in KIND.items():
+        if config.get(key) not in (None, expected):
+            raise UserError(f"{config_file}: {key} is {config[key]!r}; allowed: {expected!r}")
+    missing = [key for key in SIZES if key not in config]
+    if missing:
+        raise UserError(f"{config_file}: no {', '.join(missing)}; a BERT needs {', '.join(SIZES)}")
+    values = {key: config[key] for key in SIZES} | {key: config.get(key, DEFAULT_SIZES[key]) for key in DEFAULT_SIZES}
+    for key, value in values.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f"{config_file}: {key} is {value!r}; allowed: a whole number from 1")
+    if values["hidden_size"] % values["num_attention_heads"]:
+        raise UserError(
+            f"{config_file}: hidden_size {values['hidden_size']} is not a multiple of "
+            f"num_attention_heads {values['num_attention_heads']}"
+        )
+    return values
+
+
+def _labels(config_file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in class order; placeholders where ``config`` has only their number, or nothing."""
+    names, count = config.get("id2label") or {}, config.get("num_labels", 2)
+    if not isinstance(names, dict) or not all(key.isdecimal() for key in names):
+        raise UserError(f'{config_file}: id2label is {names!r}; allowed: names by number, {{"0": "negative", ...}}')
+    if type(count) is not int or count < 1:
+        raise UserError(f"{config_file}: num_labels is {count!r}; allowed: a whole number from 1")
+    return tuple(str(names[key]) for key in sorted(names, key=int)) or tuple(f"LABEL_{i}" for i in range(count))
+
+
+def _subnet(path: Path, shape: BertShape) -> SubNet | None:
+    if not path.exists():
+        return None
+    values = _read_json(path)
+    try:
+        subnet, largest = SubNet.from_dict(values), SubNet.full(shape)
+        fits = subnet.layers == largest.layers and all(
+            type(kept) is int and 0 < kept <= most
+            for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
+        )
+    except (KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise UserError(
+            f"{path}: {str(values)[:80]} is no sub-network of {shape.num_hidden_layers} layers with at most "
+            f"{shape.num_attention_heads} heads and {shape.intermediate_size} neurons"
+        )
+    return subnet
+
+
+def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.ndarray]]:
+    weights = folder / WEIGHTS
+    if weights.exists():
+        from safetensors.numpy import load_file
+
+        try:
+            return weights, load_file(weights)
+        except Exception as error:  # safetensors raises its own and plain exceptions alike
+            raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
+    pickles = [folder / name for name in PICKLES if (folder / name).exists()]
+    if not pickles:
+        raise UserError(f"model.path: no weights in {folder}; looked for {WEIGHTS}, {', '.join(PICKLES)}")
+    if pickles[0].suffix == ".bin":
+        raise UserError(
+            f"{pickles[0]}: a pickle can run any code as it loads, and PyTorch's needs PyTorch; "
+            f"convert it to {WEIGHTS} with Transformers"
+        )
+    if not allow_pickle:
+        raise UserError(
+            f"{pickles[0]}: a pickle can run any code as it loads; convert it to {WEIGHTS}, "
+            "or trust it with model.allow_pickle=true"
+        )
+    return pickles[0], _unpickle(pickles[0])
+
+
+def _unpickle(path: Path) -> dict[str, np.ndarray]:
+    import paddle
+
+    try:
+        return {key: np.asarray(value) for key, value in paddle.load(str(path), return_numpy=True).items()}
+    except Exception as error:
+        raise UserError(f"{path}: not readable by paddle.load ({error})") from None
+
+
+def read_weights(folder: Path, allow_pickle: bool = False) -> dict[str, np.ndarray]:
+    """All tensors of a folder under Paddle's names and in Paddle's orientation, float32.
+
+    Raises:
+        UserError: if the weights are missing, damaged, a pickle that was not allowed, or not finite.
+    """
+    source, raw = _raw_tensors(folder, allow_pickle)
+    # Only PyTorch's layout says `encoder.layer.`; its linear weights are [out, in], Paddle's [in, out].
+    transposed = any("encoder.layer." in name for name in raw)
+    tensors = {}
+    for name, value in raw.items():
+        key = paddle_name(name)
+        if key is None:
+            continue
+        value = value.astype(np.float32)
+        if not np.isfinite(value).all():
+            raise UserError(f"{source}: {name} holds values that are not finite; the checkpoint is damaged")
+        tensors[key] = np.ascontiguousarray(value.T) if transposed and is_linear(key) else value
+    return tensors
+
+
+def tensor_names(folder: Path, allow_pickle: bool = False) -> set[str]:
+    """Names of a folder's tensors as Paddle has them; of safetensors only the header is read."""
+    weights = folder / WEIGHTS
+    if not weights.exists():
+        return set(read_weights(folder, allow_pickle))
+    from safetensors import safe_open
+
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            return {name for name in map(paddle_name, file.keys()) if name}
+    except Exception as error:
+        raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
+
+
+def write_folder(
+    path: Path,
+    tensors: dict[str, np.ndarray],
+    shape: BertShape,
+    labels: tuple[str, ...],
+    subnet: SubNet | None = None,
+    layer_norm_eps: float = 1e-12,
+) -> None:
+    """Write Paddle-named ``tensors`` as a Hugging Face folder (plus ``subnet.json`` for a cut network)."""
+    from safetensors.numpy import save_file
+
+    path.mkdir(parents=True, exist_ok=True)
+    renamed = {
+        hugging_name(key): np.ascontiguousarray(value.T if is_linear(key) else value) for key, value in tensors.items()
+    }
+    files.require(path, sum(value.nbytes for value in renamed.values()))
+    save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
+    config = {
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        **{key: getattr(shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "layer_norm_eps": layer_norm_eps,
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+    (path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    if subnet is not None:
+        (path / "subnet.json").write_text(json.dumps(subnet.to_dict()) + "\n")
+
+
+def find_folder(model: ModelConfig, cache_dir: Path) -> Folder | None:
+    """The model folder the settings name, downloaded if need be; None for random weights."""
+    if model.path:
+        return read_folder(model.path)
+    return read_folder(download(model.pretrained, cache_dir)) if model.pretrained else None
+
+
+def download(name: str, cache_dir: Path) -> Path:
+    """Fetch ``config.json``, safetensors weights and vocabulary of ``name`` into the cache.
+
+    Only safetensors are fetched, never a pickle; the hub's client checks sizes and digests.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        wanted = ["config.json", WEIGHTS, "vocab.txt", "tokenizer_config.json"]
+        return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
+    except Exception as error:  # the client raises many kinds, most of them meaning: no network
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(
+            f"model.pretrained: {name!r} is neither in {cache_dir / 'models'} nor could it be downloaded ({reason})\n"
+            "give a local folder with model.path=..., a small model from scratch with model=bert_4x128, "
+            "or try experiment=quickstart, which needs no download"
+        ) from None

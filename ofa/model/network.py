@@ -1,0 +1,138 @@
+"""Build, load, save and run a BERT classifier (PaddleNLP's ``BertForSequenceClassification``)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from paddlenlp.transformers import BertConfig, BertForSequenceClassification
+
+from ofa.errors import UserError
+from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.supernet import elastic
+from ofa.supernet.subnet import BertShape, SubNet
+
+VOCAB = "vocab.txt"
+
+
+def build(shape: BertShape, dropout: float = 0.1, layer_norm_eps: float = 1e-12) -> nn.Layer:
+    """A BERT classifier with random weights (normal, 0.02), drawn from Paddle's current seed."""
+    config = BertConfig(
+        **{key: getattr(shape, key) for key in shape.__dataclass_fields__},
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        layer_norm_eps=layer_norm_eps,
+    )
+    return BertForSequenceClassification(config)
+
+
+def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> tuple[nn.Layer, Folder]:
+    """A model with every weight from the folder ``path``, cut networks included.
+
+    Raises:
+        UserError: if a tensor is missing, unknown or of another shape than ``config.json`` says.
+    """
+    folder = read_folder(path)
+    model = build(folder.shape, dropout, folder.layer_norm_eps)
+    if folder.subnet is not None:
+        elastic.cut(model, folder.subnet)
+    _fill(model, read_weights(folder.path, allow_pickle), folder.path)
+    return model, folder
+
+
+def load_encoder(path: str | Path, num_labels: int, dropout: float, allow_pickle: bool = False) -> nn.Layer:
+    """The encoder of the folder ``path`` under a new classifier with ``num_labels`` outputs.
+
+    A pooler that the folder lacks starts from random weights, as the classifier does.
+    """
+    folder = read_folder(path)
+    shape = BertShape(**{**vars(folder.shape), "num_labels": num_labels})
+    model = build(shape, dropout, folder.layer_norm_eps)
+    tensors = {k: v for k, v in read_weights(folder.path, allow_pickle).items() if not k.startswith("classifier.")}
+    _fill(model, tensors, folder.path, optional=("classifier.", "bert.pooler."))
+    return model
+
+
+def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optional: tuple[str, ...] = ()) -> None:
+    state = model.state_dict()
+    missing = [key for key in state if key not in tensors and not key.startswith(optional or ("\0",))]
+    unknown = [key for key in tensors if key not in state]
+    if missing or unknown:
+        what, keys = ("is missing", missing) if missing else ("is not part of this BERT", unknown)
+        more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+        raise UserError(f"{source}: tensor {keys[0]!r} {what}{more}; it does not match its config.json")
+    for key, value in tensors.items():
+        if tuple(state[key].shape) != value.shape:
+            raise UserError(
+                f"{source}: {key} has shape {list(value.shape)}, config.json asks for {list(state[key].shape)}"
+            )
+    model.set_state_dict({key: paddle.to_tensor(value) for key, value in tensors.items()})
+
+
+def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lower_case: bool = True) -> None:
+    """Save a plain or elastic ``model`` with its vocabulary as a folder that :func:`load` reads."""
+    shape = shape_of(model)
+    cut_to = elastic.full(model)
+    subnet = cut_to if cut_to != SubNet.full(shape) else None
+    tensors = {key: value.numpy() for key, value in model.state_dict().items()}
+    write_folder(path, tensors, shape, labels, subnet, model.bert.config.layer_norm_eps)
+    shutil.copyfile(vocab, path / VOCAB)
+    settings = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": lower_case,
+        "model_max_length": shape.max_position_embeddings,
+    }
+    (path / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def shape_of(model: nn.Layer) -> BertShape:
+    """Sizes of the full network that ``model`` is, or was cut from."""
+    config = model.bert.config
+    sizes = {key: getattr(config, key) for key in BertShape.__dataclass_fields__ if key != "num_labels"}
+    return BertShape(**sizes, num_labels=model.classifier.weight.shape[1])
+
+
+def embed(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings ``[B, S, H]`` of ``input_ids`` ``[B, S]``, and the attention bias ``[B, 1, 1, S]``.
+
+    The same for every width, so a supernet computes them once per batch.
+    """
+    bert = model.bert
+    bias = (input_ids == bert.pad_token_id).astype(bert.pooler.dense.weight.dtype) * -1e4
+    return bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids), bias.unsqueeze([1, 2])
+
+
+def run_blocks(model: nn.Layer, embeddings: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the encoder on the result of :func:`embed`.
+
+    Returns:
+        Logits ``[B, C]`` and L + 1 hidden states ``[B, S, H]``: the embeddings, then each layer's output.
+    """
+    output, hidden = model.bert.encoder(embeddings, src_mask=bias, output_hidden_states=True)
+    return model.classifier(model.dropout(model.bert.pooler(output))), hidden
+
+
+def forward(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Logits and hidden states: :func:`embed`, then :func:`encode`."""
+    return run_blocks(model, *embed(model, input_ids, token_type_ids))
+
+
+# input_ids [B, S] and token_type_ids [B, S] (int64) -> logits [B, C] (float32)
+Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def forward_of(model: nn.Layer) -> Forward:
+    """``model`` in evaluation mode as a function of arrays."""
+
+    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
+        model.eval()
+        with paddle.no_grad():
+            logits, _ = run_blocks(model, *embed(model, paddle.to_tensor(input_ids), paddle.to_tensor(token_type_ids)))
+        return logits.astype("float32").numpy()
+
+    return forward

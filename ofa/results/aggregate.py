@@ -1,0 +1,155 @@
+"""The numbers of a sweep: results of many jobs -> mean and standard deviation per task and width.
+
+Jobs that differ only in ``trainer.seed`` are repeats of one row. What else differs, besides the task, is
+a row's *variant* (``trainer.finetune.learning_rate=5e-5``), so that nothing is averaged over different settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from ofa.results.published import WIDTH
+from ofa.results.report import markdown
+
+AVERAGE = (
+    "A score is the task's own metric on the dev split, 0 to 1: Matthews for CoLA, F1 for MRPC, Pearson for STS-B, "
+    "accuracy on the matched split for MNLI, accuracy for the others. ± is the standard deviation over seeds (n - 1). "
+    "The average is the mean of the tasks' means, its ± that of the seeds' own averages over all tasks."
+)
+REPEATS = ("task", "trainer.seed")  # differ between jobs without making another variant
+
+
+def variants(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """For every job's overrides, those that set it apart from the others, besides task and seed."""
+    shared = set.intersection(*(set(job) for job in overrides)) if overrides else set()
+    return [
+        " ".join(text for text in job if text not in shared and text.partition("=")[0].lstrip("+~") not in REPEATS)
+        for job in overrides
+    ]
+
+
+def _label(variant: str) -> str:
+    """``variant`` as tables show it: long numbers, as searches try them, with four digits."""
+    return re.sub(r"\d+\.\d{4,}(?:e[-+]?\d+)?", lambda found: f"{float(found[0]):.4g}", variant)
+
+
+def summarise(jobs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Rows and averages of ``(variant, results.json)`` pairs, of jobs that scored widths.
+
+    Returns:
+        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``metrics``, ``published``;
+        ``averages``: ``variant``, ``label``, ``tasks`` and ``scores``. ``scores`` maps ``teacher`` and every width, as
+        text, to ``{"mean", "std"}``; ``std`` is None where there is one seed.
+    """
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for variant, results in jobs:
+        groups.setdefault((variant, results["task"]), []).append(results)
+    rows = [_row(task, variant, found) for (variant, task), found in groups.items()]
+    averages = []
+    for variant in dict.fromkeys(variant for variant, _ in groups):
+        tasks = {task: found for (of, task), found in groups.items() if of == variant}
+        if len(tasks) > 1:
+            averages.append(
+                {"variant": variant, "label": _label(variant), "tasks": list(tasks), "scores": _average(tasks)}
+            )
+    return {"rows": rows, "averages": averages}
+
+
+def networks(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The teacher and the widths of one job, by the name of their column."""
+    return {"teacher": results["teacher"]} | {f"{entry['width']:.4g}": entry for entry in results["widths"]}
+
+
+def spread(values: Iterable[float]) -> dict[str, float | None]:
+    found = list(values)
+    return {"mean": mean(found), "std": stdev(found) if len(found) > 1 else None}
+
+
+def _row(task: str, variant: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    found = [networks(results) for results in jobs]
+    names = list(dict.fromkeys(name for job in found for name in job))
+    metrics = list(jobs[0]["teacher"]["metrics"])
+    by_metric = {
+        metric: {name: spread(job[name]["metrics"][metric] for job in found if name in job) for name in names}
+        for metric in metrics
+    }
+    return {
+        "task": task,
+        "variant": variant,
+        "label": _label(variant),
+        "seeds": [results["seed"] for results in jobs],
+        "metric": metrics[0],
+        "scores": by_metric[metrics[0]],
+        "metrics": by_metric,
+        "published": jobs[0].get("published", {}),
+    }
+
+
+def _average(tasks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
+    """Every network's mean over the tasks; its deviation over the seeds that every task has."""
+    seeds = set.intersection(*({results["seed"] for results in jobs} for jobs in tasks.values()))
+    by_task = [[(results["seed"], networks(results)) for results in jobs] for jobs in tasks.values()]
+    shared = [name for name in by_task[0][0][1] if all(name in found for jobs in by_task for _, found in jobs)]
+    averages = {}
+    for name in shared:
+        means = [mean(found[name]["score"] for _, found in jobs) for jobs in by_task]
+        of_seeds = [
+            mean(mean(found[name]["score"] for seed, found in jobs if seed == wanted) for jobs in by_task)
+            for wanted in sorted(seeds)
+        ]
+        averages[name] = {"mean": mean(means), "std": stdev(of_seeds) if len(of_seeds) > 1 else None}
+    return averages
+
+
+def cell(score: dict[str, float | None] | None) -> str:
+    if score is None:
+        return ""
+    return f"{score['mean']:.4f}" + (f" ± {score['std']:.4f}" if score["std"] is not None else "")
+
+
+def table(summary: dict[str, Any]) -> list[list[str]]:
+    """Header and rows: a task (and variant) per row, a network per column."""
+    rows, averages = summary["rows"], summary["averages"]
+    names = dict.fromkeys(name for row in rows for name in row["scores"])
+    widths = sorted((name for name in names if name != "teacher"), key=float, reverse=True)
+    varied = any(row["variant"] for row in rows)
+    header = ["task", *(["variant"] if varied else []), "metric", "seeds", "teacher", *(f"width {w}" for w in widths)]
+    found = [header]
+    for row in rows:
+        about = [row["metric"], str(len(row["seeds"]))]
+        cells = [cell(row["scores"].get(name)) for name in ("teacher", *widths)]
+        found.append([row["task"], *([row["label"]] if varied else []), *about, *cells])
+    for average in averages:
+        about = [f"{len(average['tasks'])} tasks", ""]
+        cells = [cell(average["scores"].get(name)) for name in ("teacher", *widths)]
+        found.append(["average", *([average["label"]] if varied else []), *about, *cells])
+    return found
+
+
+def published_table(summary: dict[str, Any]) -> list[list[str]]:
+    """Header and rows of the published recipe's figures beside this sweep's; only the header if none apply."""
+    width = f"{WIDTH:.4g}"
+    found = [["task", "metric", "BERT, published", "BERT, here", "width 2/3, published", "width 2/3, here"]]
+    for row in summary["rows"]:
+        for metric, (bert, narrow) in row["published"].items():
+            here = row["metrics"].get(metric, {})
+            cells = [f"{bert:.5f}", cell(here.get("teacher")), f"{narrow:.5f}", cell(here.get(width))]
+            found.append([row["task"], metric, *cells])
+    return found
+
+
+def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[str]) -> str:
+    """The sweep's report as Markdown."""
+    parts = [f"# Sweep {name}"]
+    if summary["rows"]:
+        parts += [markdown(table(summary)), AVERAGE, "![scores by width](figure.png)"]
+    if any(row["published"] for row in summary["rows"]):
+        parts += ["The published figures of the same recipe:", markdown(published_table(summary))]
+    if problems:
+        parts.append("Jobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems))
+    if remarks:
+        parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in remarks))
+    return "\n\n".join(parts) + "\n"

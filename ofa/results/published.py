@@ -1,0 +1,46 @@
+"""The published figures of PaddleSlim's recipe on BERT-base, to stand beside results of the same recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ofa.settings.schema import Config, ImportanceConfig, OfaConfig, TrainerConfig
+
+WIDTH = 2 / 3  # the sub-network that was published: 81M of 110M parameters
+# Task -> metric, as results.json names it -> dev scores of BERT and of the width, from 0 to 1.
+SCORES: dict[str, dict[str, tuple[float, float]]] = {
+    "sst2": {"accuracy": (0.93005, 0.931193)},
+    "qnli": {"accuracy": (0.91781, 0.920740)},
+    "cola": {"matthews": (0.59557, 0.601244)},
+    "mrpc": {"f1": (0.91667, 0.91740), "accuracy": (0.88235, 0.88480)},
+    "stsb": {"pearson": (0.88847, 0.89271), "spearman": (0.88350, 0.88958)},
+    "qqp": {"accuracy": (0.90581, 0.90994), "f1": (0.87347, 0.87947)},
+    "mnli": {"dev_matched/accuracy": (0.84422, 0.84687), "dev_mismatched/accuracy": (0.84825, 0.85242)},
+    "rte": {"accuracy": (0.711191, 0.718412)},
+}
+
+
+def expected(config: Config) -> dict[str, list[float]]:
+    """Metric -> published scores of ``[BERT, its width 2/3]``; empty unless these settings are the recipe's."""
+    return {metric: list(pair) for metric, pair in SCORES.get(config.task.name, {}).items()} if _same(config) else {}
+
+
+def _same(config: Config) -> bool:
+    """Whether all that decides the scores is as published; the seed was not."""
+    # The defaults of the schema are the recipe's; it scored importance on the dev split.
+    free = {key: getattr(config.ofa, key) for key in ("tolerance", "teacher_memory_mb")}
+    recipe = OfaConfig(importance=ImportanceConfig(split="dev"), **free)
+    loops = ("log_steps", "save_steps", "eval_steps")
+    trainer = TrainerConfig()
+    for name in ("finetune", "distill"):
+        kept = {key: getattr(getattr(config.trainer, name), key) for key in loops}
+        setattr(trainer, name, replace(getattr(trainer, name), **kept))
+    trainer = replace(trainer, seed=config.trainer.seed, eval_batch_size=config.trainer.eval_batch_size)
+    return (
+        config.model.name == "bert_base_uncased"
+        and config.model.finetuned is not True
+        and config.task.max_train_rows is None
+        and config.task.max_dev_rows is None
+        and config.trainer == trainer
+        and config.ofa == recipe
+    )

@@ -1,0 +1,143 @@
+"""Exceptions in one or two lines: the key, the value, what is allowed.
+
+Hydra's and OmegaConf's exceptions are known by their names and attributes alone; neither is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ofa.errors import UserError
+from ofa.settings.schema import Config
+from ofa.system.files import FULL
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def explain(error: BaseException) -> str:
+    """What ``error`` means to the user."""
+    causes = list(_causes(error))
+    if isinstance(error, UserError):
+        return str(error)
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno:  # Hydra's for an unknown file has no number
+            return _system(cause)
+        if getattr(cause, "full_key", None):
+            return _setting(cause)
+    text = str(error)
+    choice = re.search(r"Could not find '([^']+)'", text)
+    if choice:
+        return _unknown_choice(choice[1], text)
+    written = re.search(r"(?:parsing override|at input|mismatched input|extraneous input) '([^']*)'", text)
+    written = written or re.match(r"LexerNoViableAltException: (.*)", text)
+    if written:
+        return f"{written[1]!r} cannot be read; allowed: key=value, a list as key=[1,2], quotes around odd characters"
+    if text.startswith("Config group override must be"):
+        return "A group takes the name of one of its files, e.g. task=sst2; --help lists the groups and their files"
+    # Hydra's advice to add the key with + would only make the mistake silent.
+    lines = [line for line in text.splitlines() if line and not line.startswith(("To append", "See http"))]
+    return "\n".join(lines[:2]) or type(error).__name__
+
+
+def keys(kind: Any = Config, prefix: str = "") -> Iterator[str]:
+    """Every settings key of the schema: ``task.name``, ``ofa.widths``, ..."""
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            yield from keys(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _inside(kind: Any) -> Any:
+    """The type of the entries of a list or mapping; None for anything else."""
+    return get_args(kind)[-1] if get_origin(kind) in (list, dict) else None
+
+
+def _plain(kind: Any) -> Any:
+    """``kind`` without ``| None``."""
+    return next(k for k in get_args(kind) if k is not NoneType) if isinstance(kind, UnionType) else kind
+
+
+def _kind(key: str) -> Any:
+    """The type of the setting ``key``, e.g. ``ofa.widths[2]``; None if there is none of that name."""
+    kind: Any = Config
+    for part in re.findall(r"[^.\[\]]+", key):
+        kind = _plain(kind)
+        kind = get_type_hints(kind).get(part) if is_dataclass(kind) else _inside(kind)
+    return kind
+
+
+def _allowed(kind: Any) -> str:
+    if isinstance(kind, UnionType):
+        return f"{_allowed(_plain(kind))}, or null"
+    if get_origin(kind) is list:
+        return f"a list in brackets, each entry {_allowed(_inside(kind))}"
+    if get_origin(kind) is dict:
+        return f"a mapping in braces, each value {_allowed(_inside(kind))}"
+    return f"one of its keys: {', '.join(get_type_hints(kind))}" if is_dataclass(kind) else WORDS[kind]
+
+
+def _setting(error: BaseException) -> str:
+    """An OmegaConf exception that names its key."""
+    key = str(error.full_key)  # type: ignore[attr-defined]
+    kind = _kind(key)
+    name = type(error).__name__
+    if name in ("ConfigAttributeError", "ConfigKeyError"):
+        return _unknown(key)
+    if name == "ValidationError" and kind is not None:
+        value = error.value  # type: ignore[attr-defined]
+        return f"{key}: {'null' if value is None else repr(value)} is not allowed; allowed: {_allowed(kind)}"
+    return f"{key}: {str(error).splitlines()[0]}" + (f"; allowed: {_allowed(kind)}" if kind else "")
+
+
+def _system(error: OSError) -> str:
+    """What the operating system refused: a folder, a file, a full disk."""
+    if error.errno in FULL:
+        where = f": {error.filename} ({error.strerror})" if error.filename else ""
+        return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
+    place = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{place}{error.strerror or error}\nallowed: files and folders that can be used as such; "
+        "see output_dir, cache_dir, task.data_dir and model.path (debug=true shows where)"
+    )
+
+
+def _unknown(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    if key.startswith("hydra"):
+        return f"{key}: no such setting; see --hydra-help"
+    kind = _plain(_kind(section))
+    if get_origin(kind) is dict:
+        return f"{key}: no such entry; add it with +{key}=..."
+    here = [f"{section}.{entry}".lstrip(".") for entry in get_type_hints(kind if is_dataclass(kind) else Config)]
+    everywhere = [*keys(), *get_type_hints(Config), "experiment"]
+    # A slip in the last part, then one in the section, then a key typed without its section.
+    near = _near(name, here) or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{key}: no such setting{hint}\nallowed here: {', '.join(here)}"
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    """The key of ``known`` whose last part is most like ``name``, if any is."""
+    leaves = {key.rpartition(".")[2]: key for key in reversed(known)}
+    return [leaves[leaf] for leaf in difflib.get_close_matches(name, leaves, 1)]
+
+
+def _unknown_choice(choice: str, text: str) -> str:
+    group, _, name = choice.rpartition("/")
+    if group.startswith("hydra/"):
+        return f"{group}: {name!r} is not installed; get it with pip install -e '.[sweep]'"
+    options = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
+    allowed = ", ".join(options[1].split()) if options else "see --help"
+    return f"{group}: {name!r} is unknown; allowed: {allowed}"

@@ -1,0 +1,244 @@
+"""The rules that hold within a section of the settings: they need its values and nothing else.
+
+Each function returns every broken rule in words, key first. ``rules.py`` calls them all and adds
+what takes more than one section, a folder or a file to see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from ofa.settings.schema import (
+    METRICS,
+    STAGES,
+    Config,
+    HardwareConfig,
+    LatencyConfig,
+    LoopConfig,
+    OfaConfig,
+    TaskConfig,
+    TrainerConfig,
+)
+
+SCORE_METRICS = ("pearson", "spearman")  # of regression tasks; the other METRICS are for classes
+GENERATORS = ("negation",)
+ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
+PRECISIONS = ("fp32", "bf16", "fp16")
+MAX_SEED = 2**32 - 1  # NumPy's
+
+
+def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
+    if value not in allowed:
+        yield f"{key}: {value!r} is unknown; allowed: {', '.join(allowed)}"
+
+
+def at_least(key: str, value: float | None, least: float) -> Iterable[str]:
+    if value is not None and not least <= value < inf:
+        yield f"{key}: {value} is not allowed; allowed: from {least}"
+
+
+def above_zero(key: str, value: float) -> Iterable[str]:
+    if not 0 < value < inf:
+        yield f"{key}: {value:g} is not allowed; allowed: above 0"
+
+
+def between(key: str, value: float, low: float, high: float) -> Iterable[str]:
+    if not low <= value <= high:
+        yield f"{key}: {value} is outside [{low:.15g}, {high:.15g}]"
+
+
+def once(key: str, values: Sequence[object]) -> Iterable[str]:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        yield f"{key} names {', '.join(twice)} twice; allowed: each once"
+
+
+def file_name(key: str, value: str) -> Iterable[str]:
+    """Names that become part of a folder's name must not lead out of it."""
+    if not re.fullmatch(r"\w[\w.+-]*", value):
+        yield f"{key}: {value!r} cannot name a folder; allowed: letters, digits and _ . + -"
+
+
+def task_problems(task: TaskConfig) -> list[str]:
+    """Every contradiction in the description of a task."""
+    found = list(file_name("task.name", task.name))
+    if len(task.text) not in (1, 2) or len(set(task.text)) < len(task.text):
+        found.append(f"task.text: {task.text} is not one column of text or two different ones")
+    if task.label in task.text:
+        found.append(f"task.label: {task.label!r} is also a column of task.text")
+    if task.columns is not None:
+        found += once("task.columns", task.columns)
+        for column in [*task.text, task.label]:
+            if column not in task.columns:
+                found.append(f"task.columns: no column {column!r}, which task.text or task.label names")
+    if not task.dev:
+        found.append("task.dev is empty: name at least one split and its file, e.g. +task.dev.dev=dev.tsv")
+    if "train" in task.dev:
+        found.append("task.dev: the split name 'train' is taken by task.train")
+    found += [*_label_problems(task), *_metric_problems(task)]
+    found += choice("task.bad_rows", task.bad_rows, ("error", "skip"))
+    for key in ("max_train_rows", "max_dev_rows"):
+        limit = getattr(task, key)
+        if limit is not None and limit < 1:
+            found.append(f"task.{key}: {limit} is below 1; null means all rows")
+    if task.generator is not None and task.generator not in GENERATORS:
+        found.append(f"task.generator: {task.generator!r} is unknown; allowed: null, {', '.join(GENERATORS)}")
+    if task.url is not None and not task.url.startswith(("https://", "http://", "file://")):
+        found.append(f"task.url: {task.url!r} is not an https, http or file address")
+    return found
+
+
+def _label_problems(task: TaskConfig) -> Iterable[str]:
+    """Contradictions between ``labels``, ``label_values`` and ``score_range``."""
+    if task.labels and task.score_range is not None:
+        yield "task.score_range is for regression: set it to null, or task.labels to []"
+    if not task.labels and task.score_range is None:
+        yield "task.labels is empty: name the classes, or set task.score_range=[low,high] for a regression task"
+    if len(task.labels) == 1:
+        yield f"task.labels has one class, {task.labels[0]!r}: name two or more"
+    if task.label_values is not None and len(task.label_values) != len(task.labels):
+        yield f"task.label_values has {len(task.label_values)} values for {len(task.labels)} task.labels"
+    yield from once("task.labels", task.labels)
+    yield from once("task.label_values", task.label_values or [])
+    if task.score_range is not None and not (len(task.score_range) == 2 and task.score_range[0] < task.score_range[1]):
+        yield f"task.score_range: {task.score_range} is not [low, high] with low < high"
+
+
+def _metric_problems(task: TaskConfig) -> Iterable[str]:
+    """Metrics that are unknown or do not fit the kind of task."""
+    if not task.metrics:
+        yield f"task.metrics is empty; allowed: {', '.join(METRICS)}"
+    allowed = [name for name in METRICS if (name in SCORE_METRICS) != bool(task.labels)]
+    for metric in task.metrics:
+        if metric not in METRICS:
+            yield from choice("task.metrics", metric, METRICS)
+        elif metric not in allowed:
+            kind = "classes" if task.labels else "scores"
+            yield f"task.metrics: {metric} does not fit a task of {kind}; allowed: {', '.join(allowed)}"
+        elif metric == "f1" and len(task.labels) != 2:
+            yield f"task.metrics: f1 is for two classes, task.labels has {len(task.labels)}"
+
+
+def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
+    """Loss weights and importance; widths depend on the model's heads and are checked with it."""
+    for key in ("hidden_weight", "logit_weight", "tolerance", "sandwich_random", "teacher_memory_mb"):
+        yield from at_least(f"ofa.{key}", getattr(ofa, key), 0)
+    yield from choice("ofa.sampling", ofa.sampling, ("all", "sandwich"))
+    if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
+        yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
+    if ofa.hidden_weight == 0 and ofa.logit_weight == 0:
+        yield "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing to learn; one must be above 0"
+    yield from choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
+    yield from at_least("ofa.importance.rows", ofa.importance.rows, 1)
+    yield from at_least("ofa.importance.batch_size", ofa.importance.batch_size, 1)
+
+
+def trainer_problems(trainer: TrainerConfig) -> Iterable[str]:
+    yield from _loop("trainer.finetune", trainer.finetune)
+    yield from _loop("trainer.distill", trainer.distill)
+    yield from choice("trainer.precision", trainer.precision, PRECISIONS)
+    yield from at_least("trainer.max_seq_length", trainer.max_seq_length, 8)
+    yield from at_least("trainer.eval_batch_size", trainer.eval_batch_size, 1)
+    yield from between("trainer.seed", trainer.seed, 0, MAX_SEED)
+
+
+def _loop(key: str, loop: LoopConfig) -> Iterable[str]:
+    for name in ("epochs", "max_steps", "batch_size", "log_steps", "eval_steps", "save_steps"):
+        yield from at_least(f"{key}.{name}", getattr(loop, name), 1)
+    yield from above_zero(f"{key}.learning_rate", loop.learning_rate)
+    yield from above_zero(f"{key}.max_grad_norm", loop.max_grad_norm)
+    yield from between(f"{key}.weight_decay", loop.weight_decay, 0, 1)
+    yield from between(f"{key}.warmup_ratio", loop.warmup_ratio, 0, 1)
+
+
+def hardware_problems(hardware: HardwareConfig) -> list[str]:
+    """Every value of the device or the described target that cannot be."""
+    found = [*choice("hardware.device", hardware.device, ("auto", "cpu", "gpu"))]
+    found += at_least("hardware.devices", hardware.devices, 1)
+    if hardware.threads is not None and hardware.threads < 1:
+        found.append(f"hardware.threads: {hardware.threads} is below 1; null means all cores")
+    if hardware.engines:
+        found += above_zero("hardware.memory_gb_s", hardware.memory_gb_s)
+    times = [("launch_us", hardware.launch_us)]
+    shares = [("memory_efficiency", hardware.memory_efficiency)]
+    for name, profile in hardware.engines.items():
+        times.append((f"engines.{name}.dispatch_us", profile.dispatch_us))
+        shares += [(f"engines.{name}.efficiency.{key}", value) for key, value in profile.efficiency.items()]
+        for precision in sorted(set(profile.efficiency) - set(hardware.peak_tops)):
+            found.append(f"hardware.engines.{name}.efficiency.{precision}: hardware.peak_tops has no {precision}")
+    for key, value in times:
+        found += at_least(f"hardware.{key}", value, 0)
+    found += [f"hardware.{key}: {value:g} is outside (0, 1]" for key, value in shares if not 0 < value <= 1]
+    for key, value in hardware.peak_tops.items():
+        found += above_zero(f"hardware.peak_tops.{key}", value)
+    return found
+
+
+def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterable[str]:
+    """What cannot be timed anywhere, or not be estimated for this target."""
+    for engine in latency.engines:
+        yield from choice("latency.engines", engine, ENGINES)
+    for precision in latency.precisions:
+        yield from choice("latency.precisions", precision, PRECISIONS)
+    for key in ("batch_sizes", "seq_lengths"):
+        if not getattr(latency, key):
+            yield f"latency.{key}: [] is empty; allowed: one or more numbers from 1"
+        for value in getattr(latency, key):
+            yield from at_least(f"latency.{key}", value, 1)
+    for key in ("engines", "precisions", "batch_sizes", "seq_lengths"):
+        yield from once(f"latency.{key}", getattr(latency, key))
+    yield from at_least("latency.warmup", latency.warmup, 0)
+    yield from at_least("latency.repeats", latency.repeats, 1)
+    if hardware.engines:  # a target without engines is one that nothing is estimated for
+        yield from choice("latency.estimate_engine", latency.estimate_engine, sorted(hardware.engines))
+
+
+def position_problems(trainer: TrainerConfig, latency: LatencyConfig, positions: int, owner: str) -> list[str]:
+    """Sequences longer than the ``positions`` of the model, which ``owner`` names."""
+    lengths = [("trainer.max_seq_length", trainer.max_seq_length)]
+    lengths += [("latency.seq_lengths", length) for length in latency.seq_lengths]
+    return [
+        f"{key}: {length} is more than the {positions} positions of {owner}"
+        for key, length in lengths
+        if length > positions
+    ]
+
+
+def size_problems(config: Config) -> Iterable[str]:
+    model = config.model
+    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"):
+        yield from at_least(f"model.{name}", getattr(model, name), 1)
+    yield from at_least("model.max_position_embeddings", model.max_position_embeddings, 1)
+    if model.num_attention_heads > 0 and model.hidden_size % model.num_attention_heads:
+        yield (
+            f"model.hidden_size: {model.hidden_size} is not a multiple of "
+            f"model.num_attention_heads, {model.num_attention_heads}"
+        )
+
+
+def stage_problems(config: Config) -> Iterable[str]:
+    for key in ("stages", "force"):
+        for name in getattr(config, key):
+            yield from choice(key, name, STAGES)
+    if not config.stages:
+        yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
+
+
+def sweep_problems(config: Config) -> Iterable[str]:
+    sweep, objective = config.sweep, config.objective
+    if sweep.name is not None:
+        yield from file_name("sweep.name", sweep.name)
+    yield from at_least("sweep.parallel_jobs", sweep.parallel_jobs, 1)
+    if sweep.parallel_jobs > 1 and "latency" in config.stages:
+        yield (
+            f"stages: latency would be measured while {sweep.parallel_jobs} jobs run at once (sweep.parallel_jobs); "
+            "leave it out, e.g. stages=[evaluate,export], and time the exports with python -m ofa.timing"
+        )
+    if objective.width is not None and objective.max_latency_ms is not None:
+        yield "objective: width and max_latency_ms are both set; allowed: one of them"
+    if objective.width is not None and not any(abs(width - objective.width) < 1e-3 for width in config.ofa.widths):
+        yield f"objective.width: {objective.width:g} is not among ofa.widths, {config.ofa.widths}"
+    if objective.max_latency_ms is not None:
+        yield from above_zero("objective.max_latency_ms", objective.max_latency_ms)

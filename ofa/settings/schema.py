@@ -1,0 +1,197 @@
+"""The typed settings of a run: their units and their defaults.
+
+Hydra composes ``conf/`` into these dataclasses; an unknown key or a wrong type is refused while
+composing, and :func:`ofa.rules.check` then checks every rule at once. Nothing of this imports
+Paddle, so a mistake costs a second, not a minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
+METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")
+
+
+@dataclass
+class TaskConfig:
+    """One classification or regression task and the layout of its files."""
+
+    name: str = "???"
+    data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
+    folder: str = ""  # the task's folder in the GLUE layout, e.g. SST-2
+    url: str | None = None  # a zip archive with that folder, fetched when the files are nowhere else
+    sha256: str | None = None  # of that archive; null: not checked
+    train: str = "train.tsv"
+    # Split name -> file; the first is the task's dev split. Hydra merges mappings, so a default here
+    # would stay as a further split of every task that names its own.
+    dev: dict[str, str] = field(default_factory=dict)
+    columns: list[str] | None = None  # names of the columns of files without a header line
+    text: list[str] = field(default_factory=list)  # one or two columns of text
+    label: str = "label"  # the column of labels or scores
+    labels: list[str] = field(default_factory=list)  # class names in class order; empty: a score (regression)
+    label_values: list[str] | None = None  # what the files say for each class; null: the class names
+    score_range: list[float] | None = None  # lowest and highest score of a regression task
+    metrics: list[str] = field(default_factory=lambda: ["accuracy"])  # the first is the task's score
+    bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
+    max_train_rows: int | None = None  # the first rows only
+    max_dev_rows: int | None = None
+    generator: str | None = None  # a task the project writes itself (quickstart): "negation"
+
+
+@dataclass
+class ModelConfig:
+    """Where the BERT to finetune or compress comes from. Sizes use Hugging Face's names."""
+
+    name: str = "???"
+    pretrained: str | None = None  # a name PaddleNLP can download, e.g. bert-base-uncased
+    path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
+    finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
+    allow_pickle: bool = False  # read model_state.pdparams (runs code from the file)
+    vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
+    lower_case: bool = True
+    num_hidden_layers: int = 12
+    hidden_size: int = 768
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 512
+    vocab_size: int = 30522  # size of a trained vocabulary at most; a given vocabulary sets it
+    dropout: float = 0.1  # hidden and attention dropout while training
+
+
+@dataclass
+class ImportanceConfig:
+    """Rows that score heads and neurons before reordering."""
+
+    split: str = "train"  # train: a slice of the training rows; dev: the dev rows, as the published recipe
+    rows: int = 2048  # rows read at most
+    batch_size: int = 32
+
+
+@dataclass
+class OfaConfig:
+    """The supernet: which widths it serves and how they are distilled."""
+
+    widths: list[float] = field(default_factory=lambda: [1.0, 5 / 6, 2 / 3, 1 / 2])
+    hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
+    logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
+    sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
+    sandwich_random: int = 2  # widths drawn besides the widest and the narrowest
+    dropout: float | None = None  # while distilling; null: model.dropout
+    # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
+    # on a CPU, and only if all of them fit. 0: the teacher runs on every batch.
+    teacher_memory_mb: int = 1024
+    importance: ImportanceConfig = field(default_factory=ImportanceConfig)
+    tolerance: float = 0.5  # points of score a recommended width may lose against the teacher
+
+
+@dataclass
+class LoopConfig:
+    """One training loop: finetuning or distillation."""
+
+    epochs: int = 3
+    max_steps: int | None = None  # optimizer steps; overrides epochs
+    batch_size: int = 32  # rows per step, shared between the devices: results mean the same on any number
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.0  # not applied to biases and layer norms
+    warmup_ratio: float = 0.0  # share of the steps during which the rate rises
+    max_grad_norm: float = 1.0
+    log_steps: int = 50
+    eval_steps: int | None = None  # null: after every epoch
+    save_steps: int = 500  # checkpoint for resuming
+
+
+@dataclass
+class TrainerConfig:
+    max_seq_length: int = 128  # tokens, [CLS] and [SEP] included
+    seed: int = 42
+    eval_batch_size: int = 128
+    precision: str = "fp32"  # of training: fp32; on GPUs that have them also bf16 or fp16
+    finetune: LoopConfig = field(default_factory=LoopConfig)
+    distill: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6))
+
+
+@dataclass
+class EngineProfile:
+    """What one inference engine sustains on a target; see :mod:`ofa.hardware` for the estimate made of it."""
+
+    fused: bool = False  # q, k and v in one product; scale, mask, residual and layout merged into neighbours
+    dispatch_us: float = 0.0  # host time to issue one operation, while the device works on earlier ones
+    efficiency: dict[str, float] = field(default_factory=dict)  # precision -> share of the peak rate sustained
+    fitted_rows: dict[str, int] = field(default_factory=dict)  # precision -> published rows fitted; none: assumed
+
+
+@dataclass
+class HardwareConfig:
+    """The device to run on (device, devices, threads), and the target whose latency is estimated (the rest)."""
+
+    name: str = "???"
+    device: str = "auto"  # auto, cpu or gpu; independent of the target described below
+    devices: int | None = None  # processes, one per GPU or a share of the cores; null: 1, or a launcher's number
+    threads: int | None = None  # CPU threads of each process; null: all cores, divided between processes
+    description: str = ""
+    peak_tops: dict[str, float] = field(default_factory=dict)  # precision -> dense peak, TFLOP/s (int8: TOP/s)
+    memory_gb_s: float = 0.0  # peak bandwidth of the memory that holds weights and activations, GB/s
+    memory_efficiency: float = 1.0  # share of that bandwidth sustained
+    launch_us: float = 0.0  # least time of one operation on the device: launch, ramp up and drain
+    engines: dict[str, EngineProfile] = field(default_factory=dict)  # tensorrt, paddle, ... -> profile
+
+
+@dataclass
+class LatencyConfig:
+    """What is timed on this machine, and estimated for the target. What a machine lacks is left out."""
+
+    engines: list[str] = field(default_factory=lambda: ["paddle", "onnxruntime"])
+    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "fp16"])
+    batch_sizes: list[int] = field(default_factory=lambda: [16, 1])
+    seq_lengths: list[int] = field(default_factory=lambda: [128])
+    warmup: int = 5
+    repeats: int = 30
+    estimate_engine: str = "paddle"  # the target's engine that estimates are for
+
+
+@dataclass
+class TrackingConfig:
+    backend: str = "mlflow"  # mlflow or none
+    uri: str | None = None  # null: SQLite under output_dir
+    experiment: str = "ofa"  # the study this job belongs to; presets name their own
+    run_name: str | None = None  # null: task, model and seed
+    register_models: bool = True  # every exported width as a model that `mlflow models serve` answers with
+    system_metrics: bool = True  # CPU, memory and GPU on the job's run
+    must_answer: bool = True  # refuse to start if the server does not answer and never did; false: send later
+
+
+@dataclass
+class SweepConfig:
+    """What ties the jobs of one ``main.py -m`` together."""
+
+    name: str | None = None  # of its folder under output_dir/sweeps and of its tag; null: made of the command
+    stop_on_failure: bool = False  # leave the jobs out that have not begun when one fails
+    parallel_jobs: int = 1  # jobs at once on one machine, which share its cores; launch=joblib starts so many
+
+
+@dataclass
+class ObjectiveConfig:
+    """The value of a job, which a sweeper maximises: the score of a width."""
+
+    width: float | None = None  # null: the narrowest, or the best within max_latency_ms
+    max_latency_ms: float | None = None  # of the widths this fast, the best score; a job with none has failed
+    latency: str | None = None  # the figure compared, e.g. t4_fp32_b16_s128_estimated; null: the report's first
+
+
+@dataclass
+class Config:
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    ofa: OfaConfig = field(default_factory=OfaConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    stages: list[str] = field(default_factory=lambda: list(STAGES))  # stages to run
+    force: list[str] = field(default_factory=list)  # stages to run again even if the store has them
+    output_dir: str = "outputs"
+    cache_dir: str = "~/.cache/ofa"
+    debug: bool = False  # show tracebacks

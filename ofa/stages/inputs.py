@@ -1,0 +1,200 @@
+"""What a run starts from: rows, vocabulary and weights, found or made as the settings say."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ofa.data.rows import Rows, rows_digest
+from ofa.data.sources import load_splits
+from ofa.data.tokens import Encoded, tokenize
+from ofa.data.vocab import read_vocab, train_vocab
+from ofa.errors import UserError
+from ofa.model.folder import Folder, find_folder, tensor_names
+from ofa.settings.rules import position_problems
+from ofa.settings.schema import Config, ModelConfig, TaskConfig
+from ofa.supernet.subnet import BertShape, width_problem
+from ofa.system.files import file_digest
+
+log = logging.getLogger(__name__)
+CASED = 0.05  # share of words with capitals: none of a vocabulary for lower case, a third of BERT's cased one
+# Embeddings are sometimes padded to a multiple of 8, 64 or 128 rows so that products tile well.
+PADDED_TO, VOCAB_PADDING = 8, 128
+
+
+@dataclass
+class Inputs:
+    """Rows by split (``train`` and the dev splits), and the BERT they meet.
+
+    Attributes:
+        folder: the model folder, or None for random weights.
+        label_order: for a folder that is a finished teacher, its class index of each of the task's
+            classes; None if the folder is to be finetuned.
+        digests: SHA-256 of the rows, the vocabulary and the model folder: what stages depend on.
+    """
+
+    rows: dict[str, Rows]
+    shape: BertShape
+    vocab: Path
+    folder: Folder | None
+    label_order: tuple[int, ...] | None
+    digests: dict[str, str]
+    max_seq_length: int
+    lower_case: bool
+    cache_dir: Path
+    _encoded: dict[str, Encoded] = field(default_factory=dict)
+
+    def encoded(self, split: str) -> Encoded:
+        """The split as token ids; encoded once, and cached on disk by content."""
+        if split not in self._encoded:
+            self._encoded[split] = tokenize(
+                self.rows[split], self.vocab, self.max_seq_length, self.lower_case, self.cache_dir
+            )
+        return self._encoded[split]
+
+    @property
+    def dev(self) -> dict[str, Encoded]:
+        return {split: self.encoded(split) for split in self.rows if split != "train"}
+
+
+def load_inputs(config: Config) -> Inputs:
+    """Find or make everything a run starts from.
+
+    Raises:
+        UserError: if a file is missing or malformed, or model, vocabulary and task do not fit together.
+    """
+    cache_dir = Path(config.cache_dir).expanduser()
+    rows = load_splits(config.task, cache_dir)
+    folder = find_folder(config.model, cache_dir)
+    vocab = _vocabulary(config, rows, folder, cache_dir)
+    words = read_vocab(vocab)
+    if folder:
+        _check_case(config.model, folder, vocab, words)
+    shape = model_shape(config, folder, len(words))
+    digests = {
+        "rows": hashlib.sha256("".join(rows_digest(split) for split in rows.values()).encode()).hexdigest(),
+        "vocab": file_digest(vocab),
+        "model": _folder_digest(folder) if folder else "random",
+    }
+    order = _label_order(config, folder) if folder else None
+    return Inputs(
+        rows, shape, vocab, folder, order, digests, config.trainer.max_seq_length, config.model.lower_case, cache_dir
+    )
+
+
+def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertShape:
+    """Sizes of the network this run trains: the folder's, or those of the settings."""
+    labels = max(1, len(config.task.labels))
+    if folder is None:
+        model = config.model
+        return BertShape(
+            model.num_hidden_layers,
+            model.hidden_size,
+            model.num_attention_heads,
+            model.intermediate_size,
+            vocab_size,
+            model.max_position_embeddings,
+            num_labels=labels,
+        )
+    shape = folder.shape
+    # Again, as a model that was just downloaded was not there when the settings were checked.
+    found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
+    found += filter(None, (width_problem(width, shape.num_attention_heads) for width in config.ofa.widths))
+    if found:
+        raise UserError("\n".join(found))
+    padding = shape.vocab_size - vocab_size
+    if padding and not (0 < padding < VOCAB_PADDING and shape.vocab_size % PADDED_TO == 0):
+        raise UserError(
+            f"model.vocab: the vocabulary has {vocab_size} entries, the embeddings of {folder.path} "
+            f"{shape.vocab_size}; use the vocabulary the model was trained with"
+        )
+    return BertShape(**{**vars(shape), "num_labels": labels})
+
+
+def _check_case(model: ModelConfig, folder: Folder, vocab: Path, words: Iterable[str]) -> None:
+    """Capitals are treated as the model was trained: by its tokenizer's settings, or else by its vocabulary."""
+    if folder.lower_case not in (None, model.lower_case):
+        raise UserError(
+            f"model.lower_case: {model.lower_case}, but tokenizer_config.json of {folder.path} has "
+            f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
+        )
+    plain = [word for word in words if not word.startswith("[")]
+    capitals = sum(word != word.lower() for word in plain)
+    if folder.lower_case is None and model.lower_case and capitals > CASED * len(plain):
+        raise UserError(
+            f"model.lower_case: true, but {capitals} entries of {vocab} have capitals and {folder.path} has no "
+            "tokenizer_config.json that says do_lower_case; set model.lower_case=false"
+        )
+
+
+def _vocabulary(config: Config, rows: dict[str, Rows], folder: Folder | None, cache_dir: Path) -> Path:
+    own = folder.path / "vocab.txt" if folder else None
+    if config.model.vocab:
+        given = Path(config.model.vocab).expanduser()
+        if not given.is_file():
+            raise UserError(f"model.vocab: {given} is not a file; give a WordPiece vocab.txt")
+        if own and own.is_file() and file_digest(own) != file_digest(given):
+            raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
+        return given
+    if own:
+        if not own.is_file():
+            raise UserError(
+                f"model.path: no vocab.txt in {own.parent}; give the model's vocabulary with model.vocab=..."
+            )
+        return own
+    train = rows["train"]
+    texts = train.text_a + (train.text_b or [])
+    size, case = config.model.vocab_size, config.model.lower_case
+    key = hashlib.sha256(f"{rows_digest(train)} {size} {case}".encode()).hexdigest()[:16]
+    path = cache_dir / "vocab" / f"{key}.txt"
+    if not path.exists():
+        log.info("Training a WordPiece vocabulary of at most %d entries on the training text.", size)
+        train_vocab(texts, size, path, case)
+    return path
+
+
+def _folder_digest(folder: Folder) -> str:
+    """SHA-256 over config.json and every weights file."""
+    files = sorted(p for p in folder.path.iterdir() if p.suffix in {".json", ".safetensors", ".pdparams", ".bin"})
+    return hashlib.sha256("".join(p.name + file_digest(p) for p in files).encode()).hexdigest()
+
+
+def _label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
+    """Which of the folder's classes is each of the task's, if the folder is a finished teacher.
+
+    Labels are matched by name; placeholders (LABEL_0, ...) by position.
+    """
+    model, task = config.model, config.task
+    has_classifier = "classifier.weight" in tensor_names(folder.path, model.allow_pickle)
+    if model.finetuned is False or (model.finetuned is None and not has_classifier):
+        return None
+    if not has_classifier:
+        raise UserError(f"model.finetuned: {folder.path} has no classifier; leave model.finetuned out to train one")
+    return match_labels(folder, task)
+
+
+def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
+    """The folder's class index of each of the task's classes, by name.
+
+    Raises:
+        UserError: if number or names differ.
+    """
+    wanted, found = tuple(task.labels), folder.labels
+    hint = "set model.finetuned=false to train a new classifier on its encoder"
+    if len(found) != max(1, len(wanted)):
+        raise UserError(
+            f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {max(1, len(wanted))}; {hint}"
+        )
+    if not wanted or not folder.named_labels:
+        if wanted:
+            log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
+        return tuple(range(len(found)))
+    if set(wanted) != set(found):
+        raise UserError(
+            f"model.path: {folder.path} has the labels {', '.join(found)}, "
+            f"task {task.name} has {', '.join(wanted)}; {hint}"
+        )
+    return tuple(found.index(label) for label in wanted)

@@ -1,0 +1,45 @@
+"""Permute heads and neurons once, physically, so that the important ones lead.
+
+The permuted network computes the same function: whatever leaves a head or a neuron is permuted
+together with what enters it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from ofa.supernet.elastic import blocks
+
+
+def descending(scores: np.ndarray) -> np.ndarray:
+    """Indices ``[L, N]`` of ``scores`` ``[L, N]``, highest first; ties keep their order."""
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+def _permute(linear: nn.Linear, order: np.ndarray, axis: int) -> None:
+    """Permute rows (axis 0: inputs) or columns (axis 1: outputs, bias too) of ``linear`` in place."""
+    index = paddle.to_tensor(order, dtype="int64")
+    linear.weight.set_value(paddle.index_select(linear.weight.detach(), index, axis=axis))
+    if axis == 1:
+        linear.bias.set_value(paddle.index_select(linear.bias.detach(), index))
+
+
+def reorder(model: nn.Layer, head_order: np.ndarray, neuron_order: np.ndarray) -> None:
+    """Put heads and neurons of every layer into the given order, in place.
+
+    Args:
+        model: a ``BertForSequenceClassification``.
+        head_order: ``[L, A]``, for each layer the old index of each new head.
+        neuron_order: ``[L, F]``, likewise for feed-forward neurons.
+    """
+    for block, heads, neurons in zip(blocks(model), head_order, neuron_order, strict=True):
+        attention = block.self_attn
+        size = attention.head_dim
+        columns = (heads[:, None] * size + np.arange(size)[None, :]).reshape(-1)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+            _permute(projection, columns, axis=1)
+        _permute(attention.out_proj, columns, axis=0)
+        _permute(block.linear1, neurons, axis=1)
+        _permute(block.linear2, neurons, axis=0)

@@ -1,0 +1,71 @@
+"""Files written whole or not at all, their digests, and a full disk, reported in one way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` beside ``path`` and rename it, so that a kill leaves the old file or the new one."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Make sure a file is on the disk before the rename that declares it whole."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk's end, or that of the user's share of it
+
+
+def require(folder: Path, needed: int) -> None:
+    """Refuse to begin what would not fit; some writers leave a file cut short and say nothing.
+
+    Args:
+        folder: where the files will go; it exists.
+        needed: bytes about to be written.
+
+    Raises:
+        OSError: ENOSPC, naming ``folder`` and both sizes.
+    """
+    left = shutil.disk_usage(folder).free
+    if left < needed:
+        raise OSError(errno.ENOSPC, f"{needed / 1e6:.1f} MB needed, {left / 1e6:.1f} MB left", str(folder))
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """Let every writer's way to say that the disk is full come out as one OSError that names ``folder``.
+
+    NumPy and json raise an OSError without a name, shutil one without a number, safetensors an exception
+    of its own with the system's words in it.
+    """
+    try:
+        yield
+    except Exception as error:
+        named = str(getattr(error, "filename", None) or "").startswith(str(folder))
+        if named or not is_full(error):
+            raise
+        left = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+        raise OSError(errno.ENOSPC, f"{left / 1e6:.1f} MB left", str(folder)) from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether ``error`` says, in its writer's way, that there is no space."""
+    number = getattr(error, "errno", None)
+    return number in FULL or (number is None and any(os.strerror(full) in str(error) for full in FULL))

@@ -1,0 +1,135 @@
+"""The processes that train one job together, one per device; the only file that calls paddle.distributed.
+
+Whoever starts them, ``ofa.jobs.spawn`` or ``python -m paddle.distributed.launch``, numbers them in the
+environment. In a job of one process every function here does nothing or returns what it was given.
+
+Gloo, which CPUs use, gives up on a partner after 30 seconds and cannot be told otherwise. So ranks
+that may be far apart, because one of them wrote files, :func:`meet` before they exchange anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, zip_longest
+from typing import Any, TypeVar
+
+from ofa.system import process
+
+Item = TypeVar("Item")
+POLL_S = (0.001, 0.05)  # pause between two looks at who has come, growing from the first to the second
+_meetings = count()
+
+
+def rank() -> int:
+    """This process's number; 0 leads: it writes, reports and decides."""
+    return int(os.environ.get("PADDLE_TRAINER_ID", "0"))
+
+
+def size() -> int:
+    """How many processes train this job together, on all machines."""
+    return int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+
+
+def leads() -> bool:
+    """Whether this process is rank 0."""
+    return rank() == 0
+
+
+def start(device: str) -> None:
+    """Join the others on ``device`` (``auto``, ``cpu`` or ``gpu``), once per process; rank 0 alone keeps a log file.
+
+    Raises:
+        UserError: as :func:`ofa.runtime.set_device`.
+    """
+    if size() == 1:
+        return
+    from paddle import distributed
+
+    if process.set_device(device) == "cpu":
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+    for handler in list(logging.root.handlers):
+        if isinstance(handler, logging.FileHandler) and not leads():
+            logging.root.removeHandler(handler)
+    if not distributed.is_initialized():
+        with contextlib.redirect_stderr(io.StringIO()):  # a list of Paddle's flags
+            distributed.init_parallel_env()
+    meet()
+
+
+def meet() -> None:
+    """Wait, for as long as it takes, until every rank has called this as often as this one."""
+    if size() == 1:
+        return
+    from paddle.base import core
+
+    store = core.create_or_get_global_tcp_store()
+    key = f"ofa/meeting/{next(_meetings)}"
+    store.add(key, 1)
+    pause = POLL_S[0]
+    while store.add(key, 0) < size():  # not store.wait, which gives up after 15 minutes
+        time.sleep(pause)
+        pause = min(2 * pause, POLL_S[1])
+
+
+@contextlib.contextmanager
+def leader_first() -> Iterator[None]:
+    """Run a block in rank 0, then in the others: what it makes in a shared folder they find there."""
+    if not leads():
+        meet()
+    yield
+    if leads():
+        meet()
+
+
+def gather(value: Any) -> list[Any]:
+    """The ``value`` of every rank, in their order; anything that can be pickled."""
+    if size() == 1:
+        return [value]
+    from paddle import distributed
+
+    meet()
+    found: list[Any] = []
+    distributed.all_gather_object(found, value)
+    return found
+
+
+def of_leader(value: Any) -> Any:
+    """The ``value`` of rank 0."""
+    return gather(value)[0]
+
+
+def mine(items: Sequence[Item]) -> Sequence[Item]:
+    """This rank's share of ``items``: dealt out in turns."""
+    return items[rank() :: size()]
+
+
+def dealt_back(results: list[Item]) -> list[Item]:
+    """The results of every rank's :func:`mine`, in the order of all items."""
+    nothing = object()
+    turns = zip_longest(*gather(results), fillvalue=nothing)
+    return [result for turn in turns for result in turn if result is not nothing]
+
+
+def sum_gradients(parameters: Iterable[Any], numbers: list[float]) -> list[float]:
+    """Replace every gradient by its sum over ranks; returns the sums of ``numbers`` (float32).
+
+    One message carries all. A rank must not be later than the others by more than a step: see above.
+    """
+    if size() == 1:
+        return numbers
+    import paddle
+    from paddle import distributed
+
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = [gradient.flatten() for gradient in gradients]
+    message = paddle.concat([*flat, paddle.to_tensor(numbers, dtype="float32")])
+    distributed.all_reduce(message)
+    *summed, tail = message.split([part.shape[0] for part in flat] + [len(numbers)])
+    for gradient, total in zip(gradients, summed, strict=True):
+        paddle.assign(total.reshape(gradient.shape), gradient)
+    return [float(value) for value in tail.numpy()]

@@ -1,0 +1,63 @@
+"""Send what a tracking server missed: ``python -m ofa.tracking RUN_FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ofa.errors import UserError
+from ofa.tracking.journal import Busy, Journal
+from ofa.tracking.sender import Sender
+from ofa.tracking.tracker import now_ms
+
+
+def resend(folder: Path) -> int:
+    """Send what the journal under a run's ``folder`` still holds; returns how much is left.
+
+    Raises:
+        UserError: if there is no journal, or it does not say where to send to.
+    """
+    if not (folder / "tracking.jsonl").exists():
+        raise UserError(f"{folder}: no tracking.jsonl here; give a run's folder, e.g. outputs/runs/<name>")
+    try:
+        journal = Journal(folder)
+    except Busy:
+        raise UserError(f"{folder}: its job is running, and sends by itself") from None
+    try:
+        state = journal.state
+        if "uri" not in state:
+            raise UserError(f"{folder}: the journal does not say where to send to; run the job again")
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        if not uri:
+            raise UserError(
+                f"{state['uri']}: this address came with a password or options, which are not kept on disk; "
+                "give it whole as MLFLOW_TRACKING_URI"
+            )
+        if journal.status == "RUNNING":  # the job was killed before it could say so
+            journal.add({"op": "end", "status": "KILLED", "ms": now_ms()})
+        Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        return journal.unsent
+    finally:
+        journal.close()
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        print("usage: python -m ofa.tracking RUN_FOLDER [...]   send what a tracking server missed", file=sys.stderr)
+        return 2
+    left = 0
+    for argument in arguments:
+        try:
+            remaining = resend(Path(argument))
+        except UserError as error:
+            print(error, file=sys.stderr)
+            remaining = 1
+        else:
+            print(f"{argument}: {remaining} entries left" if remaining else f"{argument}: all sent")
+        left += remaining
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

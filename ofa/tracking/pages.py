@@ -1,0 +1,144 @@
+"""What pages in MLflow say: notes, the introduction of an experiment, saved views."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ofa.results import report
+from ofa.results.record import headline
+from ofa.settings.schema import Config
+from ofa.tracking.registry import model_name
+from ofa.tracking.sender import HERE
+from ofa.tracking.tracker import NOTE_CHARS
+
+INTRODUCTION = (
+    "Jobs that compress a finetuned BERT into narrower networks: see Training runs on the left, or Runs where "
+    "*Model training* is chosen at the top. Open a job with the `+` beside its name: its **children** are the "
+    "widths, and `w0.75 ...` keeps three quarters of the heads and neurons. **Views** has all widths ready, as a "
+    "table and as charts of score against cost.\n\n"
+)  # MLflow's pages keep line breaks within a paragraph
+ABOUT = f"""\
+{INTRODUCTION}| column | of | says |
+| :-- | :-- | :-- |
+| `eval/score` | both | the task's own metric on the dev split, 0 to 1: a width's; on the job's run, the teacher's |
+| `width`, `heads`, `neurons`, `params`, `macs` | widths | what is left of the network |
+| `latency_ms/...measured` | widths | milliseconds per batch, timed on the machine in the job's tags |
+| `latency_ms/...estimated` | widths | milliseconds per batch, estimated for a device that was not timed |
+| `speedup/...` | widths | full width's milliseconds over this width's |
+| `recommended/width` | job | the cheapest width within the tolerance of the teacher |
+| `dev/...`, `finetune/...`, `distill/...` | both | curves while training; `best/score` is their best point |
+
+A job's page has its report; its artifacts are `figure.png`, `report.md`, `results.json` and `config.yaml`.
+"""
+
+
+def note(results: dict[str, Any], config: Config, view: str) -> str:
+    """The advice first, since a page shows the beginning of a note; then where to look, and the report."""
+    widths = [entry["width"] for entry in results["widths"]]
+    model = model_name(config, results["recommended"]["width"] or widths[0])
+    advice = f"**{results['recommended']['words']}**"
+    look = (
+        f"All widths of this experiment: {link('as a table', view, False)}, {link('as charts', view, True)}. "
+        "The figure and the settings are under Artifacts.\n\n"
+        f"Serve a width: `mlflow models serve -m models:/{model}/<version> --env-manager local`"
+    )
+    paragraphs = report.text(results).strip().split("\n\n")[1:]  # the page has a title of its own
+    body = "\n\n".join(part for part in paragraphs if part != advice and not part.startswith("!["))
+    note = f"{advice}\n\n{body}\n\n{look}"
+    if len(note) > NOTE_CHARS:
+        body = body[: NOTE_CHARS - len(advice) - len(look)].rpartition("\n")[0] + "\n\n(more in report.md)"
+        note = f"{advice}\n\n{body}\n\n{look}"
+    return note
+
+
+def width_note(entry: dict[str, Any], name: str, results: dict[str, Any]) -> str:
+    """One width in a sentence or two."""
+    teacher = results["teacher"]
+    drop = 100 * (entry["score"] - teacher["score"])
+    words = (
+        f"Width {entry['width']:.4g} of **{name}**: {entry['heads']} heads and {entry['neurons']} neurons per layer, "
+        f"{report.human(entry['params'])} parameters against the teacher's {report.human(teacher['params'])}.\n\n"
+        f"Score {entry['score']:.4f}, {drop:+.2f} points from the teacher's {teacher['score']:.4f}."
+    )
+    if entry["width"] == results["recommended"]["width"]:
+        words += f"\n\n**Recommended**: the cheapest within {results['recommended']['tolerance']:g} points."
+    return words
+
+
+KEY = "mlflow.sharedViewState."
+JOBS = ["params.`task.name`", "params.`model.name`", "params.`trainer.seed`", "eval/score"]
+JOBS += ["recommended/width", "recommended/score", "params"]
+CREATED_MS = 1_767_225_600_000  # the same for all, so that two jobs write the same view
+
+
+def views(results: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Two views as tags of the experiment, and the id of the first.
+
+    The first has a row per width and charts of score against size and latency, the second a row per job.
+    """
+    kinds = [(kind, headline(results, kind)) for kind in ("measured", "estimated")]
+    latencies = [(f"ms per batch, {kind}", name) for kind, name in kinds if name]
+    columns = ["eval/score", "width", "heads", "neurons", "params", "macs"]
+    columns += [f"{what}/{name}" for _, name in latencies for what in ("latency_ms", "speedup")]
+    costs = [("parameters", "params"), *((words, f"latency_ms/{name}") for words, name in latencies)]
+    widths = {
+        **_rows("width", columns),
+        "hideEmptyCharts": True,
+        "isAccordionReordered": True,  # these sections first, not by the alphabet
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+        "compareRunSections": [_section("score-cost", "Score against cost"), _section("curves", "While distilling")],
+        "compareRunCharts": [
+            *(_scatter(f"score against {words}", metric) for words, metric in costs),
+            _line(f"dev/{next(iter(results['teacher']['metrics']))}"),
+        ],
+    }
+    suffix = f" ({latencies[0][1]})" if latencies else ""
+    first = _tag(f"Widths: score against cost{suffix}", widths)
+    second = _tag("Jobs: teacher and recommended width", _rows("job", JOBS))
+    return first[0].removeprefix(KEY), dict([first, second])
+
+
+def _rows(kind: str, columns: list[str]) -> dict[str, Any]:
+    """A table of the runs of one kind, best score first."""
+    names = [name if name.startswith("params.") else f"metrics.`{name}`" for name in columns]
+    return {
+        "searchFilter": f"tags.kind = '{kind}'",
+        "orderByKey": "metrics.`eval/score`",  # any order but by date, which would show jobs, folded
+        "orderByAsc": False,
+        "selectedColumns": names,
+        "columnOrder": names,
+        "runsHiddenMode": "SHOW_ALL",
+    }
+
+
+def _tag(name: str, state: dict[str, Any]) -> tuple[str, str]:
+    text = json.dumps(state)
+    content = {"name": name, "createdAt": CREATED_MS, "updatedAt": CREATED_MS, "state": text}
+    return KEY + hashlib.sha256(text.encode()).hexdigest()[:16], json.dumps(content)
+
+
+def link(words: str, key: str, charts: bool) -> str:
+    """Markdown that leads to a view of this experiment, as a table or as charts."""
+    mode = "&compareRunsMode=CHART" if charts else ""
+    return f"[{words}](#/experiments/{HERE}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key})"
+
+
+def _section(uuid: str, name: str) -> dict[str, Any]:
+    return {"uuid": uuid, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+
+
+def _card(uuid: str, section: str, name: str) -> dict[str, Any]:
+    return {"uuid": uuid, "metricSectionId": section, "displayName": name, "deleted": False, "isGenerated": False}
+
+
+def _scatter(name: str, metric: str) -> dict[str, Any]:
+    axes = {"xaxis": {"key": metric, "type": "METRIC"}, "yaxis": {"key": "eval/score", "type": "METRIC"}}
+    return {**_card(metric, "score-cost", name), "type": "SCATTER", "runsCountToCompare": 100, **axes}
+
+
+def _line(metric: str) -> dict[str, Any]:
+    keys: dict[str, Any] = {"metricKey": metric, "selectedMetricKeys": [metric], "xAxisKey": "step"}
+    keys |= {"lineSmoothness": 0, "useGlobalLineSmoothing": False}
+    return {**_card(metric, "curves", metric), "type": "LINE", "runsCountToCompare": 100, **keys}

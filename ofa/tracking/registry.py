@@ -1,0 +1,163 @@
+"""A network as an MLflow model: text in, label and probability out. ``mlflow models serve`` answers with it.
+
+The model holds the exported ONNX graph, the vocabulary and the few modules that read them: no
+pickle, and no Paddle to install where it is served.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ofa.deploy.serving import FILES, SETTINGS, columns
+from ofa.settings.schema import Config
+from ofa.stages.inputs import Inputs
+from ofa.supernet.space import width_name
+from ofa.system import files
+
+SERVED = "ofa.deploy.serving"  # what a served model loads
+PACKAGE = Path(__file__).parents[1]
+PACKAGES = ("mlflow", "numpy", "pandas", "onnxruntime", "tokenizers", "tqdm")
+EXAMPLES = ["a gripping film with a wonderful cast", "the room was not clean"]
+
+
+class NotSaved(Exception):
+    """The exported files cannot be made a model; trying again would not help."""
+
+
+def served_modules() -> list[Path]:
+    """The files of this package that ``SERVED`` needs, directly or through others, relative to the package."""
+    wanted, found = [SERVED], {Path("__init__.py")}
+    while wanted:
+        *folders, _ = module = wanted.pop().split(".")[1:]
+        path = Path(*module).with_suffix(".py")
+        if path in found or not (PACKAGE / path).is_file():
+            continue
+        found |= {path, *(Path(*folders[:depth], "__init__.py") for depth in range(1, len(folders) + 1))}
+        for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ofa"):
+                wanted += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sorted(found)
+
+
+def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, model_id: str) -> None:
+    """Write the exported ``folder`` of a width as an MLflow model to ``target``.
+
+    Args:
+        settings: ``max_seq_length``, ``lower_case``, ``pair`` (two texts per row), ``classes`` (or a score).
+    """
+    import pandas
+    from mlflow.models import Model, ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, Schema
+
+    answers = [("string", "label"), ("double", "probability")] if settings["classes"] else [("double", "score")]
+    asked = Schema([ColSpec("string", name) for name in columns(settings["pair"])])
+    example = pandas.DataFrame({name: EXAMPLES for name in columns(settings["pair"])})
+    with tempfile.TemporaryDirectory(dir=target.parent) as place:
+        data, code = Path(place) / "exported", Path(place) / "ofa"
+        data.mkdir()
+        code.mkdir()
+        for name in FILES:
+            _link(folder / name, data / name)
+        (data / SETTINGS).write_text(json.dumps(settings))
+        for path in served_modules():
+            (code / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PACKAGE / path, code / path)
+        save_model(
+            target,
+            loader_module=SERVED,
+            data_path=str(data),
+            code_paths=[str(code)],
+            mlflow_model=Model(run_id=run_id, model_id=model_id),
+            signature=ModelSignature(asked, Schema([ColSpec(kind, name) for kind, name in answers])),
+            input_example=example,
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
+        )
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file; a copy where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any], work: Path) -> None:
+    """Log the model of a journal's ``entry`` to its run and register a version; what is there is not made twice.
+
+    Args:
+        work: a folder for temporary files, best on the file system of the exported ones.
+
+    Raises:
+        NotSaved: if the model cannot be made; anything else if it cannot be sent.
+    """
+    name = entry["name"]
+    same = f"source_run_id = '{run_id}' AND name = '{name}'"
+    found = [
+        m for m in client.search_logged_models([experiment_id], same) if m.tags.get("ofa.export") == entry["digest"]
+    ]
+    tags = {"ofa.export": entry["digest"]}
+    model = found[0] if found else client.create_logged_model(experiment_id, name, run_id, tags, None, "classifier")
+    if str(model.status) != "READY":
+        with tempfile.TemporaryDirectory(dir=work, prefix="model-") as place:
+            target = Path(place) / "model"
+            try:
+                save(Path(entry["folder"]), target, entry["settings"], run_id, model.model_id)
+            except Exception as error:  # the files are gone, or a package is missing
+                if files.is_full(error):
+                    raise  # space may come back
+                client.finalize_logged_model(model.model_id, "FAILED")
+                raise NotSaved(f"{name}: {error}") from None
+            client.log_model_artifacts(model.model_id, str(target))
+        _link_to_run(client, run_id, model.model_id)
+        client.finalize_logged_model(model.model_id, "READY")
+    _add_version(client, name, run_id, model)
+
+
+def _link_to_run(client: Any, run_id: str, model_id: str) -> None:
+    """Show the model on the page of its run."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = client.get_run(run_id).outputs
+    if model_id not in [output.model_id for output in (outputs.model_outputs if outputs else ())]:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+
+
+def _add_version(client: Any, name: str, run_id: str, model: Any) -> None:
+    """Make the logged model a version of the registered model ``name``."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # By location: MLflow looks up models:/<id> at its global address, not at this client's.
+    place = model.artifact_location
+    versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
+    if place not in [version.source for version in versions]:
+        client.create_model_version(name, place, run_id, model_id=model.model_id, await_creation_for=0)
+
+
+def model_name(config: Config, width: float) -> str:
+    """The registered model of a width; seeds and repeats are its versions."""
+    # MLflow allows none of these in the name of a model.
+    return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}-{width_name(width)}")
+
+
+def serving_settings(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {
+        "max_seq_length": inputs.max_seq_length,
+        "lower_case": inputs.lower_case,
+        "pair": len(config.task.text) > 1,
+        "classes": bool(config.task.labels),
+    }

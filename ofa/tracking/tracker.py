@@ -1,0 +1,217 @@
+"""What a job reports to: one MLflow run for the job, one child run for each width.
+
+What a job says is first written to a journal in its own folder, then sent from a thread beside the
+work. If the server is away the work goes on; the journal keeps what could not be sent, and the next
+send, from this job, a later start of it or ``python -m ofa.tracking``, begins where the last one ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from ofa.settings.schema import TrackingConfig
+from ofa.system.machine import SystemMetrics
+from ofa.system.process import process_tag
+from ofa.system.redact import without_secrets
+from ofa.tracking.journal import Busy, Journal
+from ofa.tracking.sender import JOB, PROCESS, Sender
+from ofa.tracking.server import tracking_uri
+
+log = logging.getLogger(__name__)
+MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
+TICK_S = 2.0  # how often the thread looks for something to send
+NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
+METER_S = 10.0  # how often the machine is read
+NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
+LAST_TRIES_S = (0.0, 1.0, 4.0)  # pauses before each of the last attempts; a busy database gets over it
+
+
+class Tracker:
+    """Journals what a job reports; a thread sends it. With ``backend=none`` it keeps and sends nothing."""
+
+    def __init__(self, settings: TrackingConfig, output_dir: Path, folder: Path) -> None:
+        self.settings, self.output_dir = settings, output_dir
+        self.journal: Journal | None = None
+        self._held: list[dict[str, Any]] = []  # what opens the runs, until there is something to open them for
+        self._open, self._started_ms = False, 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        if settings.backend != "mlflow":
+            return
+        try:
+            self.journal = Journal(folder)
+        except Busy:
+            log.warning("The same job is running already, and reports to MLflow; this one does not.")
+            return
+        self.sender = Sender(self.journal, tracking_uri(settings, output_dir), settings.experiment, output_dir)
+
+    def start(self, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
+        """Open the job's run, or go on with the one an earlier start of this job opened.
+
+        Raises:
+            UserError: if the server does not answer and never did, which is a mistake in the settings.
+        """
+        if self.journal is None:
+            return
+        try:
+            self.sender.open(self.settings.must_answer)
+        except BaseException:
+            self.journal.close()
+            self.journal = None
+            raise
+        # A finished job that is run again and has nothing new to say leaves its runs as they are.
+        self._open = self.journal.status != "FINISHED"
+        self._run(JOB, name, {**tags, PROCESS: process_tag()}, params)
+        self._thread = threading.Thread(target=self._pump, name="tracking", daemon=True)
+        self._thread.start()
+
+    def width(self, width: float, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
+        """Open the child run of a width."""
+        self._run(str(width), name, {**tags, PROCESS: process_tag()}, params)
+
+    def _run(self, run: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
+        self._started_ms = max(now_ms(), self._started_ms + 1)  # pages sort runs by it
+        entry = {"op": "run", "run": run, "name": name, "tags": tags, "ms": self._started_ms}
+        if self._open and self.journal is not None:
+            self.journal.add(entry)
+        else:
+            self._held.append(entry)
+        self._add({"op": "params", "run": run, "values": {key: str(value) for key, value in params.items()}})
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        if self.journal is None or not self.journal.add(entry) or self._open:
+            return
+        self._open = True
+        for held in self._held:
+            self.journal.add(held)
+
+    def metrics(self, values: dict[str, float], step: int, width: float | None = None) -> None:
+        """Points of curves; one that an earlier start of this job reported is not reported again."""
+        numbers = {NOT_IN_NAMES.sub("_", key): float(value) for key, value in values.items() if value is not None}
+        self._add({"op": "metrics", "run": _key(width), "values": numbers, "step": step, "ms": now_ms()})
+
+    def tags(self, values: dict[str, str], width: float | None = None) -> None:
+        """Words about a run; ``mlflow.note.content`` is its description."""
+        self._add({"op": "tags", "run": _key(width), "values": values})
+
+    def experiment(self, values: dict[str, str]) -> None:
+        """Tags of the experiment that are not there yet."""
+        self._add({"op": "experiment", "run": JOB, "values": values})
+
+    def artifacts(self, paths: list[Path], width: float | None = None, folder: str | None = None) -> None:
+        """Files to show on the page of a run."""
+        for path in paths if self.journal else ():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            entry = {"op": "artifact", "run": _key(width), "name": f"{folder or ''}/{path.name}", "digest": digest}
+            self._add({**entry, "path": str(path.absolute()), "folder": folder})
+
+    def model(self, width: float, name: str, folder: Path, settings: dict[str, Any]) -> None:
+        """Register the exported ``folder`` of a width as an MLflow model, once per run and content.
+
+        Args:
+            folder: in the store, where its path names its content.
+            settings: what :mod:`ofa.serving` needs beside the files.
+        """
+        if self.settings.register_models:
+            entry = {"op": "model", "run": _key(width), "name": name, "digest": f"{folder.parent.name}/{folder.name}"}
+            self._add({**entry, "folder": str(folder.absolute()), "settings": settings})
+
+    def _pump(self) -> None:
+        """Send what there is, and read the machine, until told to stop."""
+        assert self.journal is not None
+        meter = SystemMetrics() if self.settings.system_metrics else None
+        step = max(self.journal.points("system/"), default=-1)
+        read = time.monotonic()
+        while not self._stop.wait(TICK_S):
+            if meter and self._open and time.monotonic() - read >= METER_S:
+                read, step = time.monotonic(), step + 1
+                try:
+                    self.metrics(meter.read(), step)
+                except Exception as error:  # a driver's mood is no reason to stop sending
+                    log.debug("The machine could not be read: %s", error)
+            self.sender.send()
+
+    def finish(self, status: str) -> str | None:
+        """Close all runs of the job as FINISHED, FAILED or KILLED; returns where to look, or None."""
+        if self.journal is None:
+            return None
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._open:
+            self.journal.add({"op": "end", "status": status, "ms": now_ms()})
+        for pause in LAST_TRIES_S:
+            time.sleep(pause)
+            self.sender.send(now=True)
+            if not self.journal.unsent or self.sender.away:
+                break
+        if self.journal.unsent:
+            log.warning(
+                "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n"
+                "  python -m ofa.tracking %s",
+                self.journal.unsent,
+                without_secrets(self.sender.uri),
+                self.journal.path,
+                self.journal.folder,
+            )
+        self.journal.close()
+        return self._where()
+
+    @property
+    def unsent(self) -> int:
+        """Entries that are kept in the journal only."""
+        return self.journal.unsent if self.journal else 0
+
+    def _where(self) -> str:
+        """The command and the page that show the job's run."""
+        assert self.journal is not None
+        uri, run_id = without_secrets(self.sender.uri), self.journal.runs.get(JOB)
+        page = f"#/experiments/{self.sender.experiment_id}/runs/{run_id}?{MODE}" if run_id else f"#/experiments?{MODE}"
+        if uri.startswith("http"):
+            return f"{uri.rstrip('/')}/{page}"
+        show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={self.output_dir}"
+        if self.settings.uri:
+            show = f"mlflow ui --backend-store-uri {uri}"
+        return f"{show}, then http://127.0.0.1:5000/{page}"
+
+
+def _key(width: float | None) -> str:
+    return JOB if width is None else str(width)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
+    """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place.
+
+    Returns:
+        Whether that could be said: not if the server does not know the parent's run yet, or nothing is tracked.
+    """
+    try:
+        above = json.loads((parent / "tracking.json").read_text())
+        if above["runs"].get(JOB) is None:
+            return False
+        journal = Journal(folder)
+    except (Busy, OSError):  # running elsewhere, or nothing is tracked
+        return False
+    try:
+        state = journal.state
+        if any(above[key] != state.get(key) for key in ("uri", "experiment")):
+            return False
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        values = {**tags, "mlflow.parentRunId": above["runs"][JOB]}
+        if uri and journal.add({"op": "tags", "run": JOB, "values": values}):
+            Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        return True
+    finally:
+        journal.close()

@@ -1,0 +1,134 @@
+"""One step of distilling every width of a supernet from the finetuned teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from tqdm import tqdm
+
+from ofa.data.batches import Batch, collate, eval_batches
+from ofa.data.tokens import Encoded
+from ofa.model.network import embed, forward, run_blocks
+from ofa.supernet.elastic import select
+from ofa.supernet.subnet import BertShape, SubNet
+from ofa.training.losses import hidden_loss, logit_loss
+from ofa.training.precision import Precision
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What a distillation step needs besides the batch.
+
+    Attributes:
+        supernet: an elastic model, started from the permuted teacher.
+        teacher: the finetuned model, in evaluation mode.
+    """
+
+    supernet: nn.Layer
+    teacher: nn.Layer
+    hidden_weight: float
+    logit_weight: float
+    precision: Precision = field(default_factory=lambda: Precision("fp32"))
+
+    def step(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        subnets: Sequence[SubNet],
+        row_share: float = 1.0,
+        token_share: float = 1.0,
+        targets: Targets | None = None,
+    ) -> dict[str, Tensor]:
+        """Forward and backward of ``subnets`` on one batch ``[B, S]``, or a share of it; gradients add up.
+
+        The teacher runs once. So do the embeddings, which all widths share: each width's gradient
+        gathers at their output and goes through them in one pass at the end.
+
+        Returns:
+            ``loss``, summed over the sub-networks, and its two parts.
+        """
+        mask = _token_mask(input_ids, self.supernet.bert.pad_token_id)
+        teacher_logits, teacher_hidden = targets or teach(self.teacher, input_ids, token_type_ids, self.precision)
+        with self.precision.autocast():
+            embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
+        shared = embeddings.detach()
+        shared.stop_gradient = False
+        parts = {"hidden_loss": paddle.zeros([]), "logit_loss": paddle.zeros([])}
+        for subnet in subnets:
+            select(self.supernet, subnet)
+            with self.precision.autocast():
+                logits, hidden = run_blocks(self.supernet, shared, bias)
+                hidden_part = token_share * hidden_loss(hidden, teacher_hidden, mask)
+                logit_part = row_share * logit_loss(logits, teacher_logits)
+            self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
+            parts["hidden_loss"] += hidden_part.detach()
+            parts["logit_loss"] += logit_part.detach()
+        embeddings.backward(shared.grad)
+        total = self.hidden_weight * parts["hidden_loss"] + self.logit_weight * parts["logit_loss"]
+        return {"loss": total, **parts}
+
+
+def _token_mask(input_ids: Tensor, pad: int) -> Tensor | None:
+    """``[B, S, 1]``, 0 on padding; None where nothing is padded, as in most length-bucketed batches."""
+    mask = input_ids != pad
+    return None if bool(mask.all()) else mask.astype("float32").unsqueeze(-1)
+
+
+Targets = tuple[Tensor, tuple[Tensor, ...]]  # logits [B, C]; L + 1 hidden states [B, S, H]
+
+
+def teach(teacher: nn.Layer, input_ids: Tensor, token_type_ids: Tensor, precision: Precision) -> Targets:
+    """The outputs of ``teacher``, in evaluation mode, on one batch ``[B, S]``."""
+    with paddle.no_grad(), precision.autocast():
+        return forward(teacher, input_ids, token_type_ids)
+
+
+class TeacherMemory:
+    """The teacher's outputs on all rows of a split, computed once, for epochs that read them again.
+
+    They are computed in an order of their own, not as batches come, so that a run that goes on from a
+    checkpoint finds the same numbers to the bit.
+    """
+
+    def __init__(self, teacher: nn.Layer, encoded: Encoded, batch_size: int, precision: Precision) -> None:
+        self._offsets = encoded.offsets
+        self._logits = np.empty([0])  # [N, C]
+        self._hidden: list[np.ndarray] = []  # of each layer, [T, H]: a row's tokens lie together
+        batches = eval_batches(encoded.lengths, batch_size)
+        for rows in tqdm(batches, desc="teacher's outputs", unit="batch", leave=False, dynamic_ncols=True):
+            batch = collate(encoded, rows)
+            inputs = paddle.to_tensor(batch.input_ids), paddle.to_tensor(batch.token_type_ids)
+            logits, hidden = teach(teacher, *inputs, precision)
+            if not self._hidden:
+                self._logits = np.empty([len(encoded), logits.shape[-1]], "float32")
+                self._hidden = [np.empty([encoded.offsets[-1], layer.shape[-1]], "float32") for layer in hidden]
+            self._logits[rows] = logits.astype("float32").numpy()
+            tokens, filled = self._tokens(rows)
+            for kept, layer in zip(self._hidden, hidden, strict=True):
+                kept[tokens[filled]] = layer.astype("float32").numpy()[filled]
+
+    @staticmethod
+    def size_mb(encoded: Encoded, shape: BertShape) -> float:
+        """Memory for a teacher of ``shape``, in MB."""
+        hidden = int(encoded.offsets[-1]) * (shape.num_hidden_layers + 1) * shape.hidden_size
+        return 4 * (hidden + len(encoded) * shape.num_labels) / 1e6
+
+    def _tokens(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which token of the split is where in the padded batch of ``rows``, ``[B, S]``, and where any is.
+
+        On padding it is the row's last one: there has to be one, and no loss reads it.
+        """
+        starts, lengths = self._offsets[rows, None], np.diff(self._offsets)[rows, None]
+        place = np.arange(lengths.max())[None, :]
+        return starts + np.minimum(place, lengths - 1), place < lengths
+
+    def recall(self, batch: Batch) -> Targets:
+        """The outputs on the rows of ``batch``; on padding, which no loss reads, those of the last token."""
+        tokens, _ = self._tokens(batch.rows)
+        return paddle.to_tensor(self._logits[batch.rows]), tuple(
+            paddle.to_tensor(kept[tokens]) for kept in self._hidden
+        )
