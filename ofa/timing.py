@@ -57,7 +57,9 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
     timings = time_folders(folders, chosen, process.set_device(device), threads, config.latency.engines[0])
     if not any(timings["timings"].values()):
         here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(timings["device"]).items())
-        raise UserError(f"latency: none of these engines has these precisions on this {timings['where']}; it has {here}")
+        raise UserError(
+            f"latency: none of these engines has these precisions on this {timings['where']}; it has {here}"
+        )
     record.add_measured(results, timings)
     record.add_speedups(results)
     results["recommended"] = advice.recommend(results, config.ofa.tolerance)

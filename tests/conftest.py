@@ -10,7 +10,6 @@ from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
 from ofa.settings.compose import register
 from ofa.settings.schema import Config
-from ofa.supernet.subnet import BertShape
 from ofa.system import process
 
 process.prepare()  # before anything imports Paddle
@@ -18,11 +17,10 @@ process.prepare()  # before anything imports Paddle
 import numpy as np
 import paddle
 import pytest
-from servers import fresh_database
+from helpers.servers import fresh_database
+from helpers.toys import REPO, TOY, noisy
 
-REPO = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("OFA_SHARED", REPO.parent / "shared"))
-TOY = BertShape(3, 48, 4, 64, vocab_size=97, max_position_embeddings=32, num_labels=3)
 
 
 @pytest.fixture
@@ -31,15 +29,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not here (set OFA_SHARED)")
     return SHARED
-
-
-def noisy(model: paddle.nn.Layer) -> paddle.nn.Layer:
-    """Biases and norms start at 0 and 1, which would hide mistakes with them."""
-    paddle.seed(7)
-    for parameter in model.parameters():
-        parameter.set_value(parameter + paddle.normal(0.0, 0.1, parameter.shape))
-    model.eval()
-    return model
 
 
 @pytest.fixture
@@ -88,7 +77,7 @@ def compose() -> Callable[..., Config]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables and nothing in them."""
-    from reporting import MlflowClient
+    from helpers.reporting import MlflowClient
 
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
@@ -114,4 +103,4 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite-golden", action="store_true", help="write tests/golden.json anew")
+    parser.addoption("--rewrite-golden", action="store_true", help="write tests/model/golden.json anew")

@@ -18,7 +18,7 @@ from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import HardwareConfig
 from ofa.supernet.subnet import BertShape, SubNet
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())
 BASE = MODELS["bert_base"]
 PROFILES = [

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import REPO
+from helpers.toys import REPO
 
 
 def parts(name: str) -> dict[str, list]:

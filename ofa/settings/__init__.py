@@ -1,0 +1,5 @@
+"""What a user can set, the rules it must keep, and what a mistake is called.
+
+Start: schema.py (Config). Then compose.py (YAML to dataclasses), rules.py, explain.py.
+Loads no Paddle, so a mistake costs half a second.
+"""

@@ -3,7 +3,7 @@
 import numpy as np
 import paddle
 import pytest
-from conftest import TOY
+from helpers.toys import TOY
 
 from ofa.data.batches import collate
 from ofa.data.tokens import Encoded

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import REPO
-from test_main import run, sweep_results
+from helpers.commands import run, sweep_results
+from helpers.toys import REPO
 
 from ofa.system.machine import cores
 

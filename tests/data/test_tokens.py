@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.toys import REPO
 
 from ofa.data import tokens as module
 from ofa.data.rows import Rows
@@ -202,7 +203,7 @@ def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
     texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(30)) for _ in range(60)]  # many ties
     for name in ("1.txt", "2.txt", "3.txt"):
         command = [sys.executable, "-c", TRAIN, str(tmp_path / name)]
-        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=Path(__file__).parents[1])
+        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=REPO)
     assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "2.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
 
 

@@ -9,8 +9,8 @@ import sqlite3
 import time
 
 import pytest
-from reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
-from servers import Server, free_port, fresh_database
+from helpers.reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
+from helpers.servers import Server, free_port, fresh_database
 
 from ofa.errors import UserError
 from ofa.settings.compose import without_secrets_in

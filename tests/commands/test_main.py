@@ -10,30 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPO
-
-SMALL = [
-    "experiment=quickstart",
-    "task.max_train_rows=600",
-    "task.max_dev_rows=100",
-    "ofa.importance.rows=64",
-    "trainer.finetune.max_steps=12",
-    "trainer.distill.max_steps=8",
-    "latency.batch_sizes=[2]",
-    "latency.repeats=3",
-    "latency.engines=[paddle]",
-]
-
-
-def places(folder):
-    return [f"output_dir={folder / 'out'}", f"cache_dir={folder / 'cache'}"]
-
-
-def run(folder, *arguments, **options):
-    flags = [argument for argument in arguments if argument.startswith("-")]  # Hydra takes them first
-    settings = [argument for argument in arguments if argument not in flags]
-    command = [sys.executable, "main.py", *flags, *SMALL, *places(folder), *settings]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, **{"timeout": 300, **options})
+from helpers.commands import SMALL, places, run, sweep_results
+from helpers.toys import REPO
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +137,6 @@ def swept(tmp_path_factory):
 
 
 SWEEP = ["-m", "stages=[evaluate]", "trainer.seed=1,2", "task=negation,custom", "task.data_dir=/nowhere"]
-
-
-def sweep_results(folder):
-    (path,) = (folder / "out" / "sweeps").glob("*/results.json")
-    return json.loads(path.read_text())
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_says_so(swept):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import paddle
 import pytest
-from conftest import TOY
+from helpers.toys import TOY
 from safetensors.numpy import load_file, save_file
 
 from ofa.data.tokens import tokenize

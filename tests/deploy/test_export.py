@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import paddle
 import pytest
-from conftest import TOY, noisy
+from helpers.toys import TOY, noisy
 from safetensors.numpy import load_file, save_file
 
 from ofa.data.tokens import Encoded

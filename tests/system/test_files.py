@@ -13,7 +13,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from conftest import REPO
+from helpers.toys import REPO
 
 from ofa.settings.explain import explain
 from ofa.system import files

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPO
-from reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
+from helpers.reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
+from helpers.toys import REPO
 
 from ofa.errors import UserError
 from ofa.tracking import __main__
@@ -76,7 +76,7 @@ JOB = """
 import os, signal, sys
 sys.path[:0] = [{repo!r}, {repo!r} + "/tests"]
 from pathlib import Path
-from reporting import begin, train
+from helpers.reporting import begin, train
 tracker = begin(Path({out!r}), "killed")
 train(tracker, range(3))
 tracker.sender.send(now=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from conftest import TOY
+from helpers.toys import TOY
 
 from ofa.model import network as models
 from ofa.supernet import elastic

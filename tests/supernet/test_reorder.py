@@ -1,6 +1,6 @@
 import numpy as np
 import paddle
-from conftest import TOY
+from helpers.toys import TOY
 
 from ofa.model import network as models
 from ofa.supernet import elastic

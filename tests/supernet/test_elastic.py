@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import paddle
 import pytest
-from conftest import TOY, noisy
+from helpers.toys import TOY, noisy
 from paddle import nn
 
 from ofa.model import network as models

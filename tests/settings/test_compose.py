@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from conftest import REPO
+from helpers.toys import REPO
 
 from ofa.jobs.preflight import problems
 from ofa.settings.schema import Config
@@ -220,78 +219,8 @@ def test_a_tilde_in_output_dir_is_the_home_folder(tmp_path: Path) -> None:
 
 def test_nothing_of_a_job_imports_paddle_before_the_process_is_prepared() -> None:
     """Paddle's math library reads the environment as it loads; and bad rows are found without it."""
-    code = "import sys, ofa.job; print([name for name in ('paddle', 'paddlenlp', 'mlflow') if name in sys.modules])"
+    code = (
+        "import sys, ofa.jobs.job; print([name for name in ('paddle', 'paddlenlp', 'mlflow') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def _imports(path: Path) -> Iterator[str]:
-    """Every module a file imports, at its top or inside a function; ``from ofa import x`` counts as ofa.x."""
-    tree = ast.parse(path.read_text())
-    for_types = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    tree.body = [node for node in tree.body if node not in for_types]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module in ("ofa", "ofa.stages"):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            yield str(node.module)
-
-
-IMPORTS = {
-    str(path.relative_to(REPO).with_suffix("")).replace("/", "."): sorted(set(_imports(path)))
-    for path in [REPO / "main.py", *(REPO / "ofa").rglob("*.py")]
-}
-
-
-COMMANDS = {"main", "ofa.timing"}  # started by a user, imported by nobody
-
-
-def _importers(*packages: str) -> set[str]:
-    return {name for name, found in IMPORTS.items() if any(module.split(".")[0] in packages for module in found)}
-
-
-def _reached(*names: str) -> set[str]:
-    """Modules of the project that ``names`` import, directly or through others."""
-    found, rest = set(names), list(names)
-    while rest:
-        new = {module for module in IMPORTS.get(rest.pop(), []) if module in IMPORTS} - found
-        found |= new
-        rest += new
-    return found
-
-
-def test_stages_import_neither_each_other_nor_tracking() -> None:
-    stages = [name for name in IMPORTS if name.startswith("ofa.stages.")]
-    assert len(stages) >= 7
-    for name in stages:
-        upwards = {"ofa.tracking", "ofa.job", "main"} & set(IMPORTS[name])
-        sideways = {module for module in IMPORTS[name] if module.startswith("ofa.stages")} - {"ofa.stages.common"}
-        assert not upwards | sideways, f"{name} imports {upwards | sideways}"
-
-
-def test_the_library_imports_no_stage_and_nothing_runs_in_a_circle() -> None:
-    for name, found in IMPORTS.items():
-        if not name.startswith("ofa.stages."):
-            assert not any(module.startswith("ofa.stages") for module in found), name
-        assert not COMMANDS & set(found), name
-        for module in set(found) & set(IMPORTS):
-            assert name not in _reached(module), f"{name} and {module} import each other"
-
-
-def test_each_library_has_its_one_place() -> None:
-    assert _importers("mlflow") <= {"ofa.tracking", "ofa.sender", "ofa.serving"}  # the last two are the first's parts
-    assert _importers("hydra", "omegaconf") == {"main", "ofa.config", "ofa.multirun"}
-    assert [module for module in IMPORTS["ofa.elastic"] if module.startswith("ofa")] == ["ofa.subnet"]
-    assert {"ofa.elastic"} == _importers("paddleslim")
-
-
-def test_settings_and_arithmetic_know_no_paddle() -> None:
-    without = _reached("ofa.subnet", "ofa.config", "ofa.rules", "ofa.section_rules", "ofa.explain", "ofa.inputs")
-    assert not without & (_importers("paddle", "paddlenlp", "paddleslim") - {"ofa.folder"})
-    # The one exception: a Paddle pickle, read where the user has allowed it.
-    folder = ast.parse((REPO / "ofa" / "folder.py").read_text())
-    assert not any("paddle" in ast.unparse(n) for n in folder.body if isinstance(n, ast.Import | ast.ImportFrom))
-    assert _reached("ofa.subnet", "ofa.config") == {"ofa.subnet", "ofa.config", "ofa.errors"}

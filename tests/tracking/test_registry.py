@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from conftest import REPO, TOY, noisy
-from servers import Server
+from helpers.servers import Server
+from helpers.toys import REPO, TOY, noisy
 
 from ofa.data.rows import Rows
 from ofa.data.tokens import tokenize

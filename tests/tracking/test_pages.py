@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import REPO
-from servers import Server
+from helpers.servers import Server
+from helpers.toys import REPO
 
 from ofa.results import collect
 from ofa.settings.schema import Config, TrackingConfig

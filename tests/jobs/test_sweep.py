@@ -13,11 +13,11 @@ from math import isnan
 from pathlib import Path
 
 import pytest
-import reporting
-from conftest import REPO
+from helpers import reporting
+from helpers.servers import free_port
+from helpers.toys import REPO
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
-from servers import free_port
 
 from ofa.errors import UserError
 from ofa.jobs import hydra_callback

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from conftest import REPO
+from helpers.toys import REPO
 
 CODE = """
 import os, signal, time

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rank_work
-from conftest import REPO
-from test_main import SMALL, places, run
+from helpers import rank_work
+from helpers.commands import SMALL, places, run
+from helpers.toys import REPO
 
 from ofa.errors import UserError
 from ofa.jobs import spawn

@@ -1,7 +1,7 @@
 """Bad data, settings, models and addresses: each is refused in a line or two before anything is made or lost.
 
-Every case is one broken thing in a job that would otherwise run. `tests/test_data.py` has more bad rows,
-`tests/test_config.py` more broken settings; here they take the whole way from the command line.
+Every case is one broken thing in a job that would otherwise run. `tests/data/test_rows.py` has more bad rows,
+`tests/settings/test_compose.py` more broken settings; here they take the whole way from the command line.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_cases import CASES, FOLDER, JOB, ROWS
-from conftest import REPO
+from helpers.bad_cases import CASES, FOLDER, JOB, ROWS
+from helpers.toys import REPO
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 

@@ -1,0 +1,164 @@
+"""The plan of the house as tests: who may import whom, which library has its one place, who does without Paddle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.toys import REPO
+
+# Package -> packages it may import from; `errors` is open to all. In this order the floors rise.
+MAY_IMPORT = {
+    "system": "",
+    "store": "",
+    "settings": "system",
+    "supernet": "system",
+    "data": "settings system",
+    "model": "settings supernet system",
+    "hardware": "settings supernet",
+    "training": "data model settings supernet system",
+    "evaluation": "data model system",
+    "deploy": "data model settings system",
+    "results": "hardware settings supernet system",
+    "stages": "data deploy evaluation model settings store supernet system training",
+    "tracking": "deploy results settings supernet system",
+    "jobs": "model results settings stages store supernet system tracking",
+    "timing": "deploy model results settings supernet system tracking",
+    "main": "jobs results settings system",
+}
+ONE_PLACE = {
+    "mlflow": {"ofa.tracking.sender", "ofa.tracking.server", "ofa.tracking.registry"},
+    "hydra": {"main", "ofa.settings.compose", "ofa.jobs.hydra_callback"},
+    "paddleslim": {"ofa.supernet.elastic"},
+    "paddle.distributed": {"ofa.system.ranks"},
+}
+# What is imported at the top of these files must not load Paddle: settings and plans cost no minute.
+WITHOUT_PADDLE = (
+    "settings",
+    "data",
+    "results",
+    "supernet.subnet",
+    "supernet.space",
+    "model.architectures",
+    "model.folder",
+    "stages.inputs",
+    "stages.pipeline",
+    "jobs",
+    "tracking",
+    "deploy.serving",
+    "hardware",
+)
+PADDLES = ("paddle", "paddlenlp", "paddleslim")
+MOST_LINES, MOST_CLASS_LINES = 280, 150
+
+
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _nodes(node: ast.AST, nested: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if _for_types(child) or (not nested and isinstance(child, ast.FunctionDef)):
+            continue
+        yield child
+        yield from _nodes(child, nested)
+
+
+def _imported(path: Path, nested: bool) -> set[str]:
+    """Modules a file imports, inside functions too if ``nested``; ``from ofa.data import rows`` is ofa.data.rows."""
+    found: set[str] = set()
+    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), nested):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {part if part in MODULES or part == "paddle.distributed" else str(node.module) for part in parts}
+    return found
+
+
+FILES = {
+    ".".join(path.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in [REPO / "main.py", *sorted((REPO / "ofa").rglob("*.py"))]
+}
+MODULES = set(FILES)
+IMPORTS = {name: _imported(path, nested=True) for name, path in FILES.items()}
+AT_TOP = {name: _imported(path, nested=False) for name, path in FILES.items()}
+
+
+def _package(module: str) -> str:
+    return module.split(".")[1] if module.startswith("ofa.") else module
+
+
+def _reached(start: str, imports: dict[str, set[str]]) -> set[str]:
+    """Modules that ``start`` imports, directly or through others."""
+    found: set[str] = set()
+    rest = [start]
+    while rest:
+        new = imports.get(rest.pop(), set()) - found
+        found |= new
+        rest += new
+    return found
+
+
+def test_every_package_stands_in_the_table() -> None:
+    assert {_package(name) for name in MODULES} == {*MAY_IMPORT, "errors", "ofa"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_follow_the_table(module: str) -> None:
+    own = _package(module)
+    allowed = {own, "errors", "ofa", *MAY_IMPORT.get(own, "").split()}
+    others = {name for name in IMPORTS[module] & MODULES if _package(name) not in allowed}
+    assert not others, f"{module} imports {sorted(others)}"
+
+
+def test_no_module_reaches_itself() -> None:
+    circles = [name for name in MODULES if name in _reached(name, IMPORTS)]
+    assert not circles
+
+
+def test_stages_do_not_import_each_other() -> None:
+    shared = {"ofa.stages.inputs", "ofa.stages.pipeline"}
+    for name in MODULES - shared:
+        if name.startswith("ofa.stages."):
+            assert not {other for other in IMPORTS[name] if other.startswith("ofa.stages.")} - shared, name
+
+
+@pytest.mark.parametrize("library", ONE_PLACE)
+def test_each_library_has_its_one_place(library: str) -> None:
+    users = {name for name, found in IMPORTS.items() if any(f"{module}.".startswith(f"{library}.") for module in found)}
+    assert users and users <= ONE_PLACE[library]
+
+
+@pytest.mark.parametrize("part", WITHOUT_PADDLE)
+def test_no_paddle_is_loaded_at_the_top(part: str) -> None:
+    modules = [name for name in MODULES if f"{name}.".startswith(f"ofa.{part}.")]
+    assert modules
+    for name in modules:
+        loaded = {found for found in {name, *_reached(name, AT_TOP)} & MODULES if _loads_paddle(found)}
+        assert not loaded, f"{name} loads Paddle through {sorted(loaded)}"
+
+
+def _loads_paddle(module: str) -> bool:
+    return any(name.split(".")[0] in PADDLES for name in AT_TOP[module])
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_files_and_classes_stay_small(module: str) -> None:
+    text = FILES[module].read_text(encoding="utf-8")
+    assert text.count("\n") <= MOST_LINES, f"{module}: is it two things?"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= MOST_CLASS_LINES, f"{module}.{node.name}: {lines} lines"
+
+
+def test_a_package_s_door_is_words_only() -> None:
+    doors = [FILES[name] for name in MODULES if FILES[name].name == "__init__.py" and name != "ofa"]
+    assert len(doors) == 12
+    for path in doors:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr) and "Start: " in ast.unparse(body[0]), path
