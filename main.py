@@ -47,7 +47,7 @@ def run(composed: DictConfig) -> tuple[str, float]:
     check(config)
     with watched(Path(config.output_dir).expanduser()):
         results = spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
-    return results["run"], objective(results, config.objective)
+    return str(results.run), objective(results, config.objective)
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ machine that will serve, and the measured figures join that run's results and it
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from dataclasses import replace
@@ -16,17 +15,20 @@ from pathlib import Path
 from ofa.deploy.latency import time_folders
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
-from ofa.results import advice, collect, record, report
+from ofa.results import collect, report
+from ofa.results.record import Results
 from ofa.settings.compose import load
 from ofa.settings.rules import latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
-from ofa.supernet.space import width_name
+from ofa.supernet.space import networks
 from ofa.system import process
 from ofa.tracking.logged import log_timings
 
 
-def time_run(folder: Path, device: str, threads: int | None, settings: LatencyConfig | None, uri: str | None) -> dict:
-    """Time every width of the run in ``folder`` and add the figures to its results.
+def time_run(
+    folder: Path, device: str, threads: int | None, settings: LatencyConfig | None, uri: str | None
+) -> Results:
+    """Time every network of the run in ``folder`` and add the figures to its results.
 
     Args:
         device: auto, cpu or gpu.
@@ -34,51 +36,45 @@ def time_run(folder: Path, device: str, threads: int | None, settings: LatencyCo
         uri: the tracking URI, where it is another one on this machine.
 
     Returns:
-        The new content of results.json.
+        The new results.
 
     Raises:
         UserError: if the folder is no finished run, its exported networks are not beside it, or there is
             nothing here to time.
     """
     config, results = load(folder / "config.yaml"), _results(folder)
-    store = folder.parent.parent / "store" / results["export"]
-    folders = {entry["width"]: store / width_name(entry["width"]) for entry in results["widths"]}
+    store = folder.parent.parent / "store" / str(results.export)
+    folders = {network.name: store / network.name for network in results.networks}
     missing = [path for path in folders.values() if not path.is_dir()]
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
     process.prepare(threads)
     from ofa.deploy.engines import available
 
-    chosen, shape = settings or config.latency, read_folder(next(iter(folders.values()))).shape
-    found = [*latency_problems(chosen, config.hardware)]
-    found += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
-    if found:
-        raise UserError("\n".join(found))
-    timings = time_folders(folders, chosen, process.set_device(device), threads, config.latency.engines[0])
-    if not any(timings["timings"].values()):
-        here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(timings["device"]).items())
-        raise UserError(
-            f"latency: none of these engines has these precisions on this {timings['where']}; it has {here}"
-        )
-    record.add_measured(results, timings)
-    record.add_speedups(results)
-    results["recommended"] = advice.recommend(results, config.ofa.tolerance)
-    results["warnings"] = results["alarms"] + advice.warnings(results, config, shape)
+    chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).shape
+    problems = [*latency_problems(chosen, config.hardware)]
+    problems += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
+    if problems:
+        raise UserError("\n".join(problems))
+    record = time_folders(folders, chosen, process.set_device(device), threads)
+    if not record["timings"]:
+        here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
+        raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
+    collect.keep_timings(folder, record)
+    results = collect.with_latencies(results, record)
+    results = collect.advised(results, config, shape, networks(config.ofa.widths, shape))
     files = collect.write(folder, results)
     log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
     return results
 
 
-def _results(folder: Path) -> dict:
+def _results(folder: Path) -> Results:
     try:
-        results = json.loads((folder / "results.json").read_text())
-        results["export"]
-    except (OSError, ValueError):
+        results = collect.read(folder)
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None
-    except KeyError:
-        raise UserError(
-            f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]"
-        ) from None
+    if not results.export:
+        raise UserError(f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]")
     return results
 
 

@@ -126,14 +126,15 @@ def build(args, rows):
     return student, teacher, folder.shape
 
 
-def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
+def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
     """The project's loop over ``--steps`` steps; returns the speed of its steps."""
     import numpy as np
     from paddle import nn
 
-    from ofa.data.batches import collate, epoch_batches
+    from ofa.data.batches import TrainBatches
     from ofa.settings.schema import LoopConfig
-    from ofa.supernet.space import pick_widths
+    from ofa.supernet.space import sample
+    from ofa.supernet.subnet import count_macs
     from ofa.training.checkpoint import Best
     from ofa.training.distillation import Distillation, TeacherMemory
     from ofa.training.loop import Loop, tensors
@@ -148,6 +149,7 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
     one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
     if "static" in args.trial:
         one_step = static_step(distillation, list(subnets.values()))
+    costs = {width: count_macs(shape, subnet) for width, subnet in subnets.items()}
     clock, pending = StepClock(args.warmup_steps), [0]
 
     def step(batch, number):
@@ -155,23 +157,34 @@ def distil(args, train, supernet, teacher, subnets) -> dict[str, object]:
             clock.lap(pending[0])  # from step to step: batching, update and checks are all inside
         pending[0] = len(batch.rows)
         input_ids, token_type_ids, _ = tensors(batch)
-        widths = pick_widths(args.widths, args.sampling, args.sandwich_random, args.seed, number)
+        names = sample(costs, args.sampling, args.sandwich_random, args.seed, number)
         targets = {"targets": memory.recall(batch)} if memory else {}
-        return one_step(input_ids, token_type_ids, [subnets[width] for width in widths], **targets)
+        return one_step(input_ids, token_type_ids, [subnets[name] for name in names], **targets)
 
-    def epoch(number):
-        if "buckets" not in args.without:
-            return epoch_batches(train.lengths, args.batch_size, args.seed, number)
-        order = np.random.default_rng([args.seed, number]).permutation(len(train))
-        return [order[start : start + args.batch_size] for start in range(0, len(train), args.batch_size)]
+    class Unsorted(TrainBatches):
+        def epoch(self, number):
+            order = np.random.default_rng([self.seed, number]).permutation(len(self.encoded))
+            return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
+    batches = (Unsorted if "buckets" in args.without else TrainBatches)(train, args.batch_size, args.seed)
     settings = LoopConfig(
         max_steps=args.steps + 1, learning_rate=args.learning_rate, save_steps=10**9, eval_steps=10**9
     )
     precision = PaddlesNorm("fp32") if "norm" in args.without else Precision("fp32")
     with tempfile.TemporaryDirectory() as name:
-        rest = (settings, args.seed, Path(name), lambda number: {}, Best(Path(name)), precision)
-        Loop("distill", supernet, step, epoch, partial(collate, train), *rest).run()
+        loop = Loop(
+            name="distill",
+            model=supernet,
+            step=step,
+            batches=batches,
+            settings=settings,
+            seed=args.seed,
+            folder=Path(name),
+            evaluate=lambda number: {},
+            best=Best(Path(name)),
+            precision=precision,
+        )
+        loop.run()
     return clock.summary()
 
 
@@ -193,7 +206,7 @@ def main(args) -> None:
     supernet, teacher, shape = build(args, encoded(importance_rows(train, dev, args.importance)))
     train, dev = encoded(train), encoded(dev)
     subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
-    speed = distil(args, train, supernet, teacher, subnets)
+    speed = distil(args, train, supernet, teacher, shape, subnets)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
     scores = {}
     if not args.no_eval:

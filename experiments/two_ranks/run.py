@@ -131,7 +131,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     ranks.start("cpu")
     import numpy as np
 
-    from ofa.data.batches import collate_part, epoch_batches
+    from ofa.data.batches import TrainBatches
     from ofa.data.tokens import Encoded
     from ofa.model import network as models
     from ofa.settings.schema import LoopConfig
@@ -152,6 +152,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     teacher.eval()
     subnets = [SubNet.at_width(width, shape) for width in (1.0, 0.75, 0.5)]
     work = Distillation(supernet, teacher, 0.1, 1.0)
+    batches = TrainBatches(rows, batch_size, 0)
     started: list[float] = []
 
     def step(batch, number: int):
@@ -161,20 +162,21 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     with tempfile.TemporaryDirectory() as own:
         scratch = Path(own)
         loop = Loop(
-            "distill",
-            supernet,
-            step,
-            lambda number: epoch_batches(lengths, batch_size, 0, number),
-            lambda picked: collate_part(rows, picked, ranks.rank(), ranks.size()),
-            LoopConfig(max_steps=WARMUP + STEPS + 1, batch_size=batch_size, eval_steps=10**9, save_steps=10**9),
-            0,
-            scratch,
-            lambda number: {},
-            Best(scratch),
+            name="distill",
+            model=supernet,
+            step=step,
+            batches=batches,
+            settings=LoopConfig(
+                max_steps=WARMUP + STEPS + 1, batch_size=batch_size, eval_steps=10**9, save_steps=10**9
+            ),
+            seed=0,
+            folder=scratch,
+            evaluate=lambda number: {},
+            best=Best(scratch),
         )
         loop.run()
     seconds = started[WARMUP + STEPS] - started[WARMUP]
-    sizes = [len(picked) for picked in epoch_batches(lengths, batch_size, 0, 0)[WARMUP : WARMUP + STEPS]]
+    sizes = [len(picked) for picked in batches.epoch(0)[WARMUP : WARMUP + STEPS]]
     if ranks.leads():
         (folder / "rate.json").write_text(json.dumps(sum(sizes) / seconds))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ofa.data.tokens import Encoded
+from ofa.system import ranks
 
 POOL_BATCHES = 50  # batches whose rows are sorted by length together: little padding, much randomness
 
@@ -88,6 +89,31 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
         shuffled = order[part]
         order[part] = shuffled[np.argsort(lengths[shuffled], kind="stable")]  # equal lengths stay shuffled
     return [order[edges[step] : edges[step + 1]] for step in rng.permutation(steps)]
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """The batches of a training loop over ``encoded`` rows: which rows each step takes, and this rank's part of them.
+
+    Args:
+        seed: with the number of an epoch, decides the order of its batches.
+    """
+
+    encoded: Encoded
+    batch_size: int
+    seed: int
+
+    def __len__(self) -> int:
+        """Steps per epoch."""
+        return steps_per_epoch(len(self.encoded), self.batch_size)
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        """Row numbers of each batch of an epoch, always the same for the same number."""
+        return epoch_batches(self.encoded.lengths, self.batch_size, self.seed, number)
+
+    def part(self, rows: np.ndarray) -> Batch:
+        """This rank's part of the batch of ``rows``."""
+        return collate_part(self.encoded, rows, ranks.rank(), ranks.size())
 
 
 def eval_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:

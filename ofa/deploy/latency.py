@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from ofa.model.folder import read_folder
-from ofa.results.record import key
 from ofa.settings.schema import LatencyConfig
 from ofa.system import machine
 
@@ -39,7 +38,7 @@ class Timing:
     repeats: int
 
 
-def inputs(batch_size: int, seq_length: int, vocab_size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def random_batch(batch_size: int, seq_length: int, vocab_size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Random token ids without padding, ``[B, S]`` int64, and token types of zeros."""
     rng = np.random.default_rng(seed)
     low = min(1000, vocab_size // 2)  # past padding and special tokens
@@ -47,69 +46,64 @@ def inputs(batch_size: int, seq_length: int, vocab_size: int, seed: int = 0) -> 
 
 
 def measure(
-    networks: Mapping[float, Forward],
+    networks: Mapping[str, Forward],
     batch_size: int,
     seq_length: int,
     vocab_size: int,
     warmup: int = 5,
     repeats: int = 30,
     seed: int = 0,
-) -> dict[float, Timing]:
-    """Time ``networks`` (by width) in turns, so that a machine that drifts favours none.
+) -> dict[str, Timing]:
+    """Time ``networks`` (by name) in turns, so that a machine that drifts favours none.
 
     Every round runs each network once, in an order shuffled anew.
     """
-    batch = inputs(batch_size, seq_length, vocab_size, seed)
-    times: dict[float, list[float]] = {width: [] for width in networks}
+    batch = random_batch(batch_size, seq_length, vocab_size, seed)
+    times: dict[str, list[float]] = {name: [] for name in networks}
     for forward in networks.values():
         for _ in range(warmup):
             forward(*batch)
     order, shuffled = list(networks), random.Random(seed)
     for _ in range(repeats):
         shuffled.shuffle(order)
-        for width in order:
+        for name in order:
             started = time.perf_counter()
-            networks[width](*batch)
-            times[width].append(1000 * (time.perf_counter() - started))
-    return {width: _summary(values, batch_size) for width, values in times.items()}
+            networks[name](*batch)
+            times[name].append(1000 * (time.perf_counter() - started))
+    return {name: _summary(values, batch_size) for name, values in times.items()}
 
 
 def time_folders(
-    folders: dict[float, Path], settings: LatencyConfig, device: str, threads: int | None, plain: str = ""
-) -> dict:
-    """Time exported ``folders`` by width on ``device``, which Paddle has selected.
-
-    Args:
-        plain: the engine whose figures do not name it; by default the first of the settings.
+    folders: Mapping[str, Path], settings: LatencyConfig, device: str, threads: int | None
+) -> dict[str, Any]:
+    """Time exported ``folders`` by name on ``device``, which Paddle has selected.
 
     Returns:
-        ``{"where", "device", "threads", "machine", "versions", "timings": {width: {name: timing}}}``.
+        ``{"where", "device", "threads", "machine", "versions", "timings"}``; a timing is a row
+        ``{"network", "engine", "precision", "batch_size", "seq_length", "median_ms", ...}``.
     """
     from ofa.deploy.engines import available, load_engine
 
-    where = machine.device_name(device)
     has, threads = available(device), threads or machine.cores()
     vocab_size = read_folder(next(iter(folders.values()))).shape.vocab_size
-    timings: dict[str, dict[str, dict]] = {str(width): {} for width in folders}
     pairs = [
         (engine, precision)
         for engine, precision in product(settings.engines, settings.precisions)
         if precision in has.get(engine, ())  # what a machine lacks is left out, and so absent from the record
     ]
     sizes = list(product(settings.batch_sizes, settings.seq_lengths))
+    timings: list[dict[str, Any]] = []
     bar = tqdm(total=len(pairs) * len(sizes), desc="latency", unit="setting", leave=False, dynamic_ncols=True)
     for engine, precision in pairs:
-        networks = {width: load_engine(folder, engine, precision, device, threads) for width, folder in folders.items()}
+        networks = {name: load_engine(folder, engine, precision, device, threads) for name, folder in folders.items()}
         for batch_size, seq_length in sizes:
             found = measure(networks, batch_size, seq_length, vocab_size, settings.warmup, settings.repeats)
-            shown = "" if engine == (plain or settings.engines[0]) else engine
-            name = key(where, shown, precision, batch_size, seq_length, "measured")
-            for width, timing in found.items():
-                timings[str(width)][name] = asdict(timing)
+            setting = {"engine": engine, "precision": precision, "batch_size": batch_size, "seq_length": seq_length}
+            timings += [{"network": name, **setting, **asdict(timing)} for name, timing in found.items()]
             bar.update()
     bar.close()
     return {
-        "where": where,
+        "where": machine.device_name(device),
         "device": device,
         "threads": threads,
         "machine": machine.machine(),

@@ -1,7 +1,8 @@
-"""Signs that a run went wrong although nothing failed, in words for the terminal and the report."""
+"""Sanity checks: warnings about results that look wrong although no error occurred."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def constant_score(metrics: list[str], labels: np.ndarray, classes: int) -> floa
 
 
 def truncation(shares: dict[str, float], max_seq_length: int) -> list[str]:
-    """Splits of which many rows did not fit.
+    """Warnings about splits of which many rows did not fit.
 
     Args:
         shares: split name -> share of its rows that were cut.
@@ -38,22 +39,25 @@ def truncation(shares: dict[str, float], max_seq_length: int) -> list[str]:
 
 
 def teacher(found: float, constant: float) -> list[str]:
-    """A teacher no better than a constant answer: nothing distilled from it can be either."""
+    """A warning if the teacher is no better than a constant answer: nothing distilled from it can be either."""
     if found > constant + MARGIN:
         return []
     return [
-        f"The teacher's score, {found:.4f}, is that of always giving the same answer ({constant:.4f}): it has learned "
-        "nothing (raise trainer.finetune.epochs, look at learning_rate and data) or, if it came finetuned, has its "
-        "classes in another order than task.labels."
+        f"The teacher scores {found:.4f}, no better than the majority-class baseline ({constant:.4f}): it has not "
+        "learned the task (raise trainer.finetune.epochs, look at learning_rate and data) or, if it came finetuned, "
+        "has its classes in another order than task.labels."
     ]
 
 
-def family(results: dict[str, Any], spreads: dict[str, float], constant: float) -> list[str]:
-    """Signs among the scored networks.
+def family(
+    teacher: float, networks: Mapping[str, Mapping[str, Any]], spreads: dict[str, float], constant: float
+) -> list[str]:
+    """Warnings about the scored sub-networks.
 
     Args:
-        results: the content of results.json.
-        spreads: network name -> largest difference of one logit over the dev rows.
+        teacher: the teacher's score.
+        networks: name -> ``width``, ``depth``, ``score``, ``metrics`` and ``macs``.
+        spreads: name -> largest difference of one logit over the dev rows.
         constant: the best score of always giving the same answer.
     """
     found = [
@@ -61,21 +65,22 @@ def family(results: dict[str, Any], spreads: dict[str, float], constant: float) 
         for name, spread in spreads.items()
         if spread < CONSTANT
     ]
-    widths = sorted(results["widths"], key=lambda entry: -entry["width"])
-    lost = results["teacher"]["score"] - widths[0]["score"]
-    if lost > FAR:
+    ordered = sorted(networks, key=lambda name: -networks[name]["macs"])
+    largest = networks[ordered[0]]
+    lost = teacher - largest["score"]
+    if lost > FAR and largest["width"] == largest["depth"] == 1:
         found.append(
-            f"Width {widths[0]['width']:.4g} started as the teacher and ended {100 * lost:.1f} points below it: "
-            "distillation did harm; lower trainer.distill.learning_rate or distil longer."
+            f"{ordered[0]} was initialised from the teacher and ended {100 * lost:.1f} points below it: "
+            "distillation made it worse; lower trainer.distill.learning_rate or distil longer."
         )
-    same = len(widths) > 1 and all(entry["metrics"] == widths[0]["metrics"] for entry in widths)
-    if same and widths[0]["score"] > constant + MARGIN:  # otherwise all give one answer, which has its own alarm
-        found.append("All widths score the same to the last digit: check that the widths differ at all.")
-    for wide, narrow in zip(widths, widths[1:], strict=False):
-        gain = narrow["score"] - wide["score"]
-        if gain > FAR:
+    same = len(ordered) > 1 and all(network["metrics"] == largest["metrics"] for network in networks.values())
+    if same and largest["score"] > constant + MARGIN:  # otherwise all give one answer, which has its own alarm
+        found.append("All sub-networks score the same to the last digit: check that they differ at all.")
+    for wide, narrow in zip(ordered, ordered[1:], strict=False):
+        gain = networks[narrow]["score"] - networks[wide]["score"]
+        if gain > FAR and networks[narrow]["depth"] == networks[wide]["depth"]:
             found.append(
-                f"Width {narrow['width']:.4g} is {100 * gain:.1f} points above the wider {wide['width']:.4g}: "
+                f"{narrow} is {100 * gain:.1f} points above the larger {wide}: "
                 "the dev split is small, or training has not settled."
             )
     return found

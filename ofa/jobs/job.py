@@ -15,6 +15,7 @@ from typing import Any
 
 from ofa.errors import Interrupted, UserError
 from ofa.results import collect, report
+from ofa.results.record import Results
 from ofa.settings import compose
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 FINISHED = "finished.json"  # in a run's folder, written last
 
 
-def run_job(config: Config, yaml: str) -> dict[str, Any]:
+def run_job(config: Config, yaml: str) -> Results:
     """Run the stages ``config`` asks for; writes and returns the results.
 
     Every rank of a job on several devices calls this; rank 0 writes and reports.
@@ -50,23 +51,23 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
     store = Store(output_dir / "store")
     before = ranks.of_leader(_finished(config, inputs, store, folder) if ranks.leads() else None)
     if before is not None:
-        log.info("Finished before, with the same settings and data; nothing is done again: %s", folder)
+        log.info("Already finished with the same settings and data; nothing to do: %s", folder)
         return before
     tracker = Tracker(config.tracking if ranks.leads() else TrackingConfig("none"), output_dir, folder)
     with ranks.leader_first():
         _open_folder(folder, yaml)
     status = "FAILED"
     try:
-        logged.open_runs(tracker, title, config, inputs)
+        logged.open_runs(tracker, title, config, inputs.shape, inputs.networks)
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, store, stop.is_set)
-        found = collect.collect(config, folders, inputs.shape) if ranks.leads() else {}
-        results = ranks.of_leader({"run": folder.name, **found})
+        here = collect.collect(config, folder, folders, inputs.shape, inputs.networks) if ranks.leads() else None
+        results: Results = ranks.of_leader(here)
         if not ranks.leads():
             return results
         written = collect.write(folder, results)
-        logged.tell_results(tracker, title, config, inputs, folders, results)
+        logged.log_results(tracker, title, config, folders, results)
         tracker.artifacts([*written, folder / "config.yaml"])
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:
@@ -81,11 +82,11 @@ def run_job(config: Config, yaml: str) -> dict[str, Any]:
     return results
 
 
-def _show(results: dict[str, Any], folder: Path, where: str | None) -> None:
+def _show(results: Results, folder: Path, where: str | None) -> None:
     """Print the table, what it means, and where to look."""
-    if "teacher" in results:
+    if results.recommended:
         print(f"\n{report.markdown(report.table(results))}\n")
-        print("\n".join([*report.legend(results), "", results["recommended"]["words"], *results["warnings"], ""]))
+        print("\n".join([*report.legend(results), "", results.recommended.words, *results.warnings, ""]))
     print(f"Results: {folder / 'results.json'}")
     if where:
         print(f"MLflow:  {where}")
@@ -122,7 +123,7 @@ def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
     return {"stages": stages, "tracking": tracking}
 
 
-def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> dict[str, Any] | None:
+def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Results | None:
     """The results of this job of a sweep if it has finished before and all it made is there, without loading Paddle."""
     if not config.sweep.name or config.force:
         return None
@@ -132,7 +133,7 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> dic
     mark = _mark(config, {name: path.name for name, path in folders})
     if json.loads((folder / FINISHED).read_text()) != mark or not all(store.complete(path) for _, path in folders):
         return None
-    return json.loads((folder / "results.json").read_text())
+    return collect.read(folder)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import UserError
+from ofa.results.record import Results
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 from ofa.system import ranks
@@ -38,7 +39,7 @@ FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
 TAIL = 15  # lines of a broken rank's output to show
 
 
-def run(config: Config, yaml: str) -> dict[str, Any]:
+def run(config: Config, yaml: str) -> Results:
     """Run a job, in this process or on as many devices as it asks for; returns its results.
 
     Raises:
@@ -142,7 +143,7 @@ class Team:
             elif time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """What rank 0 found.
 
         Raises:
@@ -158,7 +159,7 @@ class Team:
             raise UserError(self._death(failed[0]))
         if any(self.ended.values()):
             raise KeyboardInterrupt
-        return outcomes[0]["results"]
+        return Results.from_json(outcomes[0]["results"])
 
     def _outcome(self, number: int) -> dict[str, Any]:
         path = self.folder / f"outcome-{number}.json"
@@ -211,7 +212,7 @@ def main(folder: Path) -> int:
     status = 0
     try:
         with watched(Path(config.output_dir).expanduser()):
-            outcome["results"] = run(config, yaml)
+            outcome["results"] = run(config, yaml).to_json()
     except (UserError, OSError) as error:
         outcome["mistake"], status = explain(error), 1
         if config.debug:

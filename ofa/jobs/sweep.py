@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import UserError
-from ofa.results import aggregate
+from ofa.results import aggregate, collect
 from ofa.results.figures import draw_sweep
 from ofa.results.report import markdown
 from ofa.settings.explain import explain
@@ -172,10 +172,10 @@ class Sweep:
         jobs = records(self.folder)
         done = [record for record in jobs if record["status"] == "finished"]
         problems = [_words(record) for record in jobs if record["status"] != "finished"]
-        found = [json.loads((self._run(record) / "results.json").read_text()) for record in done]
+        found = [collect.read(self._run(record)) for record in done]
         names = aggregate.variants([record["overrides"] for record in done])
-        numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if "teacher" in r])
-        remarks = [f"{r['task']}, seed {r['seed']}: {alarm}" for r in found for alarm in r.get("alarms", [])]
+        numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if r.networks])
+        remarks = [f"{r.task}, seed {r.seed}: {alarm}" for r in found for alarm in r.alarms]
         files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))
         stopped = any(record["status"] == "stopped" for record in jobs)
         where = self._tell(numbers, problems, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")

@@ -2,120 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import nan
-from typing import Any
 
 from ofa.errors import UserError
 from ofa.hardware import bound_shares
-from ofa.results.record import headline
+from ofa.results.record import Latency, NetworkResult, Recommendation, Results
 from ofa.settings.schema import Config, ObjectiveConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.space import Network
+from ofa.supernet.subnet import BertShape
 
-# A measured time this much longer than the share of MACs left is worth a word.
+# A measured time this much longer than the share of MACs left is worth a warning.
 FAR = 1.25
-# Below this share of the saving that arithmetic promises, a width is bound by something else.
+# Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5
+BOUND_BY = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
 
 
-def recommend(results: dict[str, Any], tolerance: float) -> dict[str, Any]:
-    """The cheapest width (fewest MACs) whose score is at most ``tolerance`` points below the teacher's.
-
-    Returns:
-        ``{"width", "tolerance", "words"}``; ``width`` is None where no width is close enough.
-    """
-    teacher = results["teacher"]["score"]
+def recommend(results: Results, tolerance: float) -> Recommendation:
+    """The cheapest network (fewest MACs) whose score is at most ``tolerance`` points below the teacher's."""
+    assert results.teacher is not None
+    teacher = results.teacher.score
     # Rounding guards a difference of exactly the tolerance against binary fractions.
-    close = [e for e in results["widths"] if round(100 * (teacher - e["score"]), 6) <= tolerance]
+    close = [network for network in results.networks if round(100 * (teacher - network.score), 6) <= tolerance]
     if not close:
-        best = max(results["widths"], key=lambda entry: entry["score"])
+        best = max(results.networks, key=lambda network: network.score)
         words = (
             f"No width is within {tolerance:g} points of the teacher ({teacher:.4f}); "
-            f"the best is width {best['width']:.4g} at {best['score']:.4f}."
+            f"the best is {best.label} at {best.score:.4f}."
         )
-        return {"width": None, "tolerance": tolerance, "words": words}
-    chosen = min(close, key=lambda entry: entry["macs"])
-    saved = 1 - chosen["params"] / results["teacher"]["params"]
+        return Recommendation(None, None, tolerance, words)
+    chosen = min(close, key=lambda network: network.macs)
+    saved = 1 - chosen.params / results.teacher.params
     words = (
-        f"Take width {chosen['width']:.4g}: the cheapest within {tolerance:g} points of the teacher "
-        f"({chosen['score']:.4f} against {teacher:.4f}), with {saved:.0%} fewer parameters"
+        f"Take {chosen.label}: the cheapest within {tolerance:g} points of the teacher "
+        f"({chosen.score:.4f} against {teacher:.4f}), with {saved:.0%} fewer parameters"
     )
     for kind in ("measured", "estimated"):
-        name = headline(results, kind)
+        name = results.headline(kind)
         if name:
-            words += f", {chosen['speedup'][name]:.2f}x full width's speed {kind} ({name})"
-    return {"width": chosen["width"], "tolerance": tolerance, "words": words + "."}
+            words += f", {results.speedups(chosen)[name]:.2f}x full width's speed {kind} ({name})"
+    return Recommendation(chosen.name, chosen.width, tolerance, words + ".")
 
 
-def warnings(results: dict[str, Any], config: Config, shape: BertShape) -> list[str]:
-    """In words, one line for each width and kind: figures that miss what the arithmetic promises, and why."""
+def warnings(results: Results, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> list[str]:
+    """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
     found = []
-    full = max(results["widths"], key=lambda entry: entry["width"])
-    for entry in results["widths"]:
-        share = entry["macs"] / full["macs"]
-        left = {name: value / full["latency_ms"][name] for name, value in entry.get("latency_ms", {}).items()}
-        slow = [name for name in left if name.endswith("measured") and left[name] > FAR * share]
+    for network in results.networks:
+        share = network.macs / results.largest.macs
+        speedups = results.speedups(network)
+        left = [(latency, 1 / speedups[latency.name(results.unnamed_engine)]) for latency in network.latencies]
+        slow = [(latency, part) for latency, part in left if latency.kind == "measured" and part > FAR * share]
         if slow:
-            times = ", ".join(f"{name.removesuffix('_measured')} {left[name]:.0%}" for name in slow)
+            times = ", ".join(f"{_short(results, latency)} {part:.0%}" for latency, part in slow)
             found.append(
-                f"width {entry['width']:.4g} has {share:.0%} of full width's MACs but takes more of its time, "
-                f"measured: {times}; there the time is not in the matrix products."
+                f"{network.label} has {share:.0%} of the full network's MACs but more of its measured latency "
+                f"({times}): the rest is not matrix multiplication."
             )
-        stuck = [name for name in left if name.endswith("estimated") and 1 - left[name] < LITTLE * (1 - share)]
+        stuck = [(lat, part) for lat, part in left if lat.kind == "estimated" and 1 - part < LITTLE * (1 - share)]
         if stuck:
-            gains = ", ".join(f"{name.removesuffix('_estimated')} {1 / left[name]:.2f}x" for name in stuck)
-            bound = _bound(entry, stuck[0], config, shape)
-            found.append(f"width {entry['width']:.4g} is hardly faster, estimated: {gains}; {bound}.")
+            gains = ", ".join(f"{_short(results, latency)} {1 / part:.2f}x" for latency, part in stuck)
+            bound = _bound(stuck[0][0], config, shape, networks[network.name])
+            found.append(f"{network.label} has an estimated speed-up of only {gains}; {bound}.")
     return found
 
 
-def _bound(entry: dict[str, Any], name: str, config: Config, shape: BertShape) -> str:
-    """What most of the estimated time of the figure ``name`` goes to."""
-    precision, batch, length = (name.split("_")[i] for i in (-4, -3, -2))
-    subnet = SubNet.at_width(entry["width"], shape)
-    engine = config.latency.estimate_engine
-    shares = bound_shares(config.hardware, engine, precision, shape, subnet, int(batch[1:]), int(length[1:]))
+def _short(results: Results, latency: Latency) -> str:
+    return latency.name(results.unnamed_engine).removesuffix(f"_{latency.kind}")
+
+
+def _bound(latency: Latency, config: Config, shape: BertShape, network: Network) -> str:
+    """What most of an estimated time goes to."""
+    setting = (latency.engine, latency.precision, shape, network.subnet, latency.batch_size, latency.seq_length)
+    shares = bound_shares(config.hardware, *setting)
     worst = max(shares, key=lambda kind: shares[kind])
-    words = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
-    return f"{shares[worst]:.0%} of that time is bound by {words[worst]}"
+    return f"{shares[worst]:.0%} of that time is bound by {BOUND_BY[worst]}"
 
 
-def objective(results: dict[str, Any], settings: ObjectiveConfig) -> float:
-    """The score (0 to 1) that ``settings`` ask for; nan for a job that scores no widths.
+def objective(results: Results, settings: ObjectiveConfig) -> float:
+    """The one number a job returns to a sweeper that searches: the score (0 to 1) that ``settings`` ask for.
+
+    Returns:
+        nan for a job that scores no networks.
 
     Raises:
-        UserError: if the width or the latency figure is not among the results, or no width is fast enough.
+        UserError: if the width or the latency figure is not among the results, or no network is fast enough.
     """
-    widths = results.get("widths")
-    if not widths:
+    networks = results.networks
+    if not networks:
         return nan
     if settings.max_latency_ms is not None:
-        return _under_limit(widths, settings.max_latency_ms, _figure(results, settings.latency))
+        return _within(results, settings.max_latency_ms, _figure(results, settings.latency))
     if settings.width is None:
-        return float(min(widths, key=lambda entry: entry["width"])["score"])
-    found = [entry["score"] for entry in widths if abs(entry["width"] - settings.width) < 1e-3]  # 0.6667 is 2/3
-    if not found:
-        raise UserError(f"objective.width: {settings.width:g} is not among ofa.widths; allowed: {_list(widths)}")
-    return float(found[0])
+        return min(networks, key=lambda network: network.width).score
+    scores = [network.score for network in networks if abs(network.width - settings.width) < 1e-3]  # 0.6667 is 2/3
+    if not scores:
+        raise UserError(f"objective.width: {settings.width:g} is not among ofa.widths; allowed: {_list(networks)}")
+    return scores[0]
 
 
-def _list(widths: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{entry['width']:.4g}" for entry in widths)
+def _list(networks: tuple[NetworkResult, ...]) -> str:
+    return ", ".join(f"{network.width:.4g}" for network in networks)
 
 
-def _figure(results: dict[str, Any], name: str | None) -> str:
+def _figure(results: Results, name: str | None) -> str:
     """The latency figure that the limit is for."""
-    known = list(results["widths"][0].get("latency_ms", {}))
-    chosen = name or headline(results, "measured") or headline(results, "estimated")
+    known = [latency.name(results.unnamed_engine) for latency in results.networks[0].latencies]
+    chosen = name or results.headline("measured") or results.headline("estimated")
     if chosen is None or chosen not in known:
         raise UserError(f"objective.latency: {chosen} was not found; this job has: {', '.join(known) or 'none'}")
     return chosen
 
 
-def _under_limit(widths: list[dict[str, Any]], limit: float, figure: str) -> float:
-    fast = [entry["score"] for entry in widths if entry["latency_ms"][figure] <= limit]
+def _within(results: Results, limit: float, figure: str) -> float:
+    """The best score among the networks whose ``figure`` is at most ``limit`` ms."""
+    latencies = {network.name: results.ms(network, figure) for network in results.networks}
+    fast = [network.score for network in results.networks if latencies[network.name] <= limit]
     if not fast:
-        least = min(entry["latency_ms"][figure] for entry in widths)
+        least = min(latencies.values())
         raise UserError(
             f"objective.max_latency_ms: no width is within {limit:g} ms; the fastest takes {least:.3g} ms ({figure})"
         )
-    return float(max(fast))
+    return max(fast)

@@ -12,7 +12,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from ofa.results.published import WIDTH
+from ofa.results.record import Results, Scored
 from ofa.results.report import markdown
+from ofa.supernet.space import name_of
 
 AVERAGE = (
     "A score is the task's own metric on the dev split, 0 to 1: Matthews for CoLA, F1 for MRPC, Pearson for STS-B, "
@@ -36,17 +38,18 @@ def _label(variant: str) -> str:
     return re.sub(r"\d+\.\d{4,}(?:e[-+]?\d+)?", lambda found: f"{float(found[0]):.4g}", variant)
 
 
-def summarise(jobs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Rows and averages of ``(variant, results.json)`` pairs, of jobs that scored widths.
+def summarise(jobs: Sequence[tuple[str, Results]]) -> dict[str, Any]:
+    """Rows and averages of ``(variant, results)`` pairs, of jobs that scored networks.
 
     Returns:
         ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``metrics``, ``published``;
-        ``averages``: ``variant``, ``label``, ``tasks`` and ``scores``. ``scores`` maps ``teacher`` and every width, as
-        text, to ``{"mean", "std"}``; ``std`` is None where there is one seed.
+        ``averages``: ``variant``, ``label``, ``tasks`` and ``scores``; ``networks``: name -> ``width``, ``depth`` and
+        ``label``. ``scores`` maps ``teacher`` and the name of every network to ``{"mean", "std"}``; ``std`` is None
+        where there is one seed.
     """
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[Results]] = {}
     for variant, results in jobs:
-        groups.setdefault((variant, results["task"]), []).append(results)
+        groups.setdefault((variant, results.task), []).append(results)
     rows = [_row(task, variant, found) for (variant, task), found in groups.items()]
     averages = []
     for variant in dict.fromkeys(variant for variant, _ in groups):
@@ -55,12 +58,15 @@ def summarise(jobs: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
             averages.append(
                 {"variant": variant, "label": _label(variant), "tasks": list(tasks), "scores": _average(tasks)}
             )
-    return {"rows": rows, "averages": averages}
+    known = {network.name: network for _, results in jobs for network in results.networks}
+    shares = {name: {"width": n.width, "depth": n.depth, "label": n.label} for name, n in known.items()}
+    return {"rows": rows, "averages": averages, "networks": shares}
 
 
-def networks(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The teacher and the widths of one job, by the name of their column."""
-    return {"teacher": results["teacher"]} | {f"{entry['width']:.4g}": entry for entry in results["widths"]}
+def scored(results: Results) -> dict[str, Scored]:
+    """The teacher and the networks of one job, by name."""
+    assert results.teacher is not None
+    return {"teacher": results.teacher} | {network.name: network for network in results.networks}
 
 
 def spread(values: Iterable[float]) -> dict[str, float | None]:
@@ -68,36 +74,36 @@ def spread(values: Iterable[float]) -> dict[str, float | None]:
     return {"mean": mean(found), "std": stdev(found) if len(found) > 1 else None}
 
 
-def _row(task: str, variant: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    found = [networks(results) for results in jobs]
+def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
+    found = [scored(results) for results in jobs]
     names = list(dict.fromkeys(name for job in found for name in job))
-    metrics = list(jobs[0]["teacher"]["metrics"])
+    metrics = list(found[0]["teacher"].metrics)
     by_metric = {
-        metric: {name: spread(job[name]["metrics"][metric] for job in found if name in job) for name in names}
+        metric: {name: spread(job[name].metrics[metric] for job in found if name in job) for name in names}
         for metric in metrics
     }
     return {
         "task": task,
         "variant": variant,
         "label": _label(variant),
-        "seeds": [results["seed"] for results in jobs],
+        "seeds": [results.seed for results in jobs],
         "metric": metrics[0],
         "scores": by_metric[metrics[0]],
         "metrics": by_metric,
-        "published": jobs[0].get("published", {}),
+        "published": jobs[0].published,
     }
 
 
-def _average(tasks: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
+def _average(tasks: dict[str, list[Results]]) -> dict[str, dict[str, float | None]]:
     """Every network's mean over the tasks; its deviation over the seeds that every task has."""
-    seeds = set.intersection(*({results["seed"] for results in jobs} for jobs in tasks.values()))
-    by_task = [[(results["seed"], networks(results)) for results in jobs] for jobs in tasks.values()]
+    seeds = set.intersection(*({results.seed for results in jobs} for jobs in tasks.values()))
+    by_task = [[(results.seed, scored(results)) for results in jobs] for jobs in tasks.values()]
     shared = [name for name in by_task[0][0][1] if all(name in found for jobs in by_task for _, found in jobs)]
     averages = {}
     for name in shared:
-        means = [mean(found[name]["score"] for _, found in jobs) for jobs in by_task]
+        means = [mean(found[name].score for _, found in jobs) for jobs in by_task]
         of_seeds = [
-            mean(mean(found[name]["score"] for seed, found in jobs if seed == wanted) for jobs in by_task)
+            mean(mean(found[name].score for seed, found in jobs if seed == wanted) for jobs in by_task)
             for wanted in sorted(seeds)
         ]
         averages[name] = {"mean": mean(means), "std": stdev(of_seeds) if len(of_seeds) > 1 else None}
@@ -113,25 +119,32 @@ def cell(score: dict[str, float | None] | None) -> str:
 def table(summary: dict[str, Any]) -> list[list[str]]:
     """Header and rows: a task (and variant) per row, a network per column."""
     rows, averages = summary["rows"], summary["averages"]
-    names = dict.fromkeys(name for row in rows for name in row["scores"])
-    widths = sorted((name for name in names if name != "teacher"), key=float, reverse=True)
+    shares = summary["networks"]
+    names = sorted(shares, key=lambda name: (shares[name]["depth"], shares[name]["width"]), reverse=True)
     varied = any(row["variant"] for row in rows)
-    header = ["task", *(["variant"] if varied else []), "metric", "seeds", "teacher", *(f"width {w}" for w in widths)]
+    header = [
+        "task",
+        *(["variant"] if varied else []),
+        "metric",
+        "seeds",
+        "teacher",
+        *(shares[name]["label"] for name in names),
+    ]
     found = [header]
     for row in rows:
         about = [row["metric"], str(len(row["seeds"]))]
-        cells = [cell(row["scores"].get(name)) for name in ("teacher", *widths)]
+        cells = [cell(row["scores"].get(name)) for name in ("teacher", *names)]
         found.append([row["task"], *([row["label"]] if varied else []), *about, *cells])
     for average in averages:
         about = [f"{len(average['tasks'])} tasks", ""]
-        cells = [cell(average["scores"].get(name)) for name in ("teacher", *widths)]
+        cells = [cell(average["scores"].get(name)) for name in ("teacher", *names)]
         found.append(["average", *([average["label"]] if varied else []), *about, *cells])
     return found
 
 
 def published_table(summary: dict[str, Any]) -> list[list[str]]:
     """Header and rows of the published recipe's figures beside this sweep's; only the header if none apply."""
-    width = f"{WIDTH:.4g}"
+    width = name_of(WIDTH)
     found = [["task", "metric", "BERT, published", "BERT, here", "width 2/3, published", "width 2/3, here"]]
     for row in summary["rows"]:
         for metric, (bert, narrow) in row["published"].items():

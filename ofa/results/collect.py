@@ -2,52 +2,152 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ofa.results import advice, published, record
+from ofa.hardware import estimate_latency_ms
+from ofa.results import advice, published
 from ofa.results.figures import draw
+from ofa.results.record import Latency, NetworkResult, Results, Scored
 from ofa.results.report import text
 from ofa.settings.schema import Config
+from ofa.supernet.space import Network
 from ofa.supernet.subnet import BertShape
+from ofa.system.files import write_whole
+
+TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
-def collect(config: Config, folders: dict[str, Path], shape: BertShape) -> dict[str, Any]:
-    """The content of results.json from the folders of the stages that ran; scores from 0 to 1."""
-    results: dict[str, Any] = {"task": config.task.name, "model": config.model.name, "seed": config.trainer.seed}
+def collect(
+    config: Config,
+    run_folder: Path,
+    folders: Mapping[str, Path],
+    shape: BertShape,
+    networks: Mapping[str, Network],
+) -> Results:
+    """The results of a run from the folders of the stages that ran, and what was timed later.
+
+    Args:
+        folders: by the name of the stage.
+        networks: the sub-networks of the job, by name.
+    """
+    results = Results(config.task.name, config.model.name, config.trainer.seed, run_folder.name)
     if "evaluate" not in folders:
         return results
-    results |= json.loads((folders["evaluate"] / "scores.json").read_text())
+    scores = _read(folders["evaluate"] / "scores.json")
+    exports = _read(folders["export"] / "parity.json") if "export" in folders else {}
+    results = replace(
+        results,
+        teacher=Scored(**scores["teacher"]),
+        networks=tuple(
+            NetworkResult(
+                name=name,
+                **entry,
+                **_exported(exports.get(name)),
+                latencies=tuple(estimates(config, shape, networks[name])),
+            )
+            for name, entry in scores["networks"].items()
+        ),
+        unnamed_engine={"measured": config.latency.engines[0], "estimated": config.latency.estimate_engine},
+        alarms=tuple(scores["alarms"]),
+        export=folders["export"].name if exports else None,
+        published=published.expected(config),
+    )
     if "latency" in folders:
-        record.add_measured(results, json.loads((folders["latency"] / "latency.json").read_text()))
-    if "export" in folders:
-        record.add_export(results, folders["export"])
-        results["export"] = folders["export"].name
-    record.add_estimates(results, config, shape)
-    record.add_speedups(results)
-    results["recommended"] = advice.recommend(results, config.ofa.tolerance)
-    results["warnings"] = results["alarms"] + advice.warnings(results, config, shape)
-    if figures := published.expected(config):
-        results["published"] = figures
-    return results
+        results = with_latencies(results, _read(folders["latency"] / "latency.json"))
+    for record in sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"]):
+        results = with_latencies(results, record)
+    return advised(results, config, shape, networks)
 
 
-def write(folder: Path, results: dict[str, Any]) -> list[Path]:
-    """Write results.json and, once widths are scored, report.md and figure.png; returns their paths.
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _exported(entry: dict[str, Any] | None) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    return {"bytes": entry["bytes"]["model.safetensors"], "parity": tuple(entry["parity"])}
+
+
+def estimates(config: Config, shape: BertShape, network: Network) -> list[Latency]:
+    """Estimated latencies of the settings' target, in each of their precisions, batch sizes and lengths."""
+    settings, target = config.latency, config.hardware
+    profile = target.engines.get(settings.estimate_engine)
+    precisions = [name for name in settings.precisions if profile and name in profile.efficiency]
+    found = []
+    for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
+        setting = (settings.estimate_engine, precision, batch, length)
+        ms = estimate_latency_ms(target, settings.estimate_engine, precision, shape, network.subnet, batch, length)
+        found.append(Latency(target.name, *setting, "estimated", ms))
+    return found
+
+
+def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
+    """``results`` with the medians that were measured on one device, which replace earlier ones of the same name.
+
+    Args:
+        record: what :func:`ofa.deploy.latency.time_folders` returned.
+    """
+    unnamed = results.unnamed_engine
+    networks = []
+    for network in results.networks:
+        measured = {latency.name(unnamed): latency for latency in network.latencies if latency.kind == "measured"}
+        for row in record["timings"]:
+            if row["network"] == network.name:
+                setting = (row["engine"], row["precision"], row["batch_size"], row["seq_length"])
+                latency = Latency(record["where"], *setting, "measured", row["median_ms"])
+                measured[latency.name(unnamed)] = latency
+        estimated = [latency for latency in network.latencies if latency.kind == "estimated"]
+        networks.append(replace(network, latencies=(*measured.values(), *estimated)))
+    about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
+    measured_on = {**results.measured_on, record["where"]: about}
+    return replace(results, networks=tuple(networks), measured_on=measured_on)
+
+
+def advised(results: Results, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> Results:
+    """``results`` with the recommendation and the warnings that follow from their figures."""
+    found = advice.warnings(results, config, shape, networks)
+    return replace(
+        results,
+        recommended=advice.recommend(results, config.ofa.tolerance),
+        warnings=(*results.alarms, *found),
+    )
+
+
+def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
+    """Keep what was timed beside the results, so that it is there whenever these are collected anew."""
+    settings = [[row[key] for key in ("engine", "precision", "batch_size", "seq_length")] for row in record["timings"]]
+    digest = hashlib.sha256(json.dumps([record["machine"], settings]).encode()).hexdigest()[:8]
+    (run_folder / TIMINGS).mkdir(exist_ok=True)
+    content = json.dumps({"time": time.time(), **record}, indent=1) + "\n"
+    write_whole(run_folder / TIMINGS / f"{record['where']}-{digest}.json", content)
+
+
+def write(folder: Path, results: Results) -> list[Path]:
+    """Write results.json and, once networks are scored, report.md and figure.png; returns their paths.
 
     What an earlier start with the same settings has scored stays, if this one stopped at an earlier stage.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scored = "teacher" in results
-    files = {"results.json": json.dumps(results, indent=1) + "\n"}
+    scored = results.teacher is not None
+    files = {"results.json": json.dumps(results.to_json(), indent=1) + "\n"}
     if not scored and (folder / "report.md").exists():
         files = {}
     if scored:
         draw(results, folder / "figure.png")
         files["report.md"] = text(results)
     for name, content in files.items():
-        part = folder / f"{name}.part"
-        part.write_text(content)
-        part.replace(folder / name)
+        write_whole(folder / name, content)
     return [path for name in ("results.json", "report.md", "figure.png") if (path := folder / name).exists()]
+
+
+def read(folder: Path) -> Results:
+    """The results that a run left in its ``folder``."""
+    return Results.from_json(_read(folder / "results.json"))

@@ -1,72 +1,211 @@
-"""The record of a run: what each network costs beside its score."""
+"""The record of a run as types: its networks, their scores, sizes and latencies; ``results.json`` is its text."""
 
 from __future__ import annotations
 
-import json
-from itertools import product
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ofa.hardware import estimate_latency_ms
-from ofa.settings.schema import Config
-from ofa.supernet.space import width_name
-from ofa.supernet.subnet import BertShape, SubNet
+KINDS = ("measured", "estimated")
+UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
 
 
-def key(where: str, engine: str, precision: str, batch_size: int, seq_length: int, kind: str) -> str:
-    """The name of a figure: ``latency_ms/cpu_paddle_fp32_b16_s128_measured``.
+@dataclass(frozen=True)
+class Latency:
+    """One latency of one network.
 
-    Args:
-        where: the target or device, e.g. ``t4``, ``cpu``.
-        engine: left out of the name if empty (the first engine of the settings).
+    Attributes:
+        where: the device or target, e.g. ``t4``, ``cpu``; without an underscore.
         kind: ``measured`` or ``estimated``; the one is never named as the other.
+        ms: milliseconds per batch.
     """
-    parts = [where, *([engine] if engine else []), precision, f"b{batch_size}", f"s{seq_length}", kind]
-    return f"latency_ms/{'_'.join(parts)}"
+
+    where: str
+    engine: str
+    precision: str
+    batch_size: int
+    seq_length: int
+    kind: str
+    ms: float
+
+    def name(self, unnamed: Mapping[str, str]) -> str:
+        """``cpu_onnxruntime_fp32_b16_s128_measured``.
+
+        Args:
+            unnamed: kind -> the engine that the names of its figures leave out.
+        """
+        engine = [] if self.engine == unnamed.get(self.kind) else [self.engine]
+        parts = [self.where, *engine, self.precision, f"b{self.batch_size}", f"s{self.seq_length}", self.kind]
+        return "_".join(parts)
+
+    @classmethod
+    def parse(cls, name: str, ms: float, unnamed: Mapping[str, str]) -> Latency:
+        """The figure of a name made by :meth:`name`."""
+        where, *engine, precision, batch, length, kind = name.split("_")
+        return cls(where, "_".join(engine) or unnamed[kind], precision, int(batch[1:]), int(length[1:]), kind, ms)
 
 
-def add_estimates(results: dict[str, Any], config: Config, shape: BertShape) -> None:
-    """Add the estimated latency of the settings' target to every width, in place."""
-    settings, target = config.latency, config.hardware
-    profile = target.engines.get(settings.estimate_engine)
-    precisions = [name for name in settings.precisions if profile and name in profile.efficiency]
-    for entry in results["widths"]:
-        subnet = SubNet.at_width(entry["width"], shape)
-        figures = entry.setdefault("latency_ms", {})
-        for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
-            name = key(target.name, "", precision, batch, length, "estimated").partition("/")[2]
-            figures[name] = estimate_latency_ms(
-                target, settings.estimate_engine, precision, shape, subnet, batch, length
-            )
+@dataclass(frozen=True)
+class Scored:
+    """What every network has: scores from 0 to 1, parameters, and multiply-accumulates per row."""
+
+    score: float
+    metrics: dict[str, float]
+    params: int
+    macs: int
 
 
-def add_export(results: dict[str, Any], folder: Path) -> None:
-    """Add sizes and parity from the export stage's folder, in place."""
-    found = json.loads((folder / "parity.json").read_text())
-    for entry in results["widths"]:
-        of_width = found[width_name(entry["width"])]
-        entry["bytes"] = of_width["bytes"]["model.safetensors"]
-        entry["parity"] = of_width["parity"]
+@dataclass(frozen=True, kw_only=True)
+class NetworkResult(Scored):
+    """One sub-network.
+
+    Attributes:
+        heads, neurons: kept in every layer; a list where layers differ.
+        bytes: size of its weights as a file; None if it was not exported.
+        parity: how far each exported file is from the network that was scored.
+    """
+
+    name: str
+    width: float
+    depth: float
+    heads: int | list[int]
+    neurons: int | list[int]
+    bytes: int | None = None
+    parity: tuple[dict[str, Any], ...] = ()
+    latencies: tuple[Latency, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """``width 0.75``, as tables and sentences call it."""
+        return f"width {self.width:.4g}" + (f", depth {self.depth:.4g}" if self.depth != 1 else "")
+
+    def to_json(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, Any]:
+        """Its entry in results.json; ``reference`` is what speed-ups are against."""
+        entry = {
+            key: getattr(self, key)
+            for key in ("name", "width", "depth", "heads", "neurons", "score", "metrics", "params", "macs")
+        }
+        entry["latency_ms"] = {latency.name(unnamed): latency.ms for latency in self.latencies}
+        if self.bytes is not None:
+            entry |= {"bytes": self.bytes, "parity": list(self.parity)}
+        return entry | {"speedup": self.speedups(unnamed, reference)}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any], unnamed: Mapping[str, str]) -> NetworkResult:
+        """A network from its entry; entries made before networks had names are understood."""
+        values = {"name": f"w{entry['width']:.4g}", "depth": 1.0, **entry}
+        values["latencies"] = tuple(
+            Latency.parse(name, ms, unnamed) for name, ms in entry.get("latency_ms", {}).items()
+        )
+        values["parity"] = tuple(entry.get("parity", ()))
+        return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
+
+    def speedups(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, float]:
+        """How many times faster than ``reference`` it is, by the name of the figure."""
+        base = {latency.name(unnamed): latency.ms for latency in reference.latencies}
+        own = {latency.name(unnamed): latency.ms for latency in self.latencies}
+        return {name: base[name] / ms for name, ms in own.items() if name in base}
+
+    def ms(self, name: str, unnamed: Mapping[str, str]) -> float:
+        """Milliseconds per batch of the figure ``name``."""
+        return next(latency.ms for latency in self.latencies if latency.name(unnamed) == name)
 
 
-def add_measured(results: dict[str, Any], record: dict[str, Any]) -> None:
-    """Add measured medians (ms per batch) and the machine they come from, in place."""
-    for entry in results["widths"]:
-        figures = entry.setdefault("latency_ms", {})
-        for name, timing in record["timings"][str(entry["width"])].items():
-            figures[name.partition("/")[2]] = timing["median_ms"]
-    about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
-    results.setdefault("measured_on", {})[record["where"]] = about
+@dataclass(frozen=True)
+class Recommendation:
+    """Which network to take, in words too; ``name`` is None where none is close enough to the teacher."""
+
+    name: str | None
+    width: float | None
+    tolerance: float
+    words: str
 
 
-def add_speedups(results: dict[str, Any]) -> None:
-    """Add to every width how many times faster than full width it is, by figure, in place."""
-    widest = max(results["widths"], key=lambda entry: entry["width"]).get("latency_ms", {})
-    for entry in results["widths"]:
-        entry["speedup"] = {name: widest[name] / value for name, value in entry.get("latency_ms", {}).items()}
+@dataclass(frozen=True)
+class Results:
+    """All that is known of a run; of one that stopped before its networks were scored, its first fields.
 
+    Attributes:
+        run: the name of its folder.
+        unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
+        alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
+        published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
+        measured_on: device -> what it was.
+        export: the name of the folder of exported networks in the store.
+    """
 
-def headline(results: dict[str, Any], kind: str) -> str | None:
-    """The first figure of a kind (``measured`` or ``estimated``), the one a table and a chart show."""
-    names = [name for name in results["widths"][0].get("latency_ms", {}) if name.endswith(kind)]
-    return names[0] if names else None
+    task: str
+    model: str
+    seed: int
+    run: str | None = None
+    teacher: Scored | None = None
+    networks: tuple[NetworkResult, ...] = ()
+    unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
+    alarms: tuple[str, ...] = ()
+    measured_on: dict[str, dict[str, Any]] = field(default_factory=dict)
+    export: str | None = None
+    recommended: Recommendation | None = None
+    warnings: tuple[str, ...] = ()
+    published: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def largest(self) -> NetworkResult:
+        """The network that the others' speed-ups are against."""
+        return max(self.networks, key=lambda network: (network.macs, network.width))
+
+    def network(self, name: str | None) -> NetworkResult | None:
+        return next((network for network in self.networks if network.name == name), None)
+
+    def headline(self, kind: str) -> str | None:
+        """The first figure of a kind (``measured`` or ``estimated``), the one a table and a chart show."""
+        found = [latency for latency in self.networks[0].latencies if latency.kind == kind] if self.networks else []
+        return found[0].name(self.unnamed_engine) if found else None
+
+    def speedups(self, network: NetworkResult) -> dict[str, float]:
+        return network.speedups(self.unnamed_engine, self.largest)
+
+    def ms(self, network: NetworkResult, figure: str) -> float:
+        """Milliseconds per batch of ``network`` by the name of the figure."""
+        return network.ms(figure, self.unnamed_engine)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of results.json."""
+        found: dict[str, Any] = {"run": self.run} if self.run else {}
+        found |= {"task": self.task, "model": self.model, "seed": self.seed}
+        if self.teacher is None:
+            return found
+        found["teacher"] = vars(self.teacher)
+        found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
+        found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
+        if self.measured_on:
+            found["measured_on"] = self.measured_on
+        if self.export:
+            found["export"] = self.export
+        if self.recommended:
+            found["recommended"] = vars(self.recommended)
+        found["warnings"] = list(self.warnings)
+        return found | ({"published": self.published} if self.published else {})
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Results:
+        """A run's results from the content of its results.json, of an earlier version too."""
+        unnamed = found.get("unnamed_engine", UNNAMED)
+        networks = tuple(NetworkResult.from_json(entry, unnamed) for entry in found.get("widths", ()))
+        results = cls(found["task"], found["model"], found["seed"], found.get("run"), networks=networks)
+        if "teacher" not in found:
+            return results
+        recommended = found.get("recommended")
+        if recommended:
+            chosen = next((network.name for network in networks if network.width == recommended["width"]), None)
+            recommended = Recommendation(**{"name": chosen, **recommended})
+        return replace(
+            results,
+            teacher=Scored(**{key: found["teacher"][key] for key in Scored.__dataclass_fields__}),
+            unnamed_engine=dict(unnamed),
+            alarms=tuple(found.get("alarms", ())),
+            measured_on=found.get("measured_on", {}),
+            export=found.get("export"),
+            recommended=recommended,
+            warnings=tuple(found.get("warnings", ())),
+            published=found.get("published", {}),
+        )

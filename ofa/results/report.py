@@ -1,46 +1,45 @@
-"""From the stages' folders to what a user reads: results.json, report.md, the table."""
+"""What a user reads of a run: the table, what its columns mean, and the report."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from ofa.results import record
+from ofa.results.record import KINDS, Results
 
 
-def table(results: dict[str, Any]) -> list[list[str]]:
-    """Header and rows: the teacher, then every width."""
-    metrics = list(results["teacher"]["metrics"])
-    figures = [name for name in (record.headline(results, kind) for kind in ("measured", "estimated")) if name]
+def table(results: Results) -> list[list[str]]:
+    """Header and rows: the teacher, then every network."""
+    teacher = results.teacher
+    assert teacher is not None
+    metrics = list(teacher.metrics)
+    figures = [name for name in map(results.headline, KINDS) if name]
     columns = [column for name in figures for column in (f"{name.rpartition('_')[2]} ms", "speed-up")]
-    sized = "bytes" in results["widths"][0]
+    sized = results.networks[0].bytes is not None
     header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics, "vs teacher"]
-    rows = [header + columns]
-    for entry in [results["teacher"], *results["widths"]]:
-        of_width = "width" in entry
-        row = [f"width {entry['width']:.4g}" if of_width else "teacher"]
-        row += [str(entry["heads"]), str(entry["neurons"])] if of_width else ["", ""]
-        row += [human(entry["params"]), human(entry["macs"])]
-        row += [human(entry["bytes"]) + "B" if of_width else ""] if sized else []
-        row += [f"{entry['metrics'][metric]:.4f}" for metric in metrics]
-        row += [f"{100 * (entry['score'] - results['teacher']['score']):+.2f}" if of_width else ""]
+    of_teacher = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
+    of_teacher += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
+    rows = [header + columns, of_teacher + [""] * (1 + len(columns))]
+    for network in results.networks:
+        row = [network.label, str(network.heads), str(network.neurons), human(network.params), human(network.macs)]
+        row += [human(network.bytes) + "B"] if network.bytes is not None else []
+        row += [f"{network.metrics[metric]:.4f}" for metric in metrics]
+        row += [f"{100 * (network.score - teacher.score):+.2f}"]
         for name in figures:
-            row += [f"{entry['latency_ms'][name]:.2f}", f"{entry['speedup'][name]:.2f}x"] if of_width else ["", ""]
+            row += [f"{results.ms(network, name):.2f}", f"{results.speedups(network)[name]:.2f}x"]
         rows.append(row)
     return rows
 
 
-def legend(results: dict[str, Any]) -> list[str]:
+def legend(results: Results) -> list[str]:
     """What the columns mean, and on what machine a figure was measured."""
     lines = ['Scores are on the dev split; "vs teacher" is the task\'s score in points (1 point = 0.01).']
-    for kind in ("measured", "estimated"):
-        name = record.headline(results, kind)
+    for kind in KINDS:
+        name = results.headline(kind)
         if name:
             lines.append(f"{kind} ms: {name}, milliseconds per batch (b: batch size, s: tokens per row).")
-    for where, about in results.get("measured_on", {}).items():
+    for where, about in results.measured_on.items():
         machine = about["machine"]
         on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"
         lines.append(f"{where}: measured on {on}, median; all figures in results.json.")
-    for metric, (bert, narrow) in results.get("published", {}).items():
+    for metric, (bert, narrow) in results.published.items():
         lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
     return lines
 
@@ -68,19 +67,20 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
 
 
-def text(results: dict[str, Any]) -> str:
+def text(results: Results) -> str:
     """The report as Markdown."""
-    parts = [f"# {results['task']}, {results['model']}, seed {results['seed']}"]
-    parts += [markdown(table(results)), " ".join(legend(results)), f"**{results['recommended']['words']}**"]
+    assert results.recommended is not None
+    parts = [f"# {results.task}, {results.model}, seed {results.seed}"]
+    parts += [markdown(table(results)), " ".join(legend(results)), f"**{results.recommended.words}**"]
     parts += ["![score against cost](figure.png)"]
-    if results["warnings"]:
-        parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results["warnings"]))
-    parities = [(entry["width"], parity) for entry in results["widths"] for parity in entry.get("parity", [])]
+    if results.warnings:
+        parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results.warnings))
+    parities = [(network.label, parity) for network in results.networks for parity in network.parity]
     if parities:
         rows = [["exported file", "precision", "rows", "largest logit difference", "score drift (points)"]]
-        for width, p in parities:
+        for label, p in parities:
             drift = f"{p['score_drift']:.3g}"
-            name = f"width {width:.4g}, {p['engine']}"
+            name = f"{label}, {p['engine']}"
             rows.append([name, p["precision"], str(p["rows"]), f"{p['logit_difference']:.2g}", drift])
         parts += ["Exported files, re-scored against the network they came from:", markdown(rows)]
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""Cut out, export and prove: every width as a folder to deploy, the same network that was scored."""
+"""Export every sub-network as a folder to deploy, and prove that it is the network that was scored."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.pipeline import Job
 from ofa.supernet import elastic
-from ofa.supernet.space import width_name
 from ofa.system import machine
 
 
 def run(job: Job) -> None:
-    """Writes ``<width>/`` (weights, graphs, vocabulary) and ``parity.json``."""
+    """Writes ``<name>/`` (weights, graphs, vocabulary) and ``parity.json``."""
     found = {}
-    for width in tqdm(job.config.ofa.widths, desc="export and re-score", unit="width", leave=False, dynamic_ncols=True):
-        name = width_name(width)
+    for name in tqdm(job.inputs.networks, desc="export and re-score", leave=False, dynamic_ncols=True):
         target = job.folder / name
         shutil.copytree(job.needs["distill"] / "widths" / name, target)
         model, _ = models.load(target)

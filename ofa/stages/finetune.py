@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa.data.batches import Batch
+from ofa.data.batches import Batch, TrainBatches
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
@@ -20,7 +20,7 @@ from ofa.stages.pipeline import Job
 from ofa.system import ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import Best
-from ofa.training.loop import loop_of, tensors
+from ofa.training.loop import Loop, tensors
 from ofa.training.losses import task_loss
 from ofa.training.precision import Precision
 
@@ -80,13 +80,26 @@ def _train(job: Job) -> None:
         return {"loss": loss}
 
     def score(number: int) -> dict[str, float]:
-        found = evaluate(forward_of(model), job.inputs.dev, metrics, trainer.eval_batch_size)
-        last.update(found)
-        job.monitor.metrics({f"finetune/dev/{key}": value for key, value in found.items()}, number)
-        best.offer("teacher", number, main_score(found), lambda folder: _save(job, model, folder))
-        return {"score": main_score(found)}
+        scores = evaluate(forward_of(model), job.inputs.dev, metrics, trainer.eval_batch_size)
+        last.update(scores)
+        job.monitor.metrics({f"finetune/dev/{key}": value for key, value in scores.items()}, number)
+        best.offer("teacher", number, main_score(scores), lambda folder: _save(job, model, folder))
+        return {"score": main_score(scores)}
 
-    loop = loop_of(job, "finetune", model, step, score, best, precision)
+    loop = Loop(
+        name="finetune",
+        model=model,
+        step=step,
+        batches=TrainBatches(job.inputs.encoded("train"), trainer.finetune.batch_size, trainer.seed),
+        settings=trainer.finetune,
+        seed=trainer.seed,
+        folder=job.work,
+        evaluate=score,
+        best=best,
+        precision=precision,
+        monitor=job.monitor,
+        stop=job.stop,
+    )
     steps = loop.run()
     if not ranks.leads():
         return

@@ -16,6 +16,7 @@ from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
 from ofa.settings.rules import position_problems
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
+from ofa.supernet.space import Network, networks
 from ofa.supernet.subnet import BertShape, width_problem
 from ofa.system.files import file_digest
 
@@ -25,11 +26,12 @@ CASED = 0.05  # share of words with capitals: none of a vocabulary for lower cas
 PADDED_TO, VOCAB_PADDING = 8, 128
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Inputs:
     """Rows by split (``train`` and the dev splits), and the BERT they meet.
 
     Attributes:
+        networks: the sub-networks of this job, by name.
         folder: the model folder, or None for random weights.
         label_order: for a folder that is a finished teacher, its class index of each of the task's
             classes; None if the folder is to be finetuned.
@@ -38,6 +40,7 @@ class Inputs:
 
     rows: dict[str, Rows]
     shape: BertShape
+    networks: dict[str, Network]
     vocab: Path
     folder: Folder | None
     label_order: tuple[int, ...] | None
@@ -79,9 +82,17 @@ def load_inputs(config: Config) -> Inputs:
         "vocab": file_digest(vocab),
         "model": _folder_digest(folder) if folder else "random",
     }
-    order = _label_order(config, folder) if folder else None
     return Inputs(
-        rows, shape, vocab, folder, order, digests, config.trainer.max_seq_length, config.model.lower_case, cache_dir
+        rows=rows,
+        shape=shape,
+        networks=networks(config.ofa.widths, shape),
+        vocab=vocab,
+        folder=folder,
+        label_order=_label_order(config, folder) if folder else None,
+        digests=digests,
+        max_seq_length=config.trainer.max_seq_length,
+        lower_case=config.model.lower_case,
+        cache_dir=cache_dir,
     )
 
 

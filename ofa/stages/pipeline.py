@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stage:
-    """A function with a declared appetite.
+    """A pipeline stage: a function and the inputs that determine its output.
 
     Attributes:
         needs: the stages whose folders it reads.
@@ -134,9 +134,9 @@ PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), _finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
     Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
-    Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}, 2),
+    Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}, 3),
     Stage("export", "Export every width and compare it with the network scored", ("distill",), _export, alone=True),
-    Stage("latency", "Measure latency on this machine", ("export",), _latency, alone=True),
+    Stage("latency", "Measure latency on this machine", ("export",), _latency, 2, alone=True),
 )
 
 

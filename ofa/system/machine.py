@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 
 LIBRARIES = ("paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "paddleslim", "mlflow", "hydra-core", "numpy")
-NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 
 @lru_cache(maxsize=1)

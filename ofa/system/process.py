@@ -8,16 +8,18 @@ import os
 import random
 import socket
 import warnings
+from pathlib import Path
 
 import psutil
 
 from ofa.errors import UserError
-from ofa.system.machine import NVIDIA_DRIVER, cores, cpu_flags, cpu_name
+from ofa.system.machine import cores, cpu_flags, cpu_name
 
 log = logging.getLogger(__name__)
 # glibc's mallopt parameters, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 # What MKL's AVX-512 code path of server processors uses, and the names MKL_DEBUG_CPU_TYPE has for its paths.
+NVIDIA_DRIVER = Path("/dev/nvidiactl")
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
 MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 

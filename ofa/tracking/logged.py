@@ -1,22 +1,22 @@
-"""What a job's pages in MLflow say: names, tags, parameters, results, notes and models."""
+"""Every name that is logged: parameters, tags and metrics of jobs, sub-networks, sweeps and later timings."""
 
 from __future__ import annotations
 
 import getpass
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ofa.settings.schema import Config
-from ofa.stages.inputs import Inputs
-from ofa.supernet.space import width_name
-from ofa.supernet.subnet import SubNet, count_macs, count_params, uniform
+from ofa.results.record import NetworkResult, Results, Scored
+from ofa.settings.schema import Config, TrackingConfig
+from ofa.supernet.space import Network
+from ofa.supernet.subnet import BertShape, count_macs, count_params, uniform
 from ofa.system import machine
-from ofa.tracking.pages import ABOUT, note, views, width_note
+from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import model_name, serving_settings
 from ofa.tracking.tracker import Tracker
 
@@ -26,40 +26,46 @@ HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking", "sweep
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 
 
-def open_runs(tracker: Tracker, name: str, config: Config, inputs: Inputs) -> None:
-    """Open the run of a job, called ``name``, and one for each width."""
+def open_runs(tracker: Tracker, title: str, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> None:
+    """Open the run of a job, called ``title``, and one for each of its sub-networks."""
     common = {"task": config.task.name, "model": config.model.name}
     common |= {"sweep": config.sweep.name} if config.sweep.name else {}
     shown = _shown()
-    tracker.start(name, {"kind": "job", **common, **shown, **_origin()}, _params(config, inputs))
+    tracker.start(title, {"kind": "job", **common, **shown, **_origin()}, _params(config, shape))
     tracker.experiment({"mlflow.note.content": ABOUT, "mlflow.experimentKind": "custom_model_development"})
-    for width in config.ofa.widths:
-        params = {**_width_params(width, inputs), "trainer.seed": config.trainer.seed}
-        tracker.width(width, f"{width_name(width)} {name}", {"kind": "width", **common, **shown}, params)
+    for name, network in networks.items():
+        params = {
+            "width": network.width,
+            "depth": network.depth,
+            "heads": uniform(network.subnet.heads),
+            "neurons": uniform(network.subnet.neurons),
+            "params": count_params(shape, network.subnet),
+            "macs": count_macs(shape, network.subnet, config.trainer.max_seq_length),
+            "trainer.seed": config.trainer.seed,
+        }
+        tracker.network(name, f"{name} {title}", {"kind": "width", **common, **shown}, params)
 
 
-def tell_results(
-    tracker: Tracker, name: str, config: Config, inputs: Inputs, folders: dict[str, Path], results: dict[str, Any]
-) -> None:
-    """The final figures of the job (the teacher's) and of every width, in numbers and in words."""
+def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[str, Path], results: Results) -> None:
+    """The final figures of the job (the teacher's) and of every sub-network, in numbers and in words."""
     tracker.tags({f"store.{stage}": folder.name for stage, folder in folders.items()})
-    _replay(tracker, config, folders)
-    if "teacher" not in results:
+    _replay(tracker, folders)
+    if results.teacher is None or results.recommended is None:
         return
-    for entry in [results["teacher"], *results["widths"]]:
-        tracker.metrics(_metrics(entry), 0, entry.get("width"))
-    recommended = results["recommended"]["width"]
-    for entry in results["widths"]:
-        tracker.tags({"mlflow.note.content": width_note(entry, name, results)}, entry["width"])
-        if entry["width"] == recommended:
-            tracker.metrics({"recommended/width": recommended, "recommended/score": entry["score"]}, 0)
+    tracker.metrics(_scores(results.teacher), 0)
+    for network in results.networks:
+        tracker.metrics(_metrics(results, network), 0, network.name)
+        tracker.tags({"mlflow.note.content": network_note(network, title, results)}, network.name)
+    recommended = results.network(results.recommended.name)
+    if recommended:
+        tracker.metrics({"recommended/width": recommended.width, "recommended/score": recommended.score}, 0)
     view, tags = views(results)
     tracker.experiment(tags)
     tracker.tags({"mlflow.note.content": note(results, config, view)})
     if "export" in folders:
-        for width in config.ofa.widths:
-            folder = folders["export"] / width_name(width)
-            tracker.model(width, model_name(config, width), folder, serving_settings(config, inputs))
+        for network in results.networks:
+            folder = folders["export"] / network.name
+            tracker.model(network.name, model_name(config, network.name), folder, serving_settings(config))
 
 
 def _git(*arguments: str) -> str:
@@ -97,25 +103,14 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield prefix, value  # a list in a string cannot be compared; widths have runs of their own
 
 
-def _params(config: Config, inputs: Inputs) -> dict[str, Any]:
+def _params(config: Config, shape: BertShape) -> dict[str, Any]:
     what = {key: value for key, value in asdict(config).items() if key not in HOW}
     flat = {key: value for key, value in _flat("", what) if not key.startswith(TARGET)}
-    sizes = {f"model.{key}": value for key, value in asdict(inputs.shape).items()}  # a folder's own, not the settings'
-    return {**flat, **sizes, "params": count_params(inputs.shape), "num_widths": len(config.ofa.widths)}
+    sizes = {f"model.{key}": value for key, value in asdict(shape).items()}  # a folder's own, not the settings'
+    return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}
 
 
-def _width_params(width: float, inputs: Inputs) -> dict[str, Any]:
-    subnet = SubNet.at_width(width, inputs.shape)
-    return {
-        "width": width,
-        "heads": uniform(subnet.heads),
-        "neurons": uniform(subnet.neurons),
-        "params": count_params(inputs.shape, subnet),
-        "macs": count_macs(inputs.shape, subnet, inputs.max_seq_length),
-    }
-
-
-def _replay(tracker: Tracker, config: Config, folders: dict[str, Path]) -> None:
+def _replay(tracker: Tracker, folders: Mapping[str, Path]) -> None:
     """Curves of stages that were taken from the store; those this job trained itself are known already."""
     for stage in ("finetune", "distill"):
         path = folders.get(stage, Path()) / f"{stage}.json"
@@ -125,33 +120,36 @@ def _replay(tracker: Tracker, config: Config, folders: dict[str, Path]) -> None:
         best = record.get("best", {})
         if stage == "finetune" and best:
             tracker.metrics({"best/score": best["score"]}, best["step"])
-        for width in config.ofa.widths:
-            if width_name(width) in best:
-                of_width = best[width_name(width)]
-                tracker.metrics({"best/score": of_width["score"]}, of_width["step"], width)
+        for name, of_network in best.items() if stage == "distill" else ():
+            tracker.metrics({"best/score": of_network["score"]}, of_network["step"], name)
 
 
-def _metrics(entry: dict[str, Any]) -> dict[str, float]:
-    values = {f"eval/{key}": value for key, value in entry["metrics"].items()}
-    values |= {"eval/score": entry["score"], "params": entry["params"], "macs": entry["macs"]}
-    values |= {f"latency_ms/{name}": value for name, value in entry.get("latency_ms", {}).items()}
-    values |= {f"speedup/{name}": value for name, value in entry.get("speedup", {}).items()}
-    return values | {key: entry[key] for key in ("width", "heads", "neurons", "bytes") if key in entry}
+def _scores(scored: Scored) -> dict[str, float]:
+    values = {f"eval/{key}": value for key, value in scored.metrics.items()}
+    return values | {"eval/score": scored.score, "params": scored.params, "macs": scored.macs}
+
+
+def _metrics(results: Results, network: NetworkResult) -> dict[str, float]:
+    values = _scores(network) | _latencies(results, network) | {"width": network.width, "depth": network.depth}
+    sizes = {"heads": network.heads, "neurons": network.neurons, "bytes": network.bytes}
+    return values | {key: size for key, size in sizes.items() if isinstance(size, int)}
+
+
+def _latencies(results: Results, network: NetworkResult) -> dict[str, float]:
+    values = {f"latency_ms/{latency.name(results.unnamed_engine)}": latency.ms for latency in network.latencies}
+    return values | {f"speedup/{name}": value for name, value in results.speedups(network).items()}
 
 
 def sweep_metrics(of: str, entry: dict[str, Any]) -> dict[str, float]:
     """Means by name: ``sst2/teacher``, ``average/w0.75``; a variant is put before them."""
     prefix = f"{entry['variant']}/{of}" if entry["variant"] else of
-    names = {name: name if name == "teacher" else f"w{name}" for name in entry["scores"]}
-    return {f"{prefix}/{names[name]}": score["mean"] for name, score in entry["scores"].items()}
+    return {f"{prefix}/{name}": score["mean"] for name, score in entry["scores"].items()}
 
 
-def log_timings(settings, folder: Path, results: dict, files: list[Path]) -> None:
-    """Add the figures to the run's children in MLflow."""
+def log_timings(settings: TrackingConfig, folder: Path, results: Results, files: list[Path]) -> None:
+    """Add the latencies of the run in ``folder`` to its child runs in MLflow, and its files anew."""
     tracker = Tracker(settings, folder.parent.parent, folder)
-    for entry in results["widths"]:
-        values = {f"latency_ms/{name}": value for name, value in entry["latency_ms"].items()}
-        values |= {f"speedup/{name}": value for name, value in entry["speedup"].items()}
-        tracker.metrics(values, 0, entry["width"])
+    for network in results.networks:
+        tracker.metrics(_latencies(results, network), 0, network.name)
     tracker.artifacts(files)
     tracker.finish("FINISHED")

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ofa.results import report
-from ofa.results.record import headline
+from ofa.results.record import KINDS, NetworkResult, Results
 from ofa.settings.schema import Config
 from ofa.tracking.registry import model_name
 from ofa.tracking.sender import HERE
@@ -23,7 +23,7 @@ ABOUT = f"""\
 {INTRODUCTION}| column | of | says |
 | :-- | :-- | :-- |
 | `eval/score` | both | the task's own metric on the dev split, 0 to 1: a width's; on the job's run, the teacher's |
-| `width`, `heads`, `neurons`, `params`, `macs` | widths | what is left of the network |
+| `width`, `depth`, `heads`, `neurons`, `params`, `macs` | widths | what is left of the network |
 | `latency_ms/...measured` | widths | milliseconds per batch, timed on the machine in the job's tags |
 | `latency_ms/...estimated` | widths | milliseconds per batch, estimated for a device that was not timed |
 | `speedup/...` | widths | full width's milliseconds over this width's |
@@ -34,11 +34,11 @@ A job's page has its report; its artifacts are `figure.png`, `report.md`, `resul
 """
 
 
-def note(results: dict[str, Any], config: Config, view: str) -> str:
+def note(results: Results, config: Config, view: str) -> str:
     """The advice first, since a page shows the beginning of a note; then where to look, and the report."""
-    widths = [entry["width"] for entry in results["widths"]]
-    model = model_name(config, results["recommended"]["width"] or widths[0])
-    advice = f"**{results['recommended']['words']}**"
+    assert results.recommended is not None
+    model = model_name(config, results.recommended.name or results.networks[0].name)
+    advice = f"**{results.recommended.words}**"
     look = (
         f"All widths of this experiment: {link('as a table', view, False)}, {link('as charts', view, True)}. "
         "The figure and the settings are under Artifacts.\n\n"
@@ -53,17 +53,18 @@ def note(results: dict[str, Any], config: Config, view: str) -> str:
     return note
 
 
-def width_note(entry: dict[str, Any], name: str, results: dict[str, Any]) -> str:
-    """One width in a sentence or two."""
-    teacher = results["teacher"]
-    drop = 100 * (entry["score"] - teacher["score"])
+def network_note(network: NetworkResult, title: str, results: Results) -> str:
+    """One sub-network of the job ``title`` in a sentence or two."""
+    teacher, recommended = results.teacher, results.recommended
+    assert teacher is not None and recommended is not None
+    drop = 100 * (network.score - teacher.score)
     words = (
-        f"Width {entry['width']:.4g} of **{name}**: {entry['heads']} heads and {entry['neurons']} neurons per layer, "
-        f"{report.human(entry['params'])} parameters against the teacher's {report.human(teacher['params'])}.\n\n"
-        f"Score {entry['score']:.4f}, {drop:+.2f} points from the teacher's {teacher['score']:.4f}."
+        f"{network.label.capitalize()} of **{title}**: {network.heads} heads and {network.neurons} neurons per layer, "
+        f"{report.human(network.params)} parameters against the teacher's {report.human(teacher.params)}.\n\n"
+        f"Score {network.score:.4f}, {drop:+.2f} points from the teacher's {teacher.score:.4f}."
     )
-    if entry["width"] == results["recommended"]["width"]:
-        words += f"\n\n**Recommended**: the cheapest within {results['recommended']['tolerance']:g} points."
+    if network.name == recommended.name:
+        words += f"\n\n**Recommended**: the cheapest within {recommended.tolerance:g} points."
     return words
 
 
@@ -73,14 +74,15 @@ JOBS += ["recommended/width", "recommended/score", "params"]
 CREATED_MS = 1_767_225_600_000  # the same for all, so that two jobs write the same view
 
 
-def views(results: dict[str, Any]) -> tuple[str, dict[str, str]]:
+def views(results: Results) -> tuple[str, dict[str, str]]:
     """Two views as tags of the experiment, and the id of the first.
 
     The first has a row per width and charts of score against size and latency, the second a row per job.
     """
-    kinds = [(kind, headline(results, kind)) for kind in ("measured", "estimated")]
+    assert results.teacher is not None
+    kinds = [(kind, results.headline(kind)) for kind in KINDS]
     latencies = [(f"ms per batch, {kind}", name) for kind, name in kinds if name]
-    columns = ["eval/score", "width", "heads", "neurons", "params", "macs"]
+    columns = ["eval/score", "width", "depth", "heads", "neurons", "params", "macs"]
     columns += [f"{what}/{name}" for _, name in latencies for what in ("latency_ms", "speedup")]
     costs = [("parameters", "params"), *((words, f"latency_ms/{name}") for words, name in latencies)]
     widths = {
@@ -91,7 +93,7 @@ def views(results: dict[str, Any]) -> tuple[str, dict[str, str]]:
         "compareRunSections": [_section("score-cost", "Score against cost"), _section("curves", "While distilling")],
         "compareRunCharts": [
             *(_scatter(f"score against {words}", metric) for words, metric in costs),
-            _line(f"dev/{next(iter(results['teacher']['metrics']))}"),
+            _line(f"dev/{next(iter(results.teacher.metrics))}"),
         ],
     }
     suffix = f" ({latencies[0][1]})" if latencies else ""

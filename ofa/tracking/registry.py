@@ -18,8 +18,6 @@ from typing import Any
 
 from ofa.deploy.serving import FILES, SETTINGS, columns
 from ofa.settings.schema import Config
-from ofa.stages.inputs import Inputs
-from ofa.supernet.space import width_name
 from ofa.system import files
 
 SERVED = "ofa.deploy.serving"  # what a served model loads
@@ -148,16 +146,17 @@ def _add_version(client: Any, name: str, run_id: str, model: Any) -> None:
         client.create_model_version(name, place, run_id, model_id=model.model_id, await_creation_for=0)
 
 
-def model_name(config: Config, width: float) -> str:
-    """The registered model of a width; seeds and repeats are its versions."""
+def model_name(config: Config, network: str) -> str:
+    """The registered model of a sub-network; seeds and repeats are its versions."""
     # MLflow allows none of these in the name of a model.
-    return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}-{width_name(width)}")
+    return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}-{network}")
 
 
-def serving_settings(config: Config, inputs: Inputs) -> dict[str, Any]:
+def serving_settings(config: Config) -> dict[str, Any]:
+    """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files."""
     return {
-        "max_seq_length": inputs.max_seq_length,
-        "lower_case": inputs.lower_case,
+        "max_seq_length": config.trainer.max_seq_length,
+        "lower_case": config.model.lower_case,
         "pair": len(config.task.text) > 1,
         "classes": bool(config.task.labels),
     }

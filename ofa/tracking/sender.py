@@ -23,7 +23,7 @@ from ofa.tracking.server import Unreachable, reach
 log = logging.getLogger(__name__)
 PROCESS = "ofa.process"  # the tag that says which process reports to a run
 HERE = "{experiment}"  # stands in a text for the number of the experiment, which is known late
-JOB = "job"  # the journal's name of a job's own run; a width's is the width
+JOB = "job"  # the journal's name of a job's own run; a sub-network's is its name
 RETRY_S, RETRY_MOST_S = 15.0, 300.0  # how long a server that does not answer is left alone, at first and at most
 POINTS, PAIRS = 1000, 100  # metrics, and parameters or tags, of one request: MLflow's limits
 PARAM_CHARS, TAG_CHARS = 6000, 8000  # longer values are cut

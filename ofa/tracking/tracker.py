@@ -1,4 +1,4 @@
-"""What a job reports to: one MLflow run for the job, one child run for each width.
+"""What a job reports to: one MLflow run for the job, one child run for each sub-network.
 
 What a job says is first written to a journal in its own folder, then sent from a thread beside the
 work. If the server is away the work goes on; the journal keeps what could not be sent, and the next
@@ -73,9 +73,9 @@ class Tracker:
         self._thread = threading.Thread(target=self._pump, name="tracking", daemon=True)
         self._thread.start()
 
-    def width(self, width: float, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
-        """Open the child run of a width."""
-        self._run(str(width), name, {**tags, PROCESS: process_tag()}, params)
+    def network(self, network: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
+        """Open the child run of a sub-network."""
+        self._run(network, name, {**tags, PROCESS: process_tag()}, params)
 
     def _run(self, run: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
         self._started_ms = max(now_ms(), self._started_ms + 1)  # pages sort runs by it
@@ -93,35 +93,40 @@ class Tracker:
         for held in self._held:
             self.journal.add(held)
 
-    def metrics(self, values: dict[str, float], step: int, width: float | None = None) -> None:
+    def metrics(self, values: dict[str, float], step: int, network: str | None = None) -> None:
         """Points of curves; one that an earlier start of this job reported is not reported again."""
         numbers = {NOT_IN_NAMES.sub("_", key): float(value) for key, value in values.items() if value is not None}
-        self._add({"op": "metrics", "run": _key(width), "values": numbers, "step": step, "ms": now_ms()})
+        self._add({"op": "metrics", "run": network or JOB, "values": numbers, "step": step, "ms": now_ms()})
 
-    def tags(self, values: dict[str, str], width: float | None = None) -> None:
+    def tags(self, values: dict[str, str], network: str | None = None) -> None:
         """Words about a run; ``mlflow.note.content`` is its description."""
-        self._add({"op": "tags", "run": _key(width), "values": values})
+        self._add({"op": "tags", "run": network or JOB, "values": values})
 
     def experiment(self, values: dict[str, str]) -> None:
         """Tags of the experiment that are not there yet."""
         self._add({"op": "experiment", "run": JOB, "values": values})
 
-    def artifacts(self, paths: list[Path], width: float | None = None, folder: str | None = None) -> None:
+    def artifacts(self, paths: list[Path], network: str | None = None, folder: str | None = None) -> None:
         """Files to show on the page of a run."""
         for path in paths if self.journal else ():
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            entry = {"op": "artifact", "run": _key(width), "name": f"{folder or ''}/{path.name}", "digest": digest}
+            entry = {"op": "artifact", "run": network or JOB, "name": f"{folder or ''}/{path.name}", "digest": digest}
             self._add({**entry, "path": str(path.absolute()), "folder": folder})
 
-    def model(self, width: float, name: str, folder: Path, settings: dict[str, Any]) -> None:
-        """Register the exported ``folder`` of a width as an MLflow model, once per run and content.
+    def model(self, network: str, name: str, folder: Path, settings: dict[str, Any]) -> None:
+        """Register the exported ``folder`` of a sub-network as an MLflow model, once per run and content.
 
         Args:
             folder: in the store, where its path names its content.
             settings: what :mod:`ofa.serving` needs beside the files.
         """
         if self.settings.register_models:
-            entry = {"op": "model", "run": _key(width), "name": name, "digest": f"{folder.parent.name}/{folder.name}"}
+            entry = {
+                "op": "model",
+                "run": network or JOB,
+                "name": name,
+                "digest": f"{folder.parent.name}/{folder.name}",
+            }
             self._add({**entry, "folder": str(folder.absolute()), "settings": settings})
 
     def _pump(self) -> None:
@@ -154,14 +159,7 @@ class Tracker:
             if not self.journal.unsent or self.sender.away:
                 break
         if self.journal.unsent:
-            log.warning(
-                "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n"
-                "  python -m ofa.tracking %s",
-                self.journal.unsent,
-                without_secrets(self.sender.uri),
-                self.journal.path,
-                self.journal.folder,
-            )
+            _warn_of_unsent(self.journal, self.sender.uri)
         self.journal.close()
         return self._where()
 
@@ -183,8 +181,14 @@ class Tracker:
         return f"{show}, then http://127.0.0.1:5000/{page}"
 
 
-def _key(width: float | None) -> str:
-    return JOB if width is None else str(width)
+def _warn_of_unsent(journal: Journal, uri: str) -> None:
+    log.warning(
+        "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n  python -m ofa.tracking %s",
+        journal.unsent,
+        without_secrets(uri),
+        journal.path,
+        journal.folder,
+    )
 
 
 def now_ms() -> int:

@@ -14,10 +14,9 @@ import paddle
 from paddle import Tensor, nn
 from tqdm import tqdm
 
-from ofa.data.batches import Batch, collate_part, epoch_batches
+from ofa.data.batches import Batch
 from ofa.errors import Interrupted, UserError
 from ofa.settings.schema import LoopConfig
-from ofa.stages.pipeline import Job
 from ofa.system import ranks
 from ofa.training import checkpoint
 from ofa.training.checkpoint import Best
@@ -28,16 +27,26 @@ RANK_SEEDS = 2**31 - 1  # between the dropout seeds of two ranks; more than any 
 
 
 class Monitor(Protocol):
-    """Where a loop reports to; widths are named by their value, None is the job itself."""
+    """Where a loop reports to: figures of a sub-network by its name, or of the job itself."""
 
-    def metrics(self, values: dict[str, float], step: int, width: float | None = None) -> None: ...
+    def metrics(self, values: dict[str, float], step: int, network: str | None = None) -> None: ...
 
 
-class Silent:
+class NullMonitor:
     """A monitor that keeps nothing."""
 
-    def metrics(self, values: dict[str, float], step: int, width: float | None = None) -> None:
-        pass
+    def metrics(self, values: dict[str, float], step: int, network: str | None = None) -> None:
+        """Drop them."""
+
+
+class Batches(Protocol):
+    """What a loop trains on, as :class:`ofa.data.batches.TrainBatches`; its length is the steps of an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> list[np.ndarray]: ...
+
+    def part(self, rows: np.ndarray) -> Any: ...
 
 
 def learning_rate(step: int, total: int, settings: LoopConfig) -> float:
@@ -59,7 +68,7 @@ def make_optimizer(model: nn.Layer, settings: LoopConfig) -> paddle.optimizer.Op
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loop:
     """Train ``model`` with ``step``; resumable, seeded by step. Every rank runs it on its part of the batches.
 
@@ -67,25 +76,22 @@ class Loop:
         step: runs forward and backward on one batch and returns the parts of the loss by name,
             ``loss`` among them, of which the sum over ranks is taken, as of the gradients; these are
             cleared by the loop. Given the step's number, too, for what is drawn at random.
-        epoch: the batches of an epoch by its number, always the same for the same number.
         evaluate: called with the step after each evaluation interval and at the end; returns the
             dev scores to show beside the progress bar.
-        collate: makes this rank's part of the batch of the rows of one step.
-        stop: asked after each step whether to save and end early; one rank's yes ends all.
+        stop: called after every step; if it returns True on any rank, all ranks save a checkpoint and stop.
     """
 
     name: str
     model: nn.Layer
-    step: Callable[[Batch, int], dict[str, Tensor]]
-    epoch: Callable[[int], list[np.ndarray]]
-    collate: Callable[[np.ndarray], Batch]
+    step: Callable[[Any, int], dict[str, Tensor]]
+    batches: Batches
     settings: LoopConfig
     seed: int
     folder: Path
     evaluate: Callable[[int], dict[str, float]]
     best: Best
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
-    monitor: Monitor = field(default_factory=Silent)
+    monitor: Monitor = field(default_factory=NullMonitor)
     stop: Callable[[], bool] = lambda: False
     history: list[dict[str, float]] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)  # dev scores, for the progress bar
@@ -94,7 +100,7 @@ class Loop:
 
     def run(self) -> int:
         """Train to the end, from the last checkpoint if there is one; returns the steps made."""
-        per_epoch = len(self.epoch(0))
+        per_epoch = len(self.batches)
         total = self.settings.max_steps or self.settings.epochs * per_epoch
         optimizer = make_optimizer(self.model, self.settings)
         done = self._resume(optimizer)
@@ -128,7 +134,7 @@ class Loop:
         number = done
         while number < total:
             epoch, position = divmod(number, per_epoch)
-            for rows in self.epoch(epoch)[position : position + total - number]:
+            for rows in self.batches.epoch(epoch)[position : position + total - number]:
                 yield number, rows
                 number += 1
 
@@ -137,7 +143,7 @@ class Loop:
     ) -> dict[str, float]:
         # The seed comes from the step, so a resumed run draws the same dropout as one never stopped.
         paddle.seed(self.seed * 1_000_003 + number + RANK_SEEDS * ranks.rank())
-        losses = {key: float(value) for key, value in self.step(self.collate(rows), number).items()}
+        losses = {key: float(value) for key, value in self.step(self.batches.part(rows), number).items()}
         *sums, stops = ranks.sum_gradients(self.model.parameters(), [*losses.values(), float(self.stop())])
         losses, self.asked_to_stop = dict(zip(losses, sums, strict=True)), stops > 0
         norm = self.precision.clip(optimizer, self.model, self.settings.max_grad_norm)
@@ -208,26 +214,3 @@ class Loop:
 def tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """``input_ids`` ``[B, S]``, ``token_type_ids`` ``[B, S]`` and ``labels`` ``[B]`` on the device."""
     return paddle.to_tensor(batch.input_ids), paddle.to_tensor(batch.token_type_ids), paddle.to_tensor(batch.labels)
-
-
-def loop_of(
-    job: Job,
-    name: str,
-    model: nn.Layer,
-    step: Callable[[Batch, int], dict[str, Tensor]],
-    evaluate: Callable[[int], dict[str, float]],
-    best: Best,
-    precision: Precision,
-) -> Loop:
-    """The loop called ``name`` over the training rows with the settings of ``trainer.<name>``."""
-    trainer, train = job.config.trainer, job.inputs.encoded("train")
-    settings: LoopConfig = getattr(trainer, name)
-
-    def epoch(number: int) -> list[np.ndarray]:
-        return epoch_batches(train.lengths, settings.batch_size, trainer.seed, number)
-
-    def collate(rows: np.ndarray) -> Batch:
-        return collate_part(train, rows, ranks.rank(), ranks.size())
-
-    watch = (evaluate, best, precision, job.monitor, job.stop)
-    return Loop(name, model, step, epoch, collate, settings, trainer.seed, job.work, *watch)

@@ -14,14 +14,14 @@ from safetensors.numpy import load_file, save_file
 from ofa.data.tokens import Encoded
 from ofa.deploy.engines import available, load_engine
 from ofa.deploy.export import export
-from ofa.deploy.latency import measure
+from ofa.deploy.latency import measure, time_folders
 from ofa.errors import UserError
 from ofa.evaluation.parity import Parity, compare, require
 from ofa.evaluation.scores import predict
 from ofa.model import network as models
 from ofa.model.folder import write_folder
 from ofa.model.network import forward_of
-from ofa.results.record import key
+from ofa.settings.schema import LatencyConfig
 from ofa.supernet import elastic
 from ofa.supernet.subnet import BertShape, SubNet
 
@@ -186,6 +186,22 @@ def test_networks_are_timed_in_turns():
     assert timing.sequences_per_second == pytest.approx(4000 / timing.median_ms)
 
 
-def test_a_figure_says_in_its_name_what_it_is():
-    assert key("t4", "", "fp32", 16, 128, "estimated") == "latency_ms/t4_fp32_b16_s128_estimated"
-    assert key("cpu", "onnxruntime", "fp32", 1, 128, "measured") == "latency_ms/cpu_onnxruntime_fp32_b1_s128_measured"
+def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
+    folders = {}
+    for name, width in (("w1", 1.0), ("w0.5", 0.5)):
+        toy, _ = models.load(toy_folder)
+        folders[name] = tmp_path / name
+        cut = elastic.cut(toy, SubNet.at_width(width, TOY))
+        models.save(cut, folders[name], ("no", "maybe", "yes"), toy_folder / "vocab.txt")
+        export(cut, folders[name])
+    settings = LatencyConfig(
+        engines=["onnxruntime"], precisions=["fp32", "fp16"], batch_sizes=[2], seq_lengths=[8], repeats=2
+    )
+    record = time_folders(folders, settings, "cpu", 1)
+    assert (record["where"], record["device"], record["threads"]) == ("cpu", "cpu", 1)
+    rows = [
+        (row["network"], row["engine"], row["precision"], row["batch_size"], row["seq_length"])
+        for row in record["timings"]
+    ]
+    assert rows == [(name, "onnxruntime", "fp32", 2, 8) for name in folders]  # fp16 is left out on a CPU
+    assert all(0 < row["median_ms"] <= row["p90_ms"] for row in record["timings"])

@@ -4,44 +4,56 @@ import pytest
 from ofa.evaluation import alarms
 
 
-def results(*scores, teacher=0.9):
-    widths = [{"width": 1 - i / 4, "score": s, "metrics": {"accuracy": s}} for i, s in enumerate(scores)]
-    return {"teacher": {"score": teacher}, "widths": widths}
+def networks(*scores):
+    return {
+        f"w{1 - i / 4:g}": {"width": 1 - i / 4, "depth": 1.0, "score": s, "metrics": {"accuracy": s}, "macs": 100 - i}
+        for i, s in enumerate(scores)
+    }
 
 
 def test_a_healthy_family_raises_no_alarm():
-    assert alarms.family(results(0.9, 0.895, 0.91), {"teacher": 7.0, "width 1": 6.5}, 0.5) == []
+    assert alarms.family(0.9, networks(0.9, 0.895, 0.91), {"teacher": 7.0, "w1": 6.5}, 0.5) == []
     assert alarms.teacher(0.9, 0.51) == []
     assert alarms.truncation({"train": 0.04, "dev": 0.0}, 128) == []
 
 
 def test_constant_logits():
-    found = alarms.family(results(0.9, 0.89), {"teacher": 5.0, "width 0.75": 2e-7}, 0.5)
-    assert found == ["width 0.75: its logits are the same for every row (spread 2.0e-07)."]
+    found = alarms.family(0.9, networks(0.9, 0.89), {"teacher": 5.0, "w0.75": 2e-7}, 0.5)
+    assert found == ["w0.75: its logits are the same for every row (spread 2.0e-07)."]
 
 
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        ((0.87, 0.86), "Width 1 started as the teacher and ended 3.0 points below it"),
-        ((0.9, 0.9, 0.9), "All widths score the same to the last digit"),
-        ((0.9, 0.86, 0.89), "Width 0.5 is 3.0 points above the wider 0.75"),
+        ((0.87, 0.86), "w1 was initialised from the teacher and ended 3.0 points below it"),
+        ((0.9, 0.9, 0.9), "All sub-networks score the same to the last digit"),
+        ((0.9, 0.86, 0.89), "w0.5 is 3.0 points above the larger w0.75"),
     ],
 )
 def test_each_sign_of_a_sick_family_is_named(scores, words):
-    found = alarms.family(results(*scores), {}, 0.5)
+    found = alarms.family(0.9, networks(*scores), {}, 0.5)
     assert len(found) == 1 and words in found[0]
 
 
+def test_a_shallow_network_is_not_compared_with_a_deep_one():
+    pair = networks(0.9, 0.86)
+    pair["w0.75"]["score"], pair["w0.75"]["depth"] = 0.95, 0.5
+    assert alarms.family(0.9, pair, {}, 0.5) == []
+
+
+def test_a_family_without_the_full_network_is_not_said_to_have_started_as_the_teacher():
+    assert alarms.family(0.9, {"w0.5": networks(0.5, 0.5, 0.8)["w0.5"]}, {}, 0.5) == []
+
+
 def test_widths_that_all_give_the_one_answer_of_their_teacher_raise_no_second_alarm():
-    assert alarms.family(results(0.5, 0.5, 0.5, teacher=0.5), {}, 0.5) == []
+    assert alarms.family(0.5, networks(0.5, 0.5, 0.5), {}, 0.5) == []
 
 
 def test_a_teacher_at_the_majority_class_is_named():
     labels = np.array([1, 1, 1, 0])
     constant = alarms.constant_score(["accuracy"], labels, 2)
     assert constant == 0.75
-    assert "0.7550, is that of always giving the same answer (0.7500)" in alarms.teacher(0.755, constant)[0]
+    assert "0.7550, no better than the majority-class baseline (0.7500)" in alarms.teacher(0.755, constant)[0]
 
 
 @pytest.mark.parametrize("metrics", [["matthews"], ["pearson", "spearman"]])

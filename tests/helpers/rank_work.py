@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import paddle
 
-from ofa.data.batches import collate, collate_part, epoch_batches
+from ofa.data.batches import TrainBatches, collate, collate_part
 from ofa.data.tokens import Encoded
 from ofa.errors import Interrupted
 from ofa.evaluation.scores import predict
@@ -96,11 +96,16 @@ def trained(encoded: Encoded, folder: Path, stops: bool) -> dict[str, Any]:
         best.offer("net", number, score, lambda path: path.mkdir(parents=True))
         return {"score": score}
 
-    def epoch(number: int) -> list[np.ndarray]:
-        return epoch_batches(encoded.lengths, SETTINGS.batch_size, 0, number)
-
     loop = Loop(
-        "distill", work.supernet, loop_step, epoch, lambda r: part(encoded, r), SETTINGS, 0, folder, evaluate, best
+        name="distill",
+        model=work.supernet,
+        step=loop_step,
+        batches=TrainBatches(encoded, SETTINGS.batch_size, 0),
+        settings=SETTINGS,
+        seed=0,
+        folder=folder,
+        evaluate=evaluate,
+        best=best,
     )
     if stops:
         loop.stop = lambda: ranks.rank() == ranks.size() - 1 and len(made) == STOP_AT

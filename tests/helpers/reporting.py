@@ -12,7 +12,7 @@ from ofa.tracking.tracker import Tracker
 os.environ.update(ENVIRONMENT)
 from mlflow import MlflowClient  # noqa: E402
 
-WIDTHS = (1.0, 0.5)
+WIDTHS = {"w1": 1.0, "w0.5": 0.5}
 
 
 def settings(uri: str | None = None, **more) -> TrackingConfig:
@@ -23,21 +23,21 @@ def begin(out: Path, name: str = "job", **more) -> Tracker:
     """A short fake job's tracker, with its runs open."""
     tracker = Tracker(settings(**more), out, out / "runs" / name)
     tracker.start(name, {"kind": "job"}, {"task.name": "toy", "trainer.seed": 42})
-    for width in WIDTHS:
-        tracker.width(width, f"w{width:.4g} {name}", {"kind": "width"}, {"width": width, "heads": int(4 * width)})
+    for network, width in WIDTHS.items():
+        tracker.network(network, f"{network} {name}", {"kind": "width"}, {"width": width, "heads": int(4 * width)})
     return tracker
 
 
 def train(tracker: Tracker, steps: range) -> None:
     for step in steps:
         tracker.metrics({"distill/loss": 1 / (step + 1)}, step)
-        for width in WIDTHS:
-            tracker.metrics({"dev/accuracy": width * step / 10}, step, width)
+        for network, width in WIDTHS.items():
+            tracker.metrics({"dev/accuracy": width * step / 10}, step, network)
 
 
 def conclude(tracker: Tracker, out: Path) -> None:
-    for width in WIDTHS:
-        tracker.metrics({"eval/score": width, "latency_ms/cpu_fp32_b16_s128_measured": 9 * width}, 0, width)
+    for network, width in WIDTHS.items():
+        tracker.metrics({"eval/score": width, "latency_ms/cpu_fp32_b16_s128_measured": 9 * width}, 0, network)
     report = out / "report.md"
     report.write_text("# it went well\n")
     tracker.artifacts([report])
@@ -63,8 +63,8 @@ def assert_whole(uri: str, name: str = "job", steps: int = 5, status: str = "FIN
     assert history(uri, job, "distill/loss") == [(step, 1 / (step + 1)) for step in range(steps)]
     artifacts = MlflowClient(uri).list_artifacts(job.info.run_id)
     assert [item.path for item in artifacts] == ["report.md"]
-    for width in WIDTHS:
-        child = runs[f"w{width:.4g} {name}"]
+    for network, width in WIDTHS.items():
+        child = runs[f"{network} {name}"]
         assert child.data.tags["mlflow.parentRunId"] == job.info.run_id
         assert float(child.data.params["width"]) == width
         assert child.data.metrics["eval/score"] == width

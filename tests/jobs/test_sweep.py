@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers import reporting
+from helpers.results import results, timed
 from helpers.servers import free_port
 from helpers.toys import REPO
 from hydra import initialize_config_dir
@@ -26,15 +27,8 @@ from ofa.jobs.preflight import problems
 from ofa.jobs.sweep import Sweep, SweepJob, records
 from ofa.results import aggregate, published
 from ofa.results.advice import objective
+from ofa.results.record import Results
 from ofa.settings.schema import Config, ObjectiveConfig, TrackingConfig
-
-
-def results(task: str, seed: int, scores: dict[float, float], teacher: float = 0.9, **more: object) -> dict:
-    def entry(score: float) -> dict:
-        return {"score": score, "metrics": {"accuracy": score, "f1": score - 0.1}, "params": 10, "macs": 20}
-
-    widths = [{"width": width, **entry(score)} for width, score in scores.items()]
-    return {"task": task, "model": "toy", "seed": seed, "teacher": entry(teacher), "widths": widths, **more}
 
 
 def test_the_same_command_has_the_same_name_wherever_it_runs() -> None:
@@ -77,15 +71,15 @@ def test_mean_deviation_and_average_by_hand() -> None:
     ]
     found = aggregate.summarise(jobs)
     sst2, rte = found["rows"]
-    assert sst2["seeds"] == [1, 2] and sst2["scores"]["1"] == pytest.approx({"mean": 0.82, "std": 0.0282843}, abs=1e-6)
-    assert sst2["metrics"]["f1"]["1"]["mean"] == pytest.approx(0.72)
+    assert sst2["seeds"] == [1, 2] and sst2["scores"]["w1"] == pytest.approx({"mean": 0.82, "std": 0.0282843}, abs=1e-6)
+    assert sst2["metrics"]["f1"]["w1"]["mean"] == pytest.approx(0.72)
     (average,) = found["averages"]
     assert average["tasks"] == ["sst2", "rte"]
-    assert average["scores"]["1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
-    assert average["scores"]["1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
+    assert average["scores"]["w1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
+    assert average["scores"]["w1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
     table = aggregate.table(found)
     assert table[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
-    assert table[1] == ["sst2", "accuracy", "2", "0.9000 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
+    assert table[1] == ["sst2", "accuracy", "2", "0.9300 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
     assert table[-1][:3] == ["average", "2 tasks", ""]
 
 
@@ -101,7 +95,7 @@ def test_published_figures_stand_only_beside_the_published_recipe(compose: Calla
         assert published.expected(compose(*recipe, change)) == {}, change
     row = results("mrpc", 1, {1.0: 0.9, 2 / 3: 0.8}, published={"accuracy": [0.88235, 0.88480]})
     table = aggregate.published_table(aggregate.summarise([("", row)]))
-    assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9000", "0.88480", "0.8000"]
+    assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9300", "0.88480", "0.8000"]
 
 
 def test_the_readme_has_the_same_published_figures() -> None:
@@ -158,7 +152,9 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
         run = tmp_path / "runs" / f"r{number}"
         run.mkdir(parents=True)
         alarms = ["the teacher has learned nothing"] * (number == 2)
-        (run / "results.json").write_text(json.dumps(results("sst2", number, {1.0: 0.8, 0.5: 0.7}, alarms=alarms)))
+        (run / "results.json").write_text(
+            json.dumps(results("sst2", number, {1.0: 0.8, 0.5: 0.7}, alarms=alarms).to_json())
+        )
         job(folder, number).attempt(lambda name=run.name: (name, 0.7), stop_on_failure=False, debug=False)
     job(folder, 3).attempt(broken, stop_on_failure=False, debug=False)
     assert sweep.close() == 1
@@ -183,7 +179,7 @@ def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.Monke
     sweep = Sweep(out / "sweeps" / "mine", out, reporting.settings())
     sweep.begin()
     reporting.begin(out, "r1").finish("FINISHED")
-    (out / "runs" / "r1" / "results.json").write_text(json.dumps(results("sst2", 1, {1.0: 0.8, 0.5: 0.7})))
+    (out / "runs" / "r1" / "results.json").write_text(json.dumps(results("sst2", 1, {1.0: 0.8, 0.5: 0.7}).to_json()))
     job(sweep.folder, 1).attempt(lambda: ("r1", 0.7), stop_on_failure=False, debug=False)
     end = time.monotonic() + 30
     while "mlflow.parentRunId" not in (runs := reporting.runs_of(reporting.sqlite(out)))["r1"].data.tags:
@@ -239,14 +235,12 @@ def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
 
 
 def test_the_value_of_a_job() -> None:
-    found = results("sst2", 1, {1.0: 0.8, 2 / 3: 0.9, 0.5: 0.7})
-    for entry, ms in zip(found["widths"], (4.0, 3.0, 2.0), strict=True):
-        entry["latency_ms"] = {"t4_fp32_b16_s128_estimated": ms}
+    found = timed(results("sst2", 1, {1.0: 0.8, 2 / 3: 0.9, 0.5: 0.7}), [4.0, 3.0, 2.0])
     assert objective(found, ObjectiveConfig()) == 0.7
     assert objective(found, ObjectiveConfig(width=0.6667)) == 0.9
     assert objective(found, ObjectiveConfig(max_latency_ms=3.5)) == 0.9
     assert objective(found, ObjectiveConfig(max_latency_ms=2.5)) == 0.7
-    assert isnan(objective({"task": "sst2"}, ObjectiveConfig()))
+    assert isnan(objective(Results("sst2", "toy", 1), ObjectiveConfig()))
     with pytest.raises(UserError, match="no width is within 1 ms; the fastest takes 2 ms"):
         objective(found, ObjectiveConfig(max_latency_ms=1))
     with pytest.raises(UserError, match="objective.latency: nope was not found; this job has: t4_fp32_b16"):

@@ -200,7 +200,18 @@ def test_labels_are_matched_by_name_and_logits_follow(toy: paddle.nn.Layer, toy_
     assert order == (2, 0, 1)
     job = SimpleNamespace(
         config=Config(task=task, model=ModelConfig("toy", path=str(toy_folder))),
-        inputs=Inputs({}, folder.shape, toy_folder / "vocab.txt", folder, order, {}, 16, True, toy_folder),
+        inputs=Inputs(
+            rows={},
+            shape=folder.shape,
+            networks={},
+            vocab=toy_folder / "vocab.txt",
+            folder=folder,
+            label_order=order,
+            digests={},
+            max_seq_length=16,
+            lower_case=True,
+            cache_dir=toy_folder,
+        ),
         folder=toy_folder.parent / "taken",
     )
     finetune.run(job)  # type: ignore[arg-type]

@@ -204,7 +204,8 @@ def methods():
     classes = [c for c in vars(paddle.nn).values() if isinstance(c, type)]
     return {(c, m): getattr(c, m) for c in classes for m in names if hasattr(c, m)}
 before = methods()
-import ofa.model, ofa.elastic, ofa.importance, ofa.reorder, ofa.distillation, ofa.training, ofa.pipeline
+import ofa.model.network, ofa.supernet.elastic, ofa.supernet.importance, ofa.supernet.reorder
+import ofa.training.distillation, ofa.training.loop, ofa.stages.pipeline, ofa.deploy.export
 import ofa.stages.finetune, ofa.stages.distill, ofa.stages.evaluate
 import sys
 assert "paddleslim.nas.ofa.utils.nlp_utils" not in sys.modules

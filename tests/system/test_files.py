@@ -87,7 +87,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from ofa import checkpoint
+from ofa.training import checkpoint
 weights = {"w": np.ones((300, 1000), np.float32)}
 folder = Path(sys.argv[1])
 checkpoint.save(folder, checkpoint.Checkpoint(1, weights, weights, {}))

@@ -53,7 +53,7 @@ def test_the_processor_is_read_once_and_has_a_name():
 def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
     process.prepare(1)
     assert "NVIDIA_TF32_OVERRIDE" not in os.environ
-    monkeypatch.setattr(machine, "NVIDIA_DRIVER", tmp_path)
+    monkeypatch.setattr(process, "NVIDIA_DRIVER", tmp_path)
     assert "FP32 products in FP32, not TF32" in process.prepare(1)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")

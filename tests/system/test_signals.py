@@ -9,9 +9,9 @@ from helpers.toys import REPO
 
 CODE = """
 import os, signal, time
-from ofa import runtime
-runtime.prepare()
-runtime.set_device("cpu")
+from ofa.system import process
+process.prepare()
+process.set_device("cpu")
 signal.signal(signal.SIGTERM, lambda *_: print("saved"))
 import paddlenlp
 os.kill(os.getpid(), signal.SIGTERM)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from helpers.results import results, timed
 from helpers.servers import Server
 from helpers.toys import REPO
 
 from ofa.results import collect
+from ofa.results.record import Recommendation, Results
 from ofa.settings.schema import Config, TrackingConfig
+from ofa.supernet.space import name_of, networks
 from ofa.supernet.subnet import BertShape
 from ofa.tracking import logged
 from ofa.tracking.sender import ENVIRONMENT
@@ -25,33 +28,16 @@ WIDTHS = (1.0, 0.75, 0.5)
 FIGURE = "cpu_fp32_b16_s128_measured"
 
 
-class FakeInputs:
-    """What the pages ask of a job's inputs."""
-
-    shape = BertShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
-    max_seq_length, lower_case = 32, True
+SHAPE = BertShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
 
 
-def results() -> dict:
+def found() -> Results:
     """What a small job might find."""
-    of_width = [
-        {
-            "width": width,
-            "heads": int(4 * width),
-            "neurons": int(512 * width),
-            "score": 0.9 - (1 - width) / 100,
-            "metrics": {"accuracy": 0.9 - (1 - width) / 100},
-            "params": int(7e5 * width),
-            "macs": int(2e7 * width),
-            "latency_ms": {FIGURE: 20 * width, "t4_fp32_b16_s128_estimated": 3 * width},
-            "speedup": {FIGURE: 1 / width, "t4_fp32_b16_s128_estimated": 1 / width},
-        }
-        for width in WIDTHS
-    ]
-    teacher = {"score": 0.9, "metrics": {"accuracy": 0.9}, "params": 700_000, "macs": 20_000_000}
-    recommended = {"width": 0.5, "tolerance": 0.5, "words": "Take width 0.5: the cheapest within 0.5 points."}
-    head = {"task": "toy", "model": "bert_4x128", "seed": 42, "teacher": teacher, "widths": of_width}
-    return {**head, "recommended": recommended, "warnings": [], "alarms": []}
+    scores = {width: 0.9 - (1 - width) / 100 for width in WIDTHS}
+    words = "Take width 0.5: the cheapest within 0.5 points."
+    some = results("toy", 42, scores, 0.9, recommended=Recommendation("w0.5", 0.5, 0.5, words))
+    some = timed(some, [20 * width for width in WIDTHS], "measured", where="cpu")
+    return timed(some, [3 * width for width in WIDTHS])
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +47,13 @@ def server(tmp_path_factory):
     config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
     config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
     tracker = Tracker(config.tracking, out, out / "runs" / "job")
-    logged.open_runs(tracker, "toy-bert_4x128-s42", config, FakeInputs())
+    logged.open_runs(tracker, "toy-bert_4x128-s42", config, SHAPE, networks(WIDTHS, SHAPE))
     for step in range(3):
         tracker.metrics({"distill/loss": 3 - step}, step)
         for width in WIDTHS:
-            tracker.metrics({"dev/accuracy": width * step}, step, width)
-    logged.tell_results(tracker, "toy-bert_4x128-s42", config, FakeInputs(), {}, results())
-    tracker.artifacts(collect.write(out / "runs" / "job", results()))
+            tracker.metrics({"dev/accuracy": width * step}, step, name_of(width))
+    logged.log_results(tracker, "toy-bert_4x128-s42", config, {}, found())
+    tracker.artifacts(collect.write(out / "runs" / "job", found()))
     tracker.finish("FINISHED")
     store = ("--backend-store-uri", f"sqlite:///{out / 'mlflow.db'}")
     with Server(out / "ui", "ui", "--workers", "1", *store) as started:

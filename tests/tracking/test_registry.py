@@ -57,14 +57,14 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
     for _ in range(2):
         tracker = Tracker(TrackingConfig(system_metrics=False), out, out / "runs" / "job")
         tracker.start("job", {}, {})
-        tracker.width(1.0, "w1 job", {}, {})
+        tracker.network("w1", "w1 job", {}, {})
         tracker.metrics({"again": time.monotonic()}, 0)  # something new to say, so that the runs are opened again
-        tracker.model(1.0, "toy-w1", exported, SETTINGS)
+        tracker.model("w1", "toy-w1", exported, SETTINGS)
         started = time.monotonic()
         tracker.finish("FINISHED")
         assert time.monotonic() - started < 10
     assert tracker.journal is not None and not tracker.journal.unsent
-    return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["1.0"], "models:/toy-w1/1"
+    return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["w1"], "models:/toy-w1/1"
 
 
 def expected(exported: Path) -> tuple[list[str], list[float]]:
@@ -100,8 +100,8 @@ def test_a_crash_after_logging_doubles_nothing(logged, tmp_path):
 def test_files_that_are_gone_do_not_hold_up_the_rest(tmp_path, caplog):
     tracker = Tracker(TrackingConfig(system_metrics=False), tmp_path, tmp_path / "runs" / "job")
     tracker.start("job", {}, {})
-    tracker.width(1.0, "w1 job", {}, {})
-    tracker.model(1.0, "toy-w1", tmp_path / "cleaned" / "w1", SETTINGS)
+    tracker.network("w1", "w1 job", {}, {})
+    tracker.model("w1", "toy-w1", tmp_path / "cleaned" / "w1", SETTINGS)
     tracker.finish("FINISHED")
     assert tracker.journal is not None and not tracker.journal.unsent
     assert "no model was registered (toy-w1: " in caplog.text
@@ -111,7 +111,7 @@ def test_a_full_disk_puts_a_model_off_and_loses_nothing(exported, tmp_path, monk
     """Unlike files that are gone, space may come back: the model is registered by the next send."""
     tracker = Tracker(TrackingConfig(system_metrics=False), tmp_path, tmp_path / "runs" / "job")
     tracker.start("job", {}, {})
-    tracker.width(1.0, "w1 job", {}, {})
+    tracker.network("w1", "w1 job", {}, {})
 
     def full(*arguments, **named):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -119,13 +119,13 @@ def test_a_full_disk_puts_a_model_off_and_loses_nothing(exported, tmp_path, monk
     with monkeypatch.context() as patched:
         patched.setattr(registry, "save", full)
         patched.setattr("ofa.tracking.tracker.LAST_TRIES_S", (0.0,))
-        tracker.model(1.0, "toy-later", exported, SETTINGS)
+        tracker.model("w1", "toy-later", exported, SETTINGS)
         tracker.finish("FINISHED")
         assert tracker.journal is not None and tracker.journal.unsent
     assert resend(tmp_path / "runs" / "job") == 0
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     versions = MlflowClient(uri, registry_uri=uri).search_model_versions("name = 'toy-later'")
-    assert [version.run_id for version in versions] == [tracker.journal.runs["1.0"]]
+    assert [version.run_id for version in versions] == [tracker.journal.runs["w1"]]
 
 
 def test_the_model_says_what_it_takes_and_gives(logged):
@@ -182,9 +182,12 @@ def test_the_model_carries_all_the_code_it_needs():
     """No module of the served code imports one that is not among it."""
     import ast
 
-    for name in registry.CODE:
-        tree = ast.parse((REPO / "ofa" / f"{name}.py").read_text())
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "ofa":
-                modules = [alias.name for alias in node.names] if node.module == "ofa" else [node.module[4:]]
-                assert set(modules) <= set(registry.CODE), f"{name} imports {modules}"
+    served = registry.served_modules()
+    assert Path("deploy/serving.py") in served and Path("deploy/__init__.py") in served
+    assert not {path for path in served if path.parts[0] in ("tracking", "stages", "jobs", "training", "evaluation")}
+    for path in served:
+        for node in ast.parse((REPO / "ofa" / path).read_text()).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ofa."):
+                module = Path(*node.module.split(".")[1:])
+                files = {module.with_suffix(".py"), *(module / f"{alias.name}.py" for alias in node.names)}
+                assert files & set(served), f"{path} imports {node.module}"

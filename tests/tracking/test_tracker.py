@@ -54,7 +54,7 @@ def test_new_figures_of_a_finished_job_are_added(out):
     conclude(tracker, out)
     tracker.finish("FINISHED")
     tracker = begin(out)
-    tracker.metrics({"latency_ms/cpu_fp32_b16_s128_measured": 7.5}, 0, 1.0)  # measured anew
+    tracker.metrics({"latency_ms/cpu_fp32_b16_s128_measured": 7.5}, 0, "w1")  # measured anew
     tracker.finish("FINISHED")
     runs = runs_of(sqlite(out))
     assert runs["w1 job"].data.metrics["latency_ms/cpu_fp32_b16_s128_measured"] == 7.5

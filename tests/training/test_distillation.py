@@ -7,7 +7,6 @@ from helpers.toys import TOY
 
 from ofa.model import network as models
 from ofa.supernet import elastic
-from ofa.supernet.space import pick_widths
 from ofa.supernet.subnet import SubNet
 from ofa.training.distillation import Distillation
 from ofa.training.losses import hidden_loss, logit_loss
@@ -69,17 +68,3 @@ def test_distilling_brings_every_width_closer(pair, tokens):
         optimizer.clear_grad()
         last = float(pair.step(*tokens, SUBNETS)["hidden_loss"])
     assert last < 0.7 * first
-
-
-def test_sandwich_takes_the_ends_and_draws_between():
-    widths = [k / 12 for k in range(1, 13)]
-    drawn = [pick_widths(widths, "sandwich", 2, seed=3, step=step) for step in range(200)]
-    assert all(len(set(found)) == 4 and found[0] == 1.0 and found[-1] == 1 / 12 for found in drawn)
-    assert {width for found in drawn for width in found} == set(widths), "every width gets its turn"
-    assert drawn[7] == pick_widths(widths, "sandwich", 2, seed=3, step=7)
-    assert drawn != [pick_widths(widths, "sandwich", 2, seed=4, step=step) for step in range(200)]
-
-
-def test_short_lists_are_trained_whole():
-    assert pick_widths([1.0, 0.75, 0.5], "sandwich", 2, 0, 0) == [1.0, 0.75, 0.5]
-    assert pick_widths([1.0, 0.9, 0.8, 0.7, 0.5], "all", 2, 0, 0) == [1.0, 0.9, 0.8, 0.7, 0.5]

@@ -28,6 +28,19 @@ class Net(paddle.nn.Layer):
         return self.head(self.dropout(self.norm(self.linear(x))))
 
 
+class Batches:
+    """Five batches of eight rows an epoch; a batch is its rows' numbers."""
+
+    def __len__(self):
+        return 5
+
+    def epoch(self, number):
+        return np.array_split(np.random.default_rng([3, number]).permutation(40), 5)
+
+    def part(self, rows):
+        return rows
+
+
 def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
     paddle.seed(1)
     net = Net()
@@ -42,9 +55,6 @@ def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
         loss.backward()
         return {"loss": loss}
 
-    def epoch(number):
-        return np.array_split(np.random.default_rng([3, number]).permutation(40), 5)
-
     best = Best(folder)
 
     def evaluate(number):
@@ -52,7 +62,10 @@ def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
         best.offer("net", number, value, lambda path: (path.mkdir(), (path / "step").write_text(str(number))))
         return {"net": value}
 
-    loop = Loop("finetune", net, step, epoch, lambda rows: rows, settings, 7, folder, evaluate, best)
+    loop = Loop(
+        name="finetune", model=net, step=step, batches=Batches(), settings=settings, seed=7, folder=folder,
+        evaluate=evaluate, best=best,
+    )  # fmt: skip
     if stop_at:
         loop.stop = lambda: steps["count"] == stop_at
     return loop
@@ -133,7 +146,7 @@ def test_ties_keep_the_earlier_network(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_step_and_rows(tmp_path):
-    order = [rows for number in range(3) for rows in make_loop(tmp_path, SETTINGS).epoch(number)]
+    order = [rows for number in range(3) for rows in Batches().epoch(number)]
     bad = next(i for i, rows in enumerate(order) if 17 in rows)
     with pytest.raises(UserError) as error:
         make_loop(tmp_path, SETTINGS, poison=17).run()

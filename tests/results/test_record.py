@@ -1,0 +1,65 @@
+"""Results as types, and as the text of results.json."""
+
+import json
+
+import pytest
+from helpers.results import network, results, timed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ofa.results.record import Latency, Results
+
+UNNAMED = {"measured": "paddle", "estimated": "tensorrt"}
+LATENCIES = st.builds(
+    Latency,
+    where=st.sampled_from(["cpu", "t4", "rtx-4090", "a100-sxm4-40gb"]),
+    engine=st.sampled_from(["paddle", "onnxruntime", "tensorrt", "paddle_tensorrt"]),
+    precision=st.sampled_from(["fp32", "bf16", "fp16", "int8"]),
+    batch_size=st.integers(1, 4096),
+    seq_length=st.integers(1, 8192),
+    kind=st.sampled_from(["measured", "estimated"]),
+    ms=st.floats(1e-3, 1e6),
+)
+
+
+@given(LATENCIES)
+def test_a_figure_is_read_back_from_its_name(latency):
+    assert Latency.parse(latency.name(UNNAMED), latency.ms, UNNAMED) == latency
+
+
+def test_the_names_of_figures():
+    latency = Latency("cpu", "paddle", "fp32", 16, 128, "measured", 9.5)
+    assert latency.name(UNNAMED) == "cpu_fp32_b16_s128_measured"
+    assert latency.name({"measured": "onnxruntime"}) == "cpu_paddle_fp32_b16_s128_measured"
+
+
+def test_results_survive_their_text():
+    found = timed(timed(results(), [4.0, 3.0, 2.0]), [9.0, 8.0, 7.0], "measured", where="cpu", engine="onnxruntime")
+    found = Results(**{**vars(found), "networks": (*found.networks, network(0.75, 0.9, depth=0.5, bytes=7))})
+    assert Results.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_results_of_a_run_that_scored_nothing():
+    found = Results("sst2", "toy", 1, "a-run")
+    assert found.to_json() == {"run": "a-run", "task": "sst2", "model": "toy", "seed": 1}
+    assert Results.from_json(found.to_json()) == found
+
+
+def test_results_from_before_networks_had_names():
+    old = results().to_json()
+    del old["unnamed_engine"], old["recommended"]["name"]
+    for entry in old["widths"]:
+        del entry["name"], entry["depth"]
+    found = Results.from_json(old)
+    assert [one.name for one in found.networks] == ["w1", "w0.75", "w0.5"]
+    assert found.recommended is not None and found.recommended.name == "w1"
+
+
+def test_a_figure_that_only_some_networks_have_makes_no_speed_up_elsewhere():
+    found = timed(results(), [4.0, 3.0, 2.0])
+    (first, *rest) = found.networks
+    alone = Latency("cpu", "paddle", "int8", 1, 128, "measured", 1.0)
+    rest[0] = network(0.75, 0.9, latencies=(*rest[0].latencies, alone))
+    found = Results(**{**vars(found), "networks": (first, *rest)})
+    assert list(found.speedups(rest[0])) == ["t4_fp32_b16_s128_estimated"]
+    assert found.ms(rest[0], "cpu_int8_b1_s128_measured") == pytest.approx(1.0)
