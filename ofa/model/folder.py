@@ -120,11 +120,8 @@ def _subnet(path: Path, shape: BertShape) -> SubNet | None:
         return None
     values = _read_json(path)
     try:
-        subnet, largest = SubNet.from_dict(values), SubNet.full(shape)
-        fits = subnet.layers == largest.layers and all(
-            type(kept) is int and 0 < kept <= most
-            for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
-        )
+        subnet = SubNet.from_dict(values)
+        fits = subnet.fits(SubNet.full(shape)) and subnet.depth == shape.num_hidden_layers
     except (KeyError, TypeError, ValueError):
         fits = False
     if not fits:

@@ -15,6 +15,7 @@ from paddlenlp.transformers import BertConfig, BertForSequenceClassification
 from ofa.errors import UserError
 from ofa.model.folder import Folder, read_folder, read_weights, write_folder
 from ofa.supernet import elastic
+from ofa.supernet.blocks import base, blocks
 from ofa.supernet.subnet import BertShape, SubNet
 
 VOCAB = "vocab.txt"
@@ -80,7 +81,7 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lowe
     cut_to = elastic.full(model)
     subnet = cut_to if cut_to != SubNet.full(shape) else None
     tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-    write_folder(path, tensors, shape, labels, subnet, model.bert.config.layer_norm_eps)
+    write_folder(path, tensors, shape, labels, subnet, base(model).config.layer_norm_eps)
     shutil.copyfile(vocab, path / VOCAB)
     settings = {
         "tokenizer_class": "BertTokenizer",
@@ -91,34 +92,52 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lowe
 
 
 def shape_of(model: nn.Layer) -> BertShape:
-    """Sizes of the full network that ``model`` is, or was cut from."""
-    config = model.bert.config
-    sizes = {key: getattr(config, key) for key in BertShape.__dataclass_fields__ if key != "num_labels"}
-    return BertShape(**sizes, num_labels=model.classifier.weight.shape[1])
+    """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
+    sizes = {key: getattr(base(model).config, key) for key in BertShape.__dataclass_fields__}
+    return BertShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
+
+
+def padding(model: nn.Layer, input_ids: Tensor) -> Tensor:
+    """``[B, S]`` of ``input_ids`` ``[B, S]``: whether there is no token."""
+    return input_ids == base(model).pad_token_id
 
 
 def embed(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings ``[B, S, H]`` of ``input_ids`` ``[B, S]``, and the attention bias ``[B, 1, 1, S]``.
 
-    The same for every width, so a supernet computes them once per batch.
+    The same for every sub-network, so a supernet computes them once per batch.
     """
-    bert = model.bert
-    bias = (input_ids == bert.pad_token_id).astype(bert.pooler.dense.weight.dtype) * -1e4
-    return bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids), bias.unsqueeze([1, 2])
+    stem = base(model)
+    bias = padding(model, input_ids).astype(stem.embeddings.word_embeddings.weight.dtype) * -1e4
+    embeddings = stem.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+    if hasattr(stem, "embeddings_project"):  # a small ELECTRA's are narrower than its blocks
+        embeddings = stem.embeddings_project(embeddings)
+    return embeddings, bias.unsqueeze([1, 2])
 
 
 def run_blocks(model: nn.Layer, embeddings: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the encoder on the result of :func:`embed`.
+    """Run the selected blocks and the head on the result of :func:`embed`.
 
     Returns:
-        Logits ``[B, C]`` and L + 1 hidden states ``[B, S, H]``: the embeddings, then each layer's output.
+        Logits ``[B, C]`` and hidden states ``[B, S, H]``: the embeddings, then the output of each selected layer.
     """
-    output, hidden = model.bert.encoder(embeddings, src_mask=bias, output_hidden_states=True)
-    return model.classifier(model.dropout(model.bert.pooler(output))), hidden
+    hidden = [embeddings]
+    for block in blocks(model):
+        if block.kept:
+            hidden.append(block.layer(hidden[-1], src_mask=bias))
+    return head(model, hidden[-1]), tuple(hidden)
+
+
+def head(model: nn.Layer, output: Tensor) -> Tensor:
+    """Logits ``[B, C]`` of the last block's ``output`` ``[B, S, H]``."""
+    pooler = getattr(base(model), "pooler", None)
+    if pooler is None:  # RoBERTa's and ELECTRA's classifiers take the hidden states as they are
+        return model.classifier(output)
+    return model.classifier(model.dropout(pooler(output)))
 
 
 def forward(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Logits and hidden states: :func:`embed`, then :func:`encode`."""
+    """Logits and hidden states: :func:`embed`, then :func:`run_blocks`."""
     return run_blocks(model, *embed(model, input_ids, token_type_ids))
 
 

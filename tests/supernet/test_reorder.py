@@ -3,7 +3,6 @@ import paddle
 from helpers.toys import TOY
 
 from ofa.model import network as models
-from ofa.supernet import elastic
 from ofa.supernet.importance import importance
 from ofa.supernet.reorder import descending, reorder
 
@@ -30,7 +29,7 @@ def test_3_reordering_preserves_the_logits_and_moves_weights(toy, tokens):
     rng = np.random.default_rng(0)
     heads = np.stack([rng.permutation(TOY.num_attention_heads) for _ in range(3)])
     neurons = np.stack([rng.permutation(TOY.intermediate_size) for _ in range(3)])
-    first = elastic.blocks(toy)[0]
+    first = toy.bert.encoder.layers[0]
     moved = {
         "q": first.self_attn.q_proj.weight,
         "out": first.self_attn.out_proj.weight,
@@ -71,12 +70,12 @@ def test_7_importance_is_the_loss_derivative_of_a_mask(toy):
         return (losses[0] - losses[1]) / (2 * step)
 
     size = TOY.head_size
-    for layer, block in enumerate(elastic.blocks(toy)):
+    for layer, block in enumerate(toy.bert.encoder.layers):
         for head in range(TOY.num_attention_heads):
             naive = slope(block.self_attn.out_proj.weight, slice(head * size, (head + 1) * size))
             assert abs(abs(naive) - heads[layer, head]) < 2e-3 * max(1.0, heads.max())
-    out = elastic.blocks(toy)[1].linear2.weight
-    into = elastic.blocks(toy)[1].linear1
+    out = toy.bert.encoder.layers[1].linear2.weight
+    into = toy.bert.encoder.layers[1].linear1
     for neuron in range(0, 64, 9):
         toy.clear_gradients()
         loss_of(toy, batch).backward()

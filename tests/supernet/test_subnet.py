@@ -8,7 +8,7 @@ BASE = BertShape(12, 768, 12, 3072)
 
 def test_width_three_quarters_of_bert_base():
     subnet = SubNet.at_width(0.75, BASE)
-    assert (subnet.heads, subnet.neurons, subnet.layers) == ((9,) * 12, (2304,) * 12, 12)
+    assert (subnet.heads, subnet.neurons, subnet.depth) == ((9,) * 12, (2304,) * 12, 12)
 
 
 @pytest.mark.parametrize("typed", [5 / 6, 0.8333, 0.83333333])
