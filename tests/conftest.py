@@ -19,6 +19,12 @@ import paddle
 import pytest
 from helpers.servers import fresh_database
 from helpers.toys import REPO, TOY, noisy
+from hypothesis import settings
+
+# Properties: `pytest --hypothesis-profile=night` tries many more.
+settings.register_profile("day", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.register_profile("night", max_examples=500, deadline=None, database=None)
+settings.load_profile("day")
 
 SHARED = Path(os.environ.get("OFA_SHARED", REPO.parent / "shared"))
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-# What this BERT computes; a config.json that says otherwise describes another network.
-KIND = {
-    "model_type": "bert",
-    "hidden_act": "gelu",
-    "pool_act": "tanh",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
-}
-# Hugging Face's name of each part of a block -> Paddle's.
-_BLOCK = {
+# Hugging Face's name of a part -> Paddle's; in a block, of what comes after its number.
+_NAMES = {
+    "embeddings.LayerNorm": "embeddings.layer_norm",
     "attention.self.query": "self_attn.q_proj",
     "attention.self.key": "self_attn.k_proj",
     "attention.self.value": "self_attn.v_proj",
@@ -23,34 +18,66 @@ _BLOCK = {
     "output.dense": "linear2",
     "output.LayerNorm": "norm2",
 }
-_BLOCK_BACK = {paddle: hugging for hugging, paddle in _BLOCK.items()}
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 # Parts of a pretraining checkpoint that a classifier has no use for.
 _UNUSED = re.compile(r"^(cls\.|.*position_ids$|.*\.num_batches_tracked$)")
 
 
-def paddle_name(name: str) -> str | None:
-    """Paddle's name of a tensor from either layout, with the ``bert.`` prefix; None if unused."""
-    if _UNUSED.match(name):
-        return None
-    for old, new in _OLD_NAMES.items():
-        name = name.replace(old, new)
-    if not name.startswith(("bert.", "classifier.")):
-        name = f"bert.{name}"  # saved from the bare encoder
-    block = re.match(r"bert\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)$", name)
-    if block and block[2] in _BLOCK:
-        return f"bert.encoder.layers.{block[1]}.{_BLOCK[block[2]]}.{block[3]}"
-    return name.replace("embeddings.LayerNorm", "embeddings.layer_norm")
+@dataclass(frozen=True)
+class Architecture:
+    """What one kind of encoder differs in; the rest is shared.
+
+    Attributes:
+        name: ``model_type`` in config.json, and the prefix of the encoder's tensors in both layouts.
+        classes: names of PaddleNLP's configuration and classifier.
+        fixed: what config.json must say where it says anything; otherwise it describes another network.
+        extra: further keys of config.json that the network needs, each with its value where config.json has none.
+        names: Hugging Face's name of a part -> Paddle's.
+        pad: token id of padding.
+    """
+
+    name: str
+    classes: tuple[str, str]
+    fixed: Mapping[str, object]
+    extra: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
+    pad: int = 0
+
+    def paddle_name(self, name: str) -> str | None:
+        """Paddle's name of a tensor from either layout, with the prefix of the encoder; None if unused."""
+        if _UNUSED.match(name):
+            return None
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        if not name.startswith((f"{self.name}.", "classifier.")):
+            name = f"{self.name}.{name}"  # saved from the bare encoder
+        return self._renamed(name, "layer", "layers", self.names)
+
+    def hugging_name(self, name: str) -> str:
+        """Hugging Face's name of one of Paddle's tensors."""
+        return self._renamed(name, "layers", "layer", {paddle: hugging for hugging, paddle in self.names.items()})
+
+    def _renamed(self, name: str, stack: str, new_stack: str, names: Mapping[str, str]) -> str:
+        parts = re.fullmatch(rf"{self.name}\.(?:encoder\.{stack}\.(\d+)\.)?(.+)\.(weight|bias)", name)
+        if not parts or parts[2] not in names:
+            return name
+        block = f"encoder.{new_stack}.{parts[1]}." if parts[1] else ""
+        return f"{self.name}.{block}{names[parts[2]]}.{parts[3]}"
 
 
-def hugging_name(name: str) -> str:
-    """Hugging Face's name of one of Paddle's tensors."""
-    block = re.match(r"bert\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)$", name)
-    if block:
-        return f"bert.encoder.layer.{block[1]}.{_BLOCK_BACK[block[2]]}.{block[3]}"
-    return name.replace("embeddings.layer_norm", "embeddings.LayerNorm")
+BERT = Architecture(
+    name="bert",
+    classes=("BertConfig", "BertForSequenceClassification"),
+    fixed={
+        "hidden_act": "gelu",
+        "pool_act": "tanh",
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+    },
+)
+ARCHITECTURES = {architecture.name: architecture for architecture in (BERT,)}
 
 
 def is_linear(paddle_key: str) -> bool:
     """Whether a Paddle tensor is the weight of a linear layer, stored transposed by PyTorch."""
-    return paddle_key.endswith("weight") and "embedding" not in paddle_key and "norm" not in paddle_key
+    return paddle_key.endswith("weight") and "_embeddings." not in paddle_key and "norm" not in paddle_key

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ofa.errors import UserError
-from ofa.model.architectures import KIND, hugging_name, is_linear, paddle_name
+from ofa.model.architectures import ARCHITECTURES, BERT, Architecture, is_linear
 from ofa.settings.schema import ModelConfig
 from ofa.supernet.subnet import BertShape, SubNet
 from ofa.system import files
@@ -25,7 +25,7 @@ from ofa.system import files
 WEIGHTS = "model.safetensors"
 PICKLES = ("model_state.pdparams", "pytorch_model.bin")
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
-DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # BERT's, where config.json says nothing
+DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,17 @@ class Folder:
         named_labels: False where the names are Hugging Face's placeholders (LABEL_0, ...).
         subnet: for a network cut from a supernet, its heads and neurons.
         lower_case: what its tokenizer does with capitals; None where tokenizer_config.json does not say.
+        extra: values of the settings that its architecture needs besides sizes.
     """
 
     path: Path
     shape: BertShape
     labels: tuple[str, ...]
-    layer_norm_eps: float
+    layer_norm_eps: float = 1e-12
     subnet: SubNet | None = None
     lower_case: bool | None = None
+    architecture: Architecture = BERT
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def named_labels(self) -> bool:
@@ -55,7 +58,7 @@ def read_folder(path: str | Path) -> Folder:
     """Read the description of a model folder; weights stay on disk.
 
     Raises:
-        UserError: if there is no folder, no readable ``config.json``, or one that is no BERT's.
+        UserError: if there is no folder, no readable ``config.json``, or one of an unknown architecture.
     """
     path = Path(path).expanduser()
     if not path.is_dir():
@@ -65,6 +68,7 @@ def read_folder(path: str | Path) -> Folder:
         found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise UserError(f"model.path: no config.json in {path} (found: {found})")
     config = _read_json(config_file)
+    architecture = _architecture(config_file, config)
     labels = _labels(config_file, config)
     shape = BertShape(**_sizes(config_file, config), num_labels=len(labels))
     eps = config.get("layer_norm_eps", 1e-12)
@@ -72,7 +76,8 @@ def read_folder(path: str | Path) -> Folder:
         raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
     tokenizer_file = path / "tokenizer_config.json"
     lower_case = _read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
-    return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case)
+    extra = {key: config.get(key, default) for key, default in architecture.extra.items()}
+    return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case, architecture, extra)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -85,14 +90,22 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes in ``config``, once it is sure to describe a BERT."""
-    for key, expected in KIND.items():
+def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
+    """The architecture that ``config`` names (BERT if none), once it is sure to describe nothing else."""
+    kind = config.get("model_type")
+    known = [architecture for architecture in ARCHITECTURES.values() if kind in (None, architecture.name)]
+    if not known:
+        raise UserError(f"{config_file}: model_type is {kind!r}; allowed: {', '.join(map(repr, ARCHITECTURES))}")
+    for key, expected in known[0].fixed.items():
         if config.get(key) not in (None, expected):
             raise UserError(f"{config_file}: {key} is {config[key]!r}; allowed: {expected!r}")
+    return known[0]
+
+
+def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
     missing = [key for key in SIZES if key not in config]
     if missing:
-        raise UserError(f"{config_file}: no {', '.join(missing)}; a BERT needs {', '.join(SIZES)}")
+        raise UserError(f"{config_file}: no {', '.join(missing)}; an encoder needs {', '.join(SIZES)}")
     values = {key: config[key] for key in SIZES} | {key: config.get(key, DEFAULT_SIZES[key]) for key in DEFAULT_SIZES}
     for key, value in values.items():
         if type(value) is not int or value < 1:
@@ -120,11 +133,8 @@ def _subnet(path: Path, shape: BertShape) -> SubNet | None:
         return None
     values = _read_json(path)
     try:
-        subnet, largest = SubNet.from_dict(values), SubNet.full(shape)
-        fits = subnet.layers == largest.layers and all(
-            type(kept) is int and 0 < kept <= most
-            for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
-        )
+        subnet = SubNet.from_dict(values)
+        fits = subnet.fits(SubNet.full(shape)) and subnet.depth == shape.num_hidden_layers
     except (KeyError, TypeError, ValueError):
         fits = False
     if not fits:
@@ -135,8 +145,8 @@ def _subnet(path: Path, shape: BertShape) -> SubNet | None:
     return subnet
 
 
-def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.ndarray]]:
-    weights = folder / WEIGHTS
+def _raw_tensors(path: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.ndarray]]:
+    weights = path / WEIGHTS
     if weights.exists():
         from safetensors.numpy import load_file
 
@@ -144,9 +154,9 @@ def _raw_tensors(folder: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.n
             return weights, load_file(weights)
         except Exception as error:  # safetensors raises its own and plain exceptions alike
             raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
-    pickles = [folder / name for name in PICKLES if (folder / name).exists()]
+    pickles = [path / name for name in PICKLES if (path / name).exists()]
     if not pickles:
-        raise UserError(f"model.path: no weights in {folder}; looked for {WEIGHTS}, {', '.join(PICKLES)}")
+        raise UserError(f"model.path: no weights in {path}; looked for {WEIGHTS}, {', '.join(PICKLES)}")
     if pickles[0].suffix == ".bin":
         raise UserError(
             f"{pickles[0]}: a pickle can run any code as it loads, and PyTorch's needs PyTorch; "
@@ -169,18 +179,18 @@ def _unpickle(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: not readable by paddle.load ({error})") from None
 
 
-def read_weights(folder: Path, allow_pickle: bool = False) -> dict[str, np.ndarray]:
+def read_weights(folder: Folder, allow_pickle: bool = False) -> dict[str, np.ndarray]:
     """All tensors of a folder under Paddle's names and in Paddle's orientation, float32.
 
     Raises:
         UserError: if the weights are missing, damaged, a pickle that was not allowed, or not finite.
     """
-    source, raw = _raw_tensors(folder, allow_pickle)
+    source, raw = _raw_tensors(folder.path, allow_pickle)
     # Only PyTorch's layout says `encoder.layer.`; its linear weights are [out, in], Paddle's [in, out].
     transposed = any("encoder.layer." in name for name in raw)
     tensors = {}
     for name, value in raw.items():
-        key = paddle_name(name)
+        key = folder.architecture.paddle_name(name)
         if key is None:
             continue
         value = value.astype(np.float32)
@@ -190,51 +200,47 @@ def read_weights(folder: Path, allow_pickle: bool = False) -> dict[str, np.ndarr
     return tensors
 
 
-def tensor_names(folder: Path, allow_pickle: bool = False) -> set[str]:
+def tensor_names(folder: Folder, allow_pickle: bool = False) -> set[str]:
     """Names of a folder's tensors as Paddle has them; of safetensors only the header is read."""
-    weights = folder / WEIGHTS
+    weights = folder.path / WEIGHTS
     if not weights.exists():
         return set(read_weights(folder, allow_pickle))
     from safetensors import safe_open
 
     try:
         with safe_open(weights, framework="numpy") as file:
-            return {name for name in map(paddle_name, file.keys()) if name}
+            return {name for name in map(folder.architecture.paddle_name, file.keys()) if name}
     except Exception as error:
         raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
 
 
-def write_folder(
-    path: Path,
-    tensors: dict[str, np.ndarray],
-    shape: BertShape,
-    labels: tuple[str, ...],
-    subnet: SubNet | None = None,
-    layer_norm_eps: float = 1e-12,
-) -> None:
-    """Write Paddle-named ``tensors`` as a Hugging Face folder (plus ``subnet.json`` for a cut network)."""
+def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
+    """Write Paddle-named ``tensors`` as the Hugging Face folder described (plus ``subnet.json`` for a cut network)."""
     from safetensors.numpy import save_file
 
+    path, kind = folder.path, folder.architecture
     path.mkdir(parents=True, exist_ok=True)
     renamed = {
-        hugging_name(key): np.ascontiguousarray(value.T if is_linear(key) else value) for key, value in tensors.items()
+        kind.hugging_name(key): np.ascontiguousarray(value.T if is_linear(key) else value)
+        for key, value in tensors.items()
     }
     files.require(path, sum(value.nbytes for value in renamed.values()))
     save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
     config = {
-        "architectures": ["BertForSequenceClassification"],
-        "model_type": "bert",
-        **{key: getattr(shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
-        "hidden_act": "gelu",
+        "architectures": [kind.classes[1]],
+        "model_type": kind.name,
+        **{key: getattr(folder.shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
+        "hidden_act": kind.fixed.get("hidden_act"),
+        **folder.extra,
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
-        "layer_norm_eps": layer_norm_eps,
-        "id2label": {str(i): label for i, label in enumerate(labels)},
-        "label2id": {label: i for i, label in enumerate(labels)},
+        "layer_norm_eps": folder.layer_norm_eps,
+        "id2label": {str(i): label for i, label in enumerate(folder.labels)},
+        "label2id": {label: i for i, label in enumerate(folder.labels)},
     }
     (path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    if subnet is not None:
-        (path / "subnet.json").write_text(json.dumps(subnet.to_dict()) + "\n")
+    if folder.subnet is not None:
+        (path / "subnet.json").write_text(json.dumps(folder.subnet.to_dict()) + "\n")
 
 
 def find_folder(model: ModelConfig, cache_dir: Path) -> Folder | None:

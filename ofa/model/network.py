@@ -1,34 +1,52 @@
-"""Build, load, save and run a BERT classifier (PaddleNLP's ``BertForSequenceClassification``)."""
+"""Build, load, save and run an encoder classifier: PaddleNLP's, of any known architecture."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
-from paddlenlp.transformers import BertConfig, BertForSequenceClassification
+from paddlenlp import transformers
 
 from ofa.errors import UserError
+from ofa.model.architectures import ARCHITECTURES, BERT, Architecture
 from ofa.model.folder import Folder, read_folder, read_weights, write_folder
 from ofa.supernet import elastic
+from ofa.supernet.blocks import base, blocks
 from ofa.supernet.subnet import BertShape, SubNet
 
 VOCAB = "vocab.txt"
 
 
-def build(shape: BertShape, dropout: float = 0.1, layer_norm_eps: float = 1e-12) -> nn.Layer:
-    """A BERT classifier with random weights (normal, 0.02), drawn from Paddle's current seed."""
-    config = BertConfig(
+def build(
+    shape: BertShape,
+    dropout: float = 0.1,
+    layer_norm_eps: float = 1e-12,
+    architecture: Architecture = BERT,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Layer:
+    """A classifier with random weights (normal, 0.02), drawn from Paddle's current seed."""
+    config_class, classifier = (getattr(transformers, name) for name in architecture.classes)
+    config = config_class(
         **{key: getattr(shape, key) for key in shape.__dataclass_fields__},
+        **extra,
+        pad_token_id=architecture.pad,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         layer_norm_eps=layer_norm_eps,
     )
-    return BertForSequenceClassification(config)
+    return classifier(config)
+
+
+def _build(folder: Folder, shape: BertShape, dropout: float) -> nn.Layer:
+    return build(shape, dropout, folder.layer_norm_eps, folder.architecture, folder.extra)
 
 
 def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> tuple[nn.Layer, Folder]:
@@ -38,10 +56,10 @@ def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> 
         UserError: if a tensor is missing, unknown or of another shape than ``config.json`` says.
     """
     folder = read_folder(path)
-    model = build(folder.shape, dropout, folder.layer_norm_eps)
+    model = _build(folder, folder.shape, dropout)
     if folder.subnet is not None:
         elastic.cut(model, folder.subnet)
-    _fill(model, read_weights(folder.path, allow_pickle), folder.path)
+    _fill(model, read_weights(folder, allow_pickle), folder.path)
     return model, folder
 
 
@@ -51,10 +69,9 @@ def load_encoder(path: str | Path, num_labels: int, dropout: float, allow_pickle
     A pooler that the folder lacks starts from random weights, as the classifier does.
     """
     folder = read_folder(path)
-    shape = BertShape(**{**vars(folder.shape), "num_labels": num_labels})
-    model = build(shape, dropout, folder.layer_norm_eps)
-    tensors = {k: v for k, v in read_weights(folder.path, allow_pickle).items() if not k.startswith("classifier.")}
-    _fill(model, tensors, folder.path, optional=("classifier.", "bert.pooler."))
+    model = _build(folder, replace(folder.shape, num_labels=num_labels), dropout)
+    tensors = {k: v for k, v in read_weights(folder, allow_pickle).items() if not k.startswith("classifier.")}
+    _fill(model, tensors, folder.path, optional=("classifier.", f"{model.base_model_prefix}.pooler."))
     return model
 
 
@@ -63,7 +80,7 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
     missing = [key for key in state if key not in tensors and not key.startswith(optional or ("\0",))]
     unknown = [key for key in tensors if key not in state]
     if missing or unknown:
-        what, keys = ("is missing", missing) if missing else ("is not part of this BERT", unknown)
+        what, keys = ("is missing", missing) if missing else ("is not part of this network", unknown)
         more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
         raise UserError(f"{source}: tensor {keys[0]!r} {what}{more}; it does not match its config.json")
     for key, value in tensors.items():
@@ -76,11 +93,12 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
 
 def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lower_case: bool = True) -> None:
     """Save a plain or elastic ``model`` with its vocabulary as a folder that :func:`load` reads."""
-    shape = shape_of(model)
-    cut_to = elastic.full(model)
-    subnet = cut_to if cut_to != SubNet.full(shape) else None
-    tensors = {key: value.numpy() for key, value in model.state_dict().items()}
-    write_folder(path, tensors, shape, labels, subnet, model.bert.config.layer_norm_eps)
+    shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
+    architecture = ARCHITECTURES[config.model_type]
+    extra = {key: getattr(config, key) for key in architecture.extra}
+    subnet = kept if kept != SubNet.full(shape) else None
+    folder = Folder(path, shape, labels, config.layer_norm_eps, subnet, lower_case, architecture, extra)
+    write_folder(folder, {key: value.numpy() for key, value in model.state_dict().items()})
     shutil.copyfile(vocab, path / VOCAB)
     settings = {
         "tokenizer_class": "BertTokenizer",
@@ -91,34 +109,52 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lowe
 
 
 def shape_of(model: nn.Layer) -> BertShape:
-    """Sizes of the full network that ``model`` is, or was cut from."""
-    config = model.bert.config
-    sizes = {key: getattr(config, key) for key in BertShape.__dataclass_fields__ if key != "num_labels"}
-    return BertShape(**sizes, num_labels=model.classifier.weight.shape[1])
+    """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
+    sizes = {key: getattr(base(model).config, key) for key in BertShape.__dataclass_fields__}
+    return BertShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
+
+
+def padding(model: nn.Layer, input_ids: Tensor) -> Tensor:
+    """``[B, S]`` of ``input_ids`` ``[B, S]``: whether there is no token."""
+    return input_ids == base(model).pad_token_id
 
 
 def embed(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings ``[B, S, H]`` of ``input_ids`` ``[B, S]``, and the attention bias ``[B, 1, 1, S]``.
 
-    The same for every width, so a supernet computes them once per batch.
+    The same for every sub-network, so a supernet computes them once per batch.
     """
-    bert = model.bert
-    bias = (input_ids == bert.pad_token_id).astype(bert.pooler.dense.weight.dtype) * -1e4
-    return bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids), bias.unsqueeze([1, 2])
+    stem = base(model)
+    bias = padding(model, input_ids).astype(stem.embeddings.word_embeddings.weight.dtype) * -1e4
+    embeddings = stem.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+    if hasattr(stem, "embeddings_project"):  # a small ELECTRA's are narrower than its blocks
+        embeddings = stem.embeddings_project(embeddings)
+    return embeddings, bias.unsqueeze([1, 2])
 
 
 def run_blocks(model: nn.Layer, embeddings: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the encoder on the result of :func:`embed`.
+    """Run the selected blocks and the head on the result of :func:`embed`.
 
     Returns:
-        Logits ``[B, C]`` and L + 1 hidden states ``[B, S, H]``: the embeddings, then each layer's output.
+        Logits ``[B, C]`` and hidden states ``[B, S, H]``: the embeddings, then the output of each selected layer.
     """
-    output, hidden = model.bert.encoder(embeddings, src_mask=bias, output_hidden_states=True)
-    return model.classifier(model.dropout(model.bert.pooler(output))), hidden
+    hidden = [embeddings]
+    for block in blocks(model):
+        if block.kept:
+            hidden.append(block.layer(hidden[-1], src_mask=bias))
+    return head(model, hidden[-1]), tuple(hidden)
+
+
+def head(model: nn.Layer, output: Tensor) -> Tensor:
+    """Logits ``[B, C]`` of the last block's ``output`` ``[B, S, H]``."""
+    pooler = getattr(base(model), "pooler", None)
+    if pooler is None:  # RoBERTa's and ELECTRA's classifiers take the hidden states as they are
+        return model.classifier(output)
+    return model.classifier(model.dropout(pooler(output)))
 
 
 def forward(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Logits and hidden states: :func:`embed`, then :func:`encode`."""
+    """Logits and hidden states: :func:`embed`, then :func:`run_blocks`."""
     return run_blocks(model, *embed(model, input_ids, token_type_ids))
 
 

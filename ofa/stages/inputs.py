@@ -179,7 +179,7 @@ def _label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
     Labels are matched by name; placeholders (LABEL_0, ...) by position.
     """
     model, task = config.model, config.task
-    has_classifier = "classifier.weight" in tensor_names(folder.path, model.allow_pickle)
+    has_classifier = "classifier.weight" in tensor_names(folder, model.allow_pickle)
     if model.finetuned is False or (model.finetuned is None and not has_classifier):
         return None
     if not has_classifier:

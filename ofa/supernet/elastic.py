@@ -1,9 +1,9 @@
-"""A BERT that runs at any width on one set of weights.
+"""An encoder that runs at any width and depth on one set of weights.
 
 ``make_elastic`` gives the six ``Linear`` layers of every encoder block the class ``ElasticLinear``,
-in place: parameters, their names and the state dict stay what they were. ``select`` then picks how
-many heads and neurons each block uses, always the leading ones; ``extract`` cuts a selection out as
-a plain network. (DynaBERT, Hou et al. 2020, https://arxiv.org/abs/2004.04037; Once for All, Cai et
+in place: parameters, their names and the state dict stay what they were. ``select`` then picks which
+blocks run, and how many heads and neurons each uses, always the leading ones; ``extract`` cuts a
+selection out as a plain network. (DynaBERT, Hou et al. 2020, https://arxiv.org/abs/2004.04037; Once for All, Cai et
 al. 2019, https://arxiv.org/abs/1908.09791.)
 """
 
@@ -19,6 +19,7 @@ from paddle import nn
 from paddle.autograd import PyLayer, PyLayerContext
 from paddleslim.nas.ofa.layers import SuperLinear
 
+from ofa.supernet.blocks import CUTS, UNITS, blocks, encoder
 from ofa.supernet.subnet import SubNet
 
 
@@ -65,55 +66,50 @@ class ElasticLinear(SuperLinear):
         return super().forward(x, channel=self.active)
 
 
-def blocks(model: nn.Layer) -> list[nn.TransformerEncoderLayer]:
-    """The encoder blocks of a ``BertForSequenceClassification``, first layer first."""
-    return list(model.bert.encoder.layers)
-
-
-def _linears(block: nn.TransformerEncoderLayer) -> tuple[nn.Linear, ...]:
-    attention = block.self_attn
-    return (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj, block.linear1, block.linear2)
-
-
 def make_elastic(model: nn.Layer) -> nn.Layer:
-    """Make ``model`` (a ``BertForSequenceClassification``) elastic in place and return it.
+    """Make ``model``, a PaddleNLP classifier, elastic in place and return it.
 
     The full sub-network computes what the plain model computed, bit for bit.
     """
     for block in blocks(model):
-        for linear in _linears(block):
-            ElasticLinear.adopt(linear)
+        for piece in CUTS:
+            ElasticLinear.adopt(block.linear(piece))
     return model
 
 
 def full(model: nn.Layer) -> SubNet:
-    """The largest sub-network of an elastic or plain model: all its heads and neurons."""
-    heads = tuple(b.self_attn.q_proj.weight.shape[1] // b.self_attn.head_dim for b in blocks(model))
-    return SubNet(heads, tuple(b.linear1.weight.shape[1] for b in blocks(model)))
+    """The largest sub-network of an elastic or plain model: all its layers, heads and neurons."""
+    heads, neurons = (tuple(block.most(unit) for block in blocks(model)) for unit in UNITS)
+    return SubNet(heads, neurons)
 
 
 def active(model: nn.Layer) -> SubNet:
     """The sub-network an elastic model computes now."""
-    return SubNet(tuple(b.self_attn.num_heads for b in blocks(model)), tuple(b.linear1.active for b in blocks(model)))
+    kept = {number: block for number, block in enumerate(blocks(model)) if block.kept}
+    neurons = tuple(block.layer.linear1.active for block in kept.values())
+    return SubNet(tuple(block.heads for block in kept.values()), neurons, tuple(kept))
+
+
+def _require_fit(model: nn.Layer, subnet: SubNet) -> None:
+    if not subnet.fits(full(model)):
+        raise ValueError(f"{subnet} does not fit into the supernet {full(model)}")
 
 
 def select(model: nn.Layer, subnet: SubNet) -> None:
     """Make an elastic ``model`` compute ``subnet`` until the next selection.
 
     Raises:
-        ValueError: if ``subnet`` has other layers than the model, or more heads or neurons.
+        ValueError: if ``subnet`` has layers that the model has not, or more heads or neurons in one.
     """
-    largest = full(model)
-    if subnet.layers != largest.layers or any(
-        kept > most for kept, most in zip(subnet.heads + subnet.neurons, largest.heads + largest.neurons, strict=True)
-    ):
-        raise ValueError(f"{subnet} does not fit into the supernet {largest}")
-    for block, heads, neurons in zip(blocks(model), subnet.heads, subnet.neurons, strict=True):
-        attention = block.self_attn
-        inner = heads * attention.head_dim
-        attention.num_heads = heads
-        attention.q_proj.active = attention.k_proj.active = attention.v_proj.active = inner
-        block.linear1.active = neurons
+    _require_fit(model, subnet)
+    sizes = subnet.by_layer()
+    for number, block in enumerate(blocks(model)):
+        block.kept = number in sizes
+        if block.kept:
+            block.heads = sizes[number]["heads"]
+            for piece in CUTS:
+                if piece.axis == 1:
+                    block.linear(piece).active = sizes[number][piece.unit] * block.size(piece.unit)
 
 
 @contextmanager
@@ -136,19 +132,25 @@ def _leading(linear: nn.Linear, rows: int, columns: int) -> nn.Linear:
 
 
 def cut(model: nn.Layer, subnet: SubNet) -> nn.Layer:
-    """Replace the linears of every block of ``model`` by their leading slices, in place.
+    """Replace the linears of every kept block of ``model`` by their leading slices, in place; drop the other blocks.
 
-    Works on a plain or an elastic model; the result has only standard layers.
+    Works on a plain or an elastic model; the result has only standard layers, numbered from 0.
+
+    Raises:
+        ValueError: if ``subnet`` does not fit.
     """
-    for block, heads, neurons in zip(blocks(model), subnet.heads, subnet.neurons, strict=True):
-        attention = block.self_attn
-        hidden, inner = attention.embed_dim, heads * attention.head_dim
-        attention.num_heads = heads
-        for name in ("q_proj", "k_proj", "v_proj"):
-            setattr(attention, name, _leading(getattr(attention, name), hidden, inner))
-        attention.out_proj = _leading(attention.out_proj, inner, hidden)
-        block.linear1 = _leading(block.linear1, hidden, neurons)
-        block.linear2 = _leading(block.linear2, neurons, hidden)
+    _require_fit(model, subnet)
+    whole = blocks(model)
+    for number, sizes in subnet.by_layer().items():
+        block = whole[number]
+        block.heads, block.kept = sizes["heads"], True
+        for piece in CUTS:
+            shape = list(block.linear(piece).weight.shape)
+            shape[piece.axis] = sizes[piece.unit] * block.size(piece.unit)
+            block.replace(piece, _leading(block.linear(piece), *shape))
+    if subnet.depth < len(whole):
+        stack = encoder(model)
+        stack.layers, stack.num_layers = nn.LayerList([whole[n].layer for n in subnet.layers]), subnet.depth
     return model
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa.supernet.elastic import blocks
+from ofa.supernet.blocks import CUTS, blocks
 
 
 def descending(scores: np.ndarray) -> np.ndarray:
@@ -30,16 +30,13 @@ def reorder(model: nn.Layer, head_order: np.ndarray, neuron_order: np.ndarray) -
     """Put heads and neurons of every layer into the given order, in place.
 
     Args:
-        model: a ``BertForSequenceClassification``.
+        model: a PaddleNLP classifier.
         head_order: ``[L, A]``, for each layer the old index of each new head.
         neuron_order: ``[L, F]``, likewise for feed-forward neurons.
     """
     for block, heads, neurons in zip(blocks(model), head_order, neuron_order, strict=True):
-        attention = block.self_attn
-        size = attention.head_dim
-        columns = (heads[:, None] * size + np.arange(size)[None, :]).reshape(-1)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
-            _permute(projection, columns, axis=1)
-        _permute(attention.out_proj, columns, axis=0)
-        _permute(block.linear1, neurons, axis=1)
-        _permute(block.linear2, neurons, axis=0)
+        orders = {"heads": heads, "neurons": neurons}
+        for cut in CUTS:
+            size = block.size(cut.unit)
+            slices = orders[cut.unit][:, None] * size + np.arange(size)[None, :]  # [N, size]
+            _permute(block.linear(cut), slices.reshape(-1), cut.axis)

@@ -1,4 +1,4 @@
-"""What a width means: heads and neurons kept per layer, and what that costs.
+"""What a width and a depth mean: layers kept, heads and neurons kept in each, and what that costs.
 
 Pure arithmetic on integers: nothing here imports Paddle, so a plan can be made, checked and costed
 before any library is loaded.
@@ -6,13 +6,15 @@ before any library is loaded.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from ofa.errors import UserError
 
-# Widths are typed by hand (0.8333 for 5/6), so a head count this close to a whole number is meant.
-HEAD_TOLERANCE = 0.01
+# Widths and depths are typed by hand (0.8333 for 5/6), so a count this close to a whole number is meant.
+TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,30 @@ class BertShape:
 
 @dataclass(frozen=True)
 class SubNet:
-    """Heads and feed-forward neurons kept in each layer: leading slices of the supernet's weights.
+    """Layers kept, and heads and feed-forward neurons kept in each: leading slices of the supernet's weights.
 
     Attributes:
-        heads: attention heads kept, one entry per layer.
-        neurons: feed-forward neurons kept, one entry per layer.
+        heads, neurons: one entry per kept layer.
+        layers: numbers of the kept layers in the supernet, ascending; the first ones if left out.
     """
 
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
+    layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.heads or len(self.heads) != len(self.neurons):
+        object.__setattr__(self, "layers", self.layers or tuple(range(len(self.heads))))
+        if not self.heads or not len(self.heads) == len(self.neurons) == len(self.layers):
             raise ValueError(f"SubNet needs one entry per layer: {self}")
         if min(self.heads) < 1 or min(self.neurons) < 1:
             raise ValueError(f"SubNet keeps at least one head and neuron: {self}")
+        if self.layers[0] < 0 or any(a >= b for a, b in pairwise(self.layers)):
+            raise ValueError(f"SubNet has its layers in ascending order, from 0: {self}")
 
     @property
-    def layers(self) -> int:
-        return len(self.heads)
+    def depth(self) -> int:
+        """How many layers are kept."""
+        return len(self.layers)
 
     @classmethod
     def full(cls, shape: BertShape) -> SubNet:
@@ -66,28 +73,62 @@ class SubNet:
         return cls((shape.num_attention_heads,) * layers, (shape.intermediate_size,) * layers)
 
     @classmethod
-    def at_width(cls, width: float, shape: BertShape) -> SubNet:
-        """The sub-network that keeps a share ``width`` of heads and neurons in every layer.
+    def at(cls, width: float, depth: float, shape: BertShape) -> SubNet:
+        """The sub-network with a share ``depth`` of the layers and, in each, a share ``width`` of heads and neurons.
 
-        At width 0.75 of 12 heads and 3072 neurons: 9 heads and 2304 neurons.
+        At width 0.75 of 12 heads and 3072 neurons: 9 heads and 2304 neurons. At depth 0.75 of 12 layers: numbers 0,
+        1, 3, 4, 5, 7, 8, 9 and 11, so that every fourth is left out and the last one stays (DynaBERT, Hou et al.
+        2020, as in PaddleNLP's ``run_glue_ofa_depth.py``).
 
         Raises:
-            UserError: if ``width`` is outside (0, 1] or does not keep a whole number of heads.
+            UserError: if a share is outside (0, 1], or does not keep a whole number of heads or layers.
         """
-        problem = width_problem(width, shape.num_attention_heads)
+        problem = width_problem(width, shape.num_attention_heads) or depth_problem(depth, shape.num_hidden_layers)
         if problem:
             raise UserError(problem)
-        kept = Fraction(round(width * shape.num_attention_heads), shape.num_attention_heads)
-        heads = int(kept * shape.num_attention_heads)
-        neurons = max(1, round(kept * shape.intermediate_size))
-        return cls((heads,) * shape.num_hidden_layers, (neurons,) * shape.num_hidden_layers)
-
-    def to_dict(self) -> dict[str, list[int]]:
-        return {key: list(value) for key, value in asdict(self).items()}
+        heads = round(width * shape.num_attention_heads)
+        neurons = max(1, round(Fraction(heads, shape.num_attention_heads) * shape.intermediate_size))
+        kept = round(depth * shape.num_hidden_layers)
+        layers = tuple(i * shape.num_hidden_layers // kept - 1 for i in range(1, kept + 1))
+        return cls((heads,) * kept, (neurons,) * kept, layers)
 
     @classmethod
-    def from_dict(cls, values: dict[str, list[int]]) -> SubNet:
-        return cls(tuple(values["heads"]), tuple(values["neurons"]))
+    def at_width(cls, width: float, shape: BertShape) -> SubNet:
+        """:meth:`at` with every layer."""
+        return cls.at(width, 1.0, shape)
+
+    def by_layer(self) -> dict[int, dict[str, int]]:
+        """Number of each kept layer -> what it keeps, ``{"heads": 9, "neurons": 2304}``."""
+        return {
+            number: {"heads": heads, "neurons": neurons}
+            for number, heads, neurons in zip(self.layers, self.heads, self.neurons, strict=True)
+        }
+
+    def fits(self, largest: SubNet) -> bool:
+        """Whether ``largest`` has all these layers, and in each as many heads and neurons at least."""
+        most = largest.by_layer()
+        return all(
+            number in most and kept[unit] <= most[number][unit]
+            for number, kept in self.by_layer().items()
+            for unit in kept
+        )
+
+    def to_dict(self) -> dict[str, list[int]]:
+        """As JSON; ``layers`` is there only where one before the last is left out."""
+        values = {"heads": list(self.heads), "neurons": list(self.neurons)}
+        return values if self.layers == tuple(range(self.depth)) else {**values, "layers": list(self.layers)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Sequence[int]]) -> SubNet:
+        """What :meth:`to_dict` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: if ``values`` is no sub-network.
+        """
+        sizes = [tuple(values[key]) for key in ("heads", "neurons")] + [tuple(values.get("layers", ()))]
+        if any(type(size) is not int for part in sizes for size in part):
+            raise ValueError(f"SubNet needs whole numbers: {values}")
+        return cls(*sizes)
 
 
 def uniform(sizes: tuple[int, ...]) -> int | list[int]:
@@ -97,17 +138,22 @@ def uniform(sizes: tuple[int, ...]) -> int | list[int]:
 
 def width_problem(width: float, num_heads: int) -> str | None:
     """Why ``width`` cannot be used on ``num_heads`` heads, in words, or None if it can."""
-    if not 0 < width <= 1:
-        return f"ofa.widths: {width:g} is outside (0, 1]"
-    heads = width * num_heads
-    if round(heads) >= 1 and abs(heads - round(heads)) <= HEAD_TOLERANCE:
+    return _share_problem("ofa.widths", width, num_heads, "heads")
+
+
+def depth_problem(depth: float, num_layers: int) -> str | None:
+    """Why ``depth`` cannot be used on ``num_layers`` layers, in words, or None if it can."""
+    return _share_problem("ofa.depths", depth, num_layers, "layers")
+
+
+def _share_problem(key: str, share: float, count: int, unit: str) -> str | None:
+    if not 0 < share <= 1:
+        return f"{key}: {share:g} is outside (0, 1]"
+    kept = share * count
+    if round(kept) >= 1 and abs(kept - round(kept)) <= TOLERANCE:
         return None
-    below, above = int(heads), int(heads) + 1
-    near = [f"{k / num_heads:.4g} ({k} heads)" for k in (below, above) if 1 <= k <= num_heads]
-    return (
-        f"ofa.widths: {width:g} of {num_heads} heads is {heads:.4g} heads, not a whole number; "
-        f"near it: {' and '.join(near)}"
-    )
+    near = [f"{k / count:.4g} ({k} {unit})" for k in (int(kept), int(kept) + 1) if 1 <= k <= count]
+    return f"{key}: {share:g} of {count} {unit} is {kept:.4g} {unit}, not a whole number; near it: {' and '.join(near)}"
 
 
 def count_params(shape: BertShape, subnet: SubNet | None = None) -> int:

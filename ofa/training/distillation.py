@@ -1,4 +1,4 @@
-"""One step of distilling every width of a supernet from the finetuned teacher."""
+"""One step of distilling sub-networks of a supernet from the finetuned teacher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.tokens import Encoded
-from ofa.model.network import embed, forward, run_blocks
+from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
 from ofa.supernet.subnet import BertShape, SubNet
 from ofa.training.losses import hidden_loss, logit_loss
@@ -45,13 +45,14 @@ class Distillation:
     ) -> dict[str, Tensor]:
         """Forward and backward of ``subnets`` on one batch ``[B, S]``, or a share of it; gradients add up.
 
-        The teacher runs once. So do the embeddings, which all widths share: each width's gradient
-        gathers at their output and goes through them in one pass at the end.
+        The teacher runs once. So do the embeddings, which all sub-networks share: gradients of all
+        accumulate at their output and are back-propagated through them once. A layer learns from the
+        teacher's layer of the same number, whichever layers a sub-network leaves out.
 
         Returns:
             ``loss``, summed over the sub-networks, and its two parts.
         """
-        mask = _token_mask(input_ids, self.supernet.bert.pad_token_id)
+        mask = _token_mask(padding(self.supernet, input_ids))
         teacher_logits, teacher_hidden = targets or teach(self.teacher, input_ids, token_type_ids, self.precision)
         with self.precision.autocast():
             embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
@@ -62,7 +63,8 @@ class Distillation:
             select(self.supernet, subnet)
             with self.precision.autocast():
                 logits, hidden = run_blocks(self.supernet, shared, bias)
-                hidden_part = token_share * hidden_loss(hidden, teacher_hidden, mask)
+                matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
+                hidden_part = token_share * hidden_loss(hidden, matched, mask)
                 logit_part = row_share * logit_loss(logits, teacher_logits)
             self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
             parts["hidden_loss"] += hidden_part.detach()
@@ -72,10 +74,9 @@ class Distillation:
         return {"loss": total, **parts}
 
 
-def _token_mask(input_ids: Tensor, pad: int) -> Tensor | None:
+def _token_mask(padded: Tensor) -> Tensor | None:
     """``[B, S, 1]``, 0 on padding; None where nothing is padded, as in most length-bucketed batches."""
-    mask = input_ids != pad
-    return None if bool(mask.all()) else mask.astype("float32").unsqueeze(-1)
+    return (~padded).astype("float32").unsqueeze(-1) if bool(padded.any()) else None
 
 
 Targets = tuple[Tensor, tuple[Tensor, ...]]  # logits [B, C]; L + 1 hidden states [B, S, H]

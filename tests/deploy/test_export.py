@@ -19,7 +19,7 @@ from ofa.errors import UserError
 from ofa.evaluation.parity import Parity, compare, require
 from ofa.evaluation.scores import predict
 from ofa.model import network as models
-from ofa.model.folder import write_folder
+from ofa.model.folder import Folder, write_folder
 from ofa.model.network import forward_of
 from ofa.settings.schema import LatencyConfig
 from ofa.supernet import elastic
@@ -119,7 +119,7 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
     model, exported = network
     folder = Path(shutil.copytree(exported, tmp_path / "w"))
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
-    write_folder(folder, tensors, TOY, ("a", "b", "c"), elastic.full(model))
+    write_folder(Folder(folder, TOY, ("a", "b", "c"), subnet=elastic.full(model)), tensors)
     said = {}
 
     def convert(graph, settings):
@@ -162,7 +162,7 @@ def test_8_a_saved_network_is_loaded_as_it_was(network, encoded, tmp_path):
     model, _ = network
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
     cut_to = elastic.full(model)
-    write_folder(tmp_path, tensors, TOY, ("a", "b", "c"), cut_to)
+    write_folder(Folder(tmp_path, TOY, ("a", "b", "c"), subnet=cut_to), tensors)
     again, folder = models.load(tmp_path)
     assert folder.subnet == cut_to and folder.labels == ("a", "b", "c")
     assert (predict(forward_of(again), encoded, 8) == predict(forward_of(model), encoded, 8)).all()

@@ -188,7 +188,7 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "no config.json": (gone("toy/config.json"), "", "model.path: no config.json in {root}/toy", "found: model.safet"),
     "broken config.json": (file("toy/config.json", "{"), "", "toy/config.json: not readable as JSON", ""),
     "list for config.json": (file("toy/config.json", "[]"), "", "toy/config.json: holds a list", "an object in braces"),
-    "size missing": (file("toy/config.json", "{}"), "", "toy/config.json: no num_hidden_layers", "a BERT needs"),
+    "size missing": (file("toy/config.json", "{}"), "", "toy/config.json: no num_hidden_layers", "an encoder needs"),
     "heads of 9.6": (
         described(num_attention_heads=5),
         "",
@@ -227,7 +227,7 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "tensor unknown": (
         tensors(lambda t: t.update(x=t[CLASSIFIER])),
         "",
-        "tensor 'bert.x' is not part of this BERT",
+        "tensor 'bert.x' is not part of this network",
         "",
     ),
     "NaN": (tensors(lambda t: t[CLASSIFIER].fill(np.nan)), "", "safetensors: classifier.weight holds", "not finite"),

@@ -1,6 +1,6 @@
 """Logits of a toy BERT with fixed weights, at every width: no change of code may move them.
 
-`python -m pytest tests/test_golden.py --rewrite-golden` writes the file anew, for a change that is meant to.
+`python -m pytest tests/model/test_golden.py --rewrite-golden` writes the file anew, for a change that is meant to.
 """
 
 import json

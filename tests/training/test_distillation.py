@@ -8,10 +8,11 @@ from helpers.toys import TOY
 from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
-from ofa.training.distillation import Distillation
+from ofa.training.distillation import Distillation, _token_mask
 from ofa.training.losses import hidden_loss, logit_loss
 
-SUBNETS = [SubNet.at_width(width, TOY) for width in (1.0, 0.75, 0.25)]
+SHALLOW = SubNet((4, 2), (64, 9), layers=(0, 2))
+SUBNETS = [*(SubNet.at_width(width, TOY) for width in (1.0, 0.75, 0.25)), SHALLOW]
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def pair(toy):
     return Distillation(elastic.make_elastic(toy), teacher, hidden_weight=0.1, logit_weight=1.0)
 
 
-def test_a_step_is_the_plain_sum_over_widths(pair, tokens):
+def test_a_step_is_the_plain_sum_over_sub_networks(pair, tokens):
     """The shared embeddings and the single teacher pass change nothing in loss or gradients."""
     naive = copy.deepcopy(pair.supernet)
     mask = (tokens[0] != 0).astype("float32").unsqueeze(-1)
@@ -32,7 +33,8 @@ def test_a_step_is_the_plain_sum_over_widths(pair, tokens):
     for subnet in SUBNETS:
         elastic.select(naive, subnet)
         logits, hidden = models.forward(naive, *tokens)
-        total = total + 0.1 * hidden_loss(hidden, teacher_hidden, mask) + logit_loss(logits, teacher_logits)
+        matched = [teacher_hidden[i] for i in (0, 1, 3)] if subnet is SHALLOW else teacher_hidden
+        total = total + 0.1 * hidden_loss(hidden, matched, mask) + logit_loss(logits, teacher_logits)
     total.backward()
     parts = pair.step(*tokens, SUBNETS)
     np.testing.assert_allclose(float(parts["loss"]), float(total), rtol=1e-5)
@@ -48,10 +50,19 @@ def test_the_teacher_runs_once_and_learns_nothing(pair, tokens):
     assert all(parameter.grad is None for parameter in pair.teacher.parameters())
 
 
-def test_without_padding_no_mask_is_built(pair):
-    ids = paddle.full([2, 4], 9, dtype="int64")
-    parts = pair.step(ids, paddle.zeros_like(ids), SUBNETS[:1])
-    assert float(parts["hidden_loss"]) > 0
+def test_a_layer_left_out_learns_nothing(pair, tokens):
+    pair.step(*tokens, [SHALLOW])
+    for number, layer in enumerate(pair.supernet.bert.encoder.layers):
+        touched = [parameter.grad is not None and bool(parameter.grad.any()) for parameter in layer.parameters()]
+        assert any(touched) == (number != 1)
+
+
+def test_a_mask_is_built_where_there_is_padding(tokens):
+    padded = tokens[0] == 0
+    mask = _token_mask(padded)
+    assert mask is not None and mask.shape == [5, 9, 1]
+    assert (mask.squeeze(-1).numpy() == (tokens[0].numpy() != 0)).all()
+    assert _token_mask(padded[:1]) is None, "most length-bucketed batches need none"
 
 
 def test_a_perfect_student_has_no_hidden_loss(toy, tokens):
