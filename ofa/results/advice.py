@@ -6,7 +6,7 @@ from math import nan
 from typing import Any
 
 from ofa.errors import UserError
-from ofa.hardware import bound_shares
+from ofa.hardware import estimate
 from ofa.results.record import headline
 from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.subnet import BertShape, SubNet
@@ -73,7 +73,7 @@ def _bound(entry: dict[str, Any], name: str, config: Config, shape: BertShape) -
     precision, batch, length = (name.split("_")[i] for i in (-4, -3, -2))
     subnet = SubNet.at_width(entry["width"], shape)
     engine = config.latency.estimate_engine
-    shares = bound_shares(config.hardware, engine, precision, shape, subnet, int(batch[1:]), int(length[1:]))
+    shares = estimate(config.hardware, engine, precision, shape, subnet, int(batch[1:]), int(length[1:])).shares
     worst = max(shares, key=lambda kind: shares[kind])
     words = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
     return f"{shares[worst]:.0%} of that time is bound by {words[worst]}"

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ofa.hardware import estimate_latency_ms
+from ofa.hardware import estimate
 from ofa.settings.schema import Config
 from ofa.supernet.space import width_name
 from ofa.supernet.subnet import BertShape, SubNet
@@ -35,9 +35,7 @@ def add_estimates(results: dict[str, Any], config: Config, shape: BertShape) -> 
         figures = entry.setdefault("latency_ms", {})
         for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
             name = key(target.name, "", precision, batch, length, "estimated").partition("/")[2]
-            figures[name] = estimate_latency_ms(
-                target, settings.estimate_engine, precision, shape, subnet, batch, length
-            )
+            figures[name] = estimate(target, settings.estimate_engine, precision, shape, subnet, batch, length).ms
 
 
 def add_export(results: dict[str, Any], folder: Path) -> None:
