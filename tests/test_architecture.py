@@ -40,6 +40,7 @@ WITHOUT_PADDLE = (
     "data",
     "results",
     "supernet.subnet",
+    "supernet.operations",
     "supernet.space",
     "model.architectures",
     "model.folder",

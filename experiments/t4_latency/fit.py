@@ -23,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from ofa.hardware import estimate_latency_ms, load_target
+from ofa import hardware
+from ofa.hardware import load_target
 from ofa.settings.schema import HardwareConfig
 from ofa.supernet.subnet import BertShape, SubNet
 
@@ -78,7 +79,7 @@ def estimate(target: HardwareConfig, row: Row) -> float:
     kept = SubNet((int(row.get("kept_heads") or heads),) * layers, (int(row.get("kept_ffn") or ffn),) * layers)
     shape = BertShape(layers, hidden, heads, ffn)
     sizes = int(row["batch_size"]), int(row["seq_len"])
-    return estimate_latency_ms(target, row["engine"], row["precision"], shape, kept, *sizes)
+    return hardware.estimate(target, row["engine"], row["precision"], shape, kept, *sizes).ms
 
 
 def error(target: HardwareConfig, row: Row) -> float:

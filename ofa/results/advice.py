@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import nan
 
 from ofa.errors import UserError
-from ofa.hardware import bound_shares
+from ofa.hardware import estimate
 from ofa.results.record import Latency, NetworkResult, Recommendation, Results
 from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.space import Network
@@ -74,7 +74,7 @@ def _short(results: Results, latency: Latency) -> str:
 def _bound(latency: Latency, config: Config, shape: BertShape, network: Network) -> str:
     """What most of an estimated time goes to."""
     setting = (latency.engine, latency.precision, shape, network.subnet, latency.batch_size, latency.seq_length)
-    shares = bound_shares(config.hardware, *setting)
+    shares = estimate(config.hardware, *setting).shares
     worst = max(shares, key=lambda kind: shares[kind])
     return f"{shares[worst]:.0%} of that time is bound by {BOUND_BY[worst]}"
 

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ofa.hardware import estimate_latency_ms
+from ofa.hardware import estimate
 from ofa.results import advice, published
 from ofa.results.figures import draw
 from ofa.results.record import Latency, NetworkResult, Results, Scored
@@ -84,7 +84,7 @@ def estimates(config: Config, shape: BertShape, network: Network) -> list[Latenc
     found = []
     for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
         setting = (settings.estimate_engine, precision, batch, length)
-        ms = estimate_latency_ms(target, settings.estimate_engine, precision, shape, network.subnet, batch, length)
+        ms = estimate(target, settings.estimate_engine, precision, shape, network.subnet, batch, length).ms
         found.append(Latency(target.name, *setting, "estimated", ms))
     return found
 
