@@ -16,7 +16,7 @@ from ofa.results import collect
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.subnet import BertShape
 from ofa.tracking import logged
-from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)
