@@ -14,9 +14,9 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPO), str(REPO / "tests")]
 
 from filelock import FileLock
-from servers import Server
+from helpers.servers import Server
 
-from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.server import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
 from mlflow import MlflowClient

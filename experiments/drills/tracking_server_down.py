@@ -48,7 +48,7 @@ def job(out: Path, server: Server, comes_back: bool) -> dict:
     seconds = time.monotonic() - started
     said = next(out.glob("*.log")).read_text()
     record = {"exit_status": status, "seconds": round(seconds, 1), "sent_before_the_kill": sent}
-    record["said_once"] = said.count("Tracking is not possible now") == 1
+    record["said_once"] = said.count("The tracking server is not available") == 1
     if not comes_back:
         record["command_named"] = f"python -m ofa.tracking {run_folder(out)}" in said
         server.start()

@@ -157,13 +157,13 @@ class Sweep:
                     done = sum(told.values())
                     self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
                     orphans += [record] * finished
-            orphans = [record for record in orphans if not self._adopt(record)]
+            orphans = [record for record in orphans if not self._nest(record)]
             if last:
                 return
 
-    def _adopt(self, record: dict[str, Any]) -> bool:
+    def _nest(self, record: dict[str, Any]) -> bool:
         """Nest a job's run in MLflow under the sweep's; whether that could be done."""
-        return tracker.adopt(self._run(record), self.folder, {"sweep": self.name})
+        return tracker.nest(self._run(record), self.folder, {"sweep": self.name})
 
     def close(self) -> int:
         """Write and print what came of the jobs; returns how many have no result."""
@@ -180,7 +180,7 @@ class Sweep:
         stopped = any(record["status"] == "stopped" for record in jobs)
         where = self._tell(numbers, problems, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
         for record in done:  # those that ended before the server knew the sweep's run
-            self._adopt(record)
+            self._nest(record)
         self._print(numbers, problems, where)
         return len(problems)
 

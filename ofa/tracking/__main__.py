@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.tracking.journal import Busy, Journal
 from ofa.tracking.sender import Sender
+from ofa.tracking.server import Server
 from ofa.tracking.tracker import now_ms
 
 
@@ -28,15 +28,15 @@ def resend(folder: Path) -> int:
         state = journal.state
         if "uri" not in state:
             raise UserError(f"{folder}: the journal does not say where to send to; run the job again")
-        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
-        if not uri:
+        server = Server.of_journal(state)
+        if server is None:
             raise UserError(
                 f"{state['uri']}: this address came with a password or options, which are not kept on disk; "
                 "give it whole as MLFLOW_TRACKING_URI"
             )
         if journal.status == "RUNNING":  # the job was killed before it could say so
             journal.add({"op": "end", "status": "KILLED", "ms": now_ms()})
-        Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        Sender(journal, server).send(now=True)
         return journal.unsent
     finally:
         journal.close()

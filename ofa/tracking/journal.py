@@ -89,7 +89,7 @@ class Journal:
             return True
 
     def _new(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """``entry`` without what is known already, which a job that goes on reports once more."""
+        """``entry`` without values that are already in the journal; a resumed job reports them again."""
         if "values" in entry:
             where = (entry["op"], entry["run"], str(entry.get("step")))
             fresh = {key: value for key, value in entry["values"].items() if self._learn((*where, key), repr(value))}

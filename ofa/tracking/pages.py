@@ -10,7 +10,7 @@ from ofa.results import report
 from ofa.results.record import KINDS, NetworkResult, Results
 from ofa.settings.schema import Config
 from ofa.tracking.registry import model_name
-from ofa.tracking.sender import HERE
+from ofa.tracking.sender import EXPERIMENT_ID
 from ofa.tracking.tracker import NOTE_CHARS
 
 INTRODUCTION = (
@@ -124,7 +124,7 @@ def _tag(name: str, state: dict[str, Any]) -> tuple[str, str]:
 def link(words: str, key: str, charts: bool) -> str:
     """Markdown that leads to a view of this experiment, as a table or as charts."""
     mode = "&compareRunsMode=CHART" if charts else ""
-    return f"[{words}](#/experiments/{HERE}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key})"
+    return f"[{words}](#/experiments/{EXPERIMENT_ID}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key})"
 
 
 def _section(uuid: str, name: str) -> dict[str, Any]:

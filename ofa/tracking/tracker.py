@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -22,11 +21,10 @@ from ofa.system.machine import SystemMetrics
 from ofa.system.process import process_tag
 from ofa.system.redact import without_secrets
 from ofa.tracking.journal import Busy, Journal
-from ofa.tracking.sender import JOB, PROCESS, Sender
-from ofa.tracking.server import tracking_uri
+from ofa.tracking.sender import JOB, Sender
+from ofa.tracking.server import PROCESS, Server, tracking_uri
 
 log = logging.getLogger(__name__)
-MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
 TICK_S = 2.0  # how often the thread looks for something to send
 NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 METER_S = 10.0  # how often the machine is read
@@ -51,7 +49,8 @@ class Tracker:
         except Busy:
             log.warning("The same job is running already, and reports to MLflow; this one does not.")
             return
-        self.sender = Sender(self.journal, tracking_uri(settings, output_dir), settings.experiment, output_dir)
+        server = Server(tracking_uri(settings, output_dir), settings.experiment, output_dir)
+        self.sender = Sender(self.journal, server)
 
     def start(self, name: str, tags: dict[str, str], params: dict[str, Any]) -> None:
         """Open the job's run, or go on with the one an earlier start of this job opened.
@@ -140,7 +139,7 @@ class Tracker:
                 read, step = time.monotonic(), step + 1
                 try:
                     self.metrics(meter.read(), step)
-                except Exception as error:  # a driver's mood is no reason to stop sending
+                except Exception as error:  # a failing driver query must not stop tracking
                     log.debug("The machine could not be read: %s", error)
             self.sender.send()
 
@@ -159,26 +158,14 @@ class Tracker:
             if not self.journal.unsent or self.sender.away:
                 break
         if self.journal.unsent:
-            _warn_of_unsent(self.journal, self.sender.uri)
+            _warn_of_unsent(self.journal, self.sender.server.uri)
         self.journal.close()
-        return self._where()
+        return self.sender.server.page(self.journal.runs.get(JOB))
 
     @property
     def unsent(self) -> int:
         """Entries that are kept in the journal only."""
         return self.journal.unsent if self.journal else 0
-
-    def _where(self) -> str:
-        """The command and the page that show the job's run."""
-        assert self.journal is not None
-        uri, run_id = without_secrets(self.sender.uri), self.journal.runs.get(JOB)
-        page = f"#/experiments/{self.sender.experiment_id}/runs/{run_id}?{MODE}" if run_id else f"#/experiments?{MODE}"
-        if uri.startswith("http"):
-            return f"{uri.rstrip('/')}/{page}"
-        show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={self.output_dir}"
-        if self.settings.uri:
-            show = f"mlflow ui --backend-store-uri {uri}"
-        return f"{show}, then http://127.0.0.1:5000/{page}"
 
 
 def _warn_of_unsent(journal: Journal, uri: str) -> None:
@@ -195,7 +182,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
+def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
     """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place.
 
     Returns:
@@ -212,10 +199,10 @@ def adopt(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
         state = journal.state
         if any(above[key] != state.get(key) for key in ("uri", "experiment")):
             return False
-        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        server = Server.of_journal(state)
         values = {**tags, "mlflow.parentRunId": above["runs"][JOB]}
-        if uri and journal.add({"op": "tags", "run": JOB, "values": values}):
-            Sender(journal, uri, state["experiment"], Path(state["output_dir"])).send(now=True)
+        if server and journal.add({"op": "tags", "run": JOB, "values": values}):
+            Sender(journal, server).send(now=True)
         return True
     finally:
         journal.close()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ofa.settings.schema import TrackingConfig
-from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)

@@ -19,7 +19,7 @@ from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import name_of, networks
 from ofa.supernet.subnet import BertShape
 from ofa.tracking import logged
-from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)

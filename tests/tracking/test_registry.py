@@ -24,7 +24,7 @@ from ofa.model import network as models
 from ofa.settings.schema import TrackingConfig
 from ofa.tracking import registry
 from ofa.tracking.__main__ import resend
-from ofa.tracking.sender import ENVIRONMENT
+from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
 os.environ.update(ENVIRONMENT)
