@@ -16,6 +16,7 @@ from typing import Any
 from ofa.errors import Interrupted, UserError
 from ofa.results import collect, report
 from ofa.settings import compose
+from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.stages.pipeline import plan, run_stages
@@ -111,8 +112,7 @@ def run_name(config: Config) -> str:
 
 def _digest(config: Config, inputs: Inputs) -> str:
     """Names the run's folder: the same settings on the same data meet in the same one."""
-    what = {key: value for key, value in asdict(config).items() if key not in logged.HOW}
-    text = json.dumps([what, inputs.digests], sort_keys=True)
+    text = json.dumps([what(config), inputs.digests], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ofa.settings.fields import what
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.supernet.space import width_name
@@ -20,8 +21,6 @@ from ofa.tracking.pages import ABOUT, note, views, width_note
 from ofa.tracking.registry import model_name, serving_settings
 from ofa.tracking.tracker import Tracker
 
-# Settings that say where and how a job runs, not what it computes.
-HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking", "sweep", "objective")
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 
@@ -98,8 +97,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _params(config: Config, inputs: Inputs) -> dict[str, Any]:
-    what = {key: value for key, value in asdict(config).items() if key not in HOW}
-    flat = {key: value for key, value in _flat("", what) if not key.startswith(TARGET)}
+    flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
     sizes = {f"model.{key}": value for key, value in asdict(inputs.shape).items()}  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(inputs.shape), "num_widths": len(config.ofa.widths)}
 
