@@ -42,7 +42,8 @@ def run(job: Job) -> None:
     train = job.inputs.encoded("train")
     subnets = {width: SubNet.at_width(width, folder.shape) for width in config.ofa.widths}
     precision = Precision(trainer.precision)
-    distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight, precision)
+    weights = (config.ofa.hidden_weight, config.ofa.logit_weight)
+    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind)
     memory = _memory(job, teacher, train, precision)
     best = Best(job.work)
     last: dict[str, dict[str, float]] = {}
