@@ -33,6 +33,13 @@ def encoded(rows: Rows):
     )
 
 
+def kind_of(args) -> str:
+    """The kind of task that the metric is for."""
+    from ofa.evaluation.metrics import METRICS
+
+    return METRICS[args.metric][1]
+
+
 def naive_step(distillation, input_ids, token_type_ids, subnets):
     """A step that shares nothing between widths: the teacher and the embeddings run once per width."""
     parts: dict = {}
@@ -50,7 +57,7 @@ def static_step(distillation, subnets):
     from ofa.model import network as models
     from ofa.supernet import elastic
     from ofa.training.distillation import teach
-    from ofa.training.losses import hidden_loss, logit_loss
+    from ofa.training.losses import LOGIT_LOSS, hidden_loss
 
     supernet = distillation.supernet
 
@@ -80,7 +87,7 @@ def static_step(distillation, subnets):
         for subnet in chosen:
             logits, *hidden = programs[subnet](shared, bias)
             hidden_part = distillation.hidden_weight * hidden_loss(hidden, teacher_hidden, mask)
-            loss = hidden_part + distillation.logit_weight * logit_loss(logits, teacher_logits)
+            loss = hidden_part + distillation.logit_weight * LOGIT_LOSS[distillation.kind](logits, teacher_logits)
             loss.backward()
             total = total + loss.detach()
         embeddings.backward(shared.grad)
@@ -100,7 +107,7 @@ def build(args, rows):
     from ofa.supernet.importance import importance
     from ofa.supernet.reorder import descending, reorder
     from ofa.training.loop import tensors
-    from ofa.training.losses import task_loss
+    from ofa.training.losses import TASK_LOSS
 
     student, folder = models.load(args.teacher, args.dropout)
     teacher, _ = models.load(args.teacher)
@@ -109,7 +116,7 @@ def build(args, rows):
 
     def loss_of(network, batch):
         input_ids, token_type_ids, labels = tensors(batch)
-        return task_loss(models.forward(network, input_ids, token_type_ids)[0], labels)
+        return TASK_LOSS[kind_of(args)](models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(student, batches, loss_of)
     reorder(student, descending(np.asarray(heads)), descending(np.asarray(neurons)))
@@ -144,7 +151,7 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
         def clip(self, optimizer, model, max_norm):
             return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
 
-    distillation = Distillation(supernet, teacher, 0.1, 1.0)
+    distillation = Distillation(supernet, teacher, 0.1, 1.0, kind=kind_of(args))
     memory = TeacherMemory(teacher, train, 128, Precision("fp32")) if "memory" in args.trial else None
     one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
     if "static" in args.trial:

@@ -85,18 +85,20 @@ def _decode(line: bytes) -> str:
         ) from None
 
 
-def _label_parser(task: TaskConfig) -> Callable[[str], float]:
-    """The function from a label's text to its class id or score; it raises _BadRow."""
-    if task.labels:
-        ids = {value: index for index, value in enumerate(task.label_values or task.labels)}
+def _class_parser(task: TaskConfig) -> Callable[[str], float]:
+    """The function from a label's text to its class id; it raises _BadRow."""
+    ids = {value: index for index, value in enumerate(task.label_values or task.labels)}
 
-        def parse_class(value: str) -> float:
-            if value not in ids:
-                raise _BadRow(f"label {_short(value)} is unknown; allowed: {_listed(list(ids))}")
-            return ids[value]
+    def parse_class(value: str) -> float:
+        if value not in ids:
+            raise _BadRow(f"label {_short(value)} is unknown; allowed: {_listed(list(ids))}")
+        return ids[value]
 
-        return parse_class
+    return parse_class
 
+
+def _score_parser(task: TaskConfig) -> Callable[[str], float]:
+    """The function from a label's text to its score; it raises _BadRow."""
     low, high = task.score_range or (-math.inf, math.inf)
 
     def parse_score(value: str) -> float:
@@ -109,6 +111,13 @@ def _label_parser(task: TaskConfig) -> Callable[[str], float]:
         return score
 
     return parse_score
+
+
+# Kind of task -> the type of a label, and what makes the function that reads one.
+_LABELS: dict[str, tuple[type, Callable[[TaskConfig], Callable[[str], float]]]] = {
+    "classes": (np.int64, _class_parser),
+    "score": (np.float32, _score_parser),
+}
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,8 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
             ``task.bad_rows`` is skip; and if the header is wrong or no row is usable.
     """
     path = Path(path)
-    parse_label = _label_parser(task)
+    dtype, parser = _LABELS[task.kind]
+    parse_label = parser(task)
     texts: list[list[str]] = [[] for _ in task.text]
     labels: list[float] = []
     skipped, first_bad = 0, ""
@@ -198,7 +208,6 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
         raise UserError(f"{path}: no usable row" + (f" of {skipped}; the first: {first_bad}" if skipped else ""))
     if skipped:
         log.warning("%s: left out %d malformed rows, kept %d; the first: %s", path, skipped, len(labels), first_bad)
-    dtype = np.int64 if task.labels else np.float32
     return Rows(texts[0], texts[1] if len(texts) > 1 else None, np.array(labels, dtype=dtype), skipped)
 
 

@@ -66,7 +66,7 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
     folder = find_folder(task, Path(cache_dir).expanduser())
     train = read_rows(folder / task.train, task, task.max_train_rows)
     if (train.labels == train.labels[0]).all():
-        value = task.labels[int(train.labels[0])] if task.labels else f"{train.labels[0]:g}"
+        value = task.labels[int(train.labels[0])] if task.kind == "classes" else f"{train.labels[0]:g}"
         raise UserError(
             f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")

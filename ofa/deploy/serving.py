@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ FILES = ("model.onnx", "config.json", "vocab.txt")
 SETTINGS = "serving.json"
 BATCH = 32
 TEXT, SECOND = "text", "text_pair"  # columns of a request
+# Kind of task -> columns of an answer and their MLflow types.
+ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"score": "double"}}
 
 
 class TextClassifier:
@@ -47,17 +50,26 @@ class TextClassifier:
         return found
 
     def predict(self, model_input: pandas.DataFrame, params: dict[str, Any] | None = None) -> pandas.DataFrame:
-        """``label`` and its ``probability`` for each row; ``score`` for a regression task."""
+        """The columns that ``ANSWERS`` has for this kind of task, for each row."""
         import pandas
 
         texts = [[str(text) for text in model_input[column]] for column in columns(self.settings["pair"])]
         logits = self.logits(texts[0], texts[1] if self.settings["pair"] else None)
-        if not self.settings["classes"]:
-            return pandas.DataFrame({"score": logits[:, 0].astype(float)})
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chosen = odds.argmax(axis=1)
-        labels = [self.labels[index] for index in chosen]
-        return pandas.DataFrame({"label": labels, "probability": (odds.max(axis=1) / odds.sum(axis=1)).astype(float)})
+        kind = self.settings["kind"]
+        return pandas.DataFrame(dict(zip(ANSWERS[kind], _ANSWER[kind](logits, self.labels), strict=True)))
+
+
+def _most_likely(logits: np.ndarray, labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The class and its probability of each row of ``logits`` ``[N, C]``."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return [labels[index] for index in odds.argmax(axis=1)], (odds.max(axis=1) / odds.sum(axis=1)).astype(float)
+
+
+# Kind of task -> the columns of an answer made of logits [N, C] and the names of the classes.
+_ANSWER: dict[str, Callable[[np.ndarray, Sequence[str]], tuple]] = {
+    "classes": _most_likely,
+    "score": lambda logits, labels: (logits[:, 0].astype(float),),
+}
 
 
 def _load_pyfunc(path: str) -> TextClassifier:

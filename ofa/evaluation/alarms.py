@@ -15,13 +15,19 @@ CONSTANT = 1e-4  # logits whose spread over all rows is below this say the same 
 TRUNCATED = 0.05  # share of rows cut to max_seq_length that deserves a word
 
 
-def constant_score(metrics: list[str], labels: np.ndarray, classes: int) -> float:
-    """The task's score of always giving the most frequent class (the mean score for a regression task)."""
-    if classes == 0:
-        logits = np.full((len(labels), 1), labels.mean())
+def constant_score(kind: str, metrics: list[str], labels: np.ndarray, outputs: int) -> float:
+    """The task's score of always giving one answer: for ``classes`` the most frequent, for a ``score`` the mean.
+
+    Args:
+        kind: of the task.
+        labels: ``[N]`` class ids or scores.
+        outputs: how many logits the task has.
+    """
+    logits = np.zeros((len(labels), outputs))
+    if kind == "classes":
+        logits[:, np.bincount(labels, minlength=outputs).argmax()] = 1
     else:
-        logits = np.zeros((len(labels), classes))
-        logits[:, np.bincount(labels, minlength=classes).argmax()] = 1
+        logits[:] = labels.mean()
     return next(iter(score(metrics, logits, labels).values()))
 
 

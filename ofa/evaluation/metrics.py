@@ -53,8 +53,19 @@ def _correlation(function: Callable, predicted: np.ndarray, labels: np.ndarray) 
     return float(np.nan_to_num(function(np.float64(predicted), np.float64(labels))[0]))
 
 
-_OF_CLASSES = {"accuracy": accuracy, "f1": f1, "matthews": matthews}
-_OF_SCORES = {"pearson": pearson, "spearman": spearman}
+# Name -> the function, and the kind of task (`TaskConfig.kind`) it is for.
+METRICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float], str]] = {
+    "accuracy": (accuracy, "classes"),
+    "f1": (f1, "classes"),
+    "matthews": (matthews, "classes"),
+    "pearson": (pearson, "score"),
+    "spearman": (spearman, "score"),
+}
+# Kind -> what a metric compares with the labels: the class that is greatest, or the score. None: other logits.
+_PREDICTED: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+    "classes": lambda logits: logits.argmax(axis=1) if logits.ndim == 2 and logits.shape[1] > 1 else None,
+    "score": lambda logits: logits.reshape(-1) if logits.ndim == 1 or logits.shape[1] == 1 else None,
+}
 
 
 def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -76,15 +87,14 @@ def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[
         )
     found = {}
     for name in names:
-        if name in _OF_CLASSES and logits.ndim == 2 and logits.shape[1] > 1:
-            if name == "f1" and logits.shape[1] != 2:
-                raise UserError(f"task.metrics: f1 is for two classes, the model has {logits.shape[1]}")
-            function, predicted = _OF_CLASSES[name], logits.argmax(axis=1)
-        elif name in _OF_SCORES and (logits.ndim == 1 or logits.shape[1] == 1):
-            function, predicted = _OF_SCORES[name], logits.reshape(-1)
-        else:
-            allowed = ", ".join([*_OF_CLASSES, *_OF_SCORES])
-            raise UserError(f"task.metrics: {name!r} does not fit logits {list(logits.shape)}; allowed: {allowed}")
+        function, kind = METRICS.get(name, (None, None))
+        predicted = _PREDICTED[kind](logits) if kind else None
+        if function is None or predicted is None:
+            raise UserError(
+                f"task.metrics: {name!r} does not fit logits {list(logits.shape)}; allowed: {', '.join(METRICS)}"
+            )
+        if name == "f1" and logits.shape[1] != 2:
+            raise UserError(f"task.metrics: f1 is for two classes, the model has {logits.shape[1]}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found[name] = function(predicted, labels)

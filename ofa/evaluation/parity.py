@@ -13,6 +13,9 @@ from ofa.evaluation.scores import predict
 from ofa.model.network import Forward
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
+# Kind of task -> points that a score in FP32 may differ by. Scores of classes must be equal; those of a regression
+# task are correlations of the logits, and may differ as their rounding does.
+SCORE_TOLERANCE = {"classes": 0.0, "score": 100 * FP32_TOLERANCE}
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,19 @@ def compare(
     return Parity(engine, precision, difference, drift, sum(map(len, splits.values())))
 
 
-def require(parity: Parity, what: str, classes: bool) -> None:
+def require(parity: Parity, what: str, kind: str) -> None:
     """Refuse FP32 files that are not the network that was scored; reduced precision only reports.
 
     Args:
         what: the network, for the message.
-        classes: whether scores come from classes; then they must be equal. Scores of a regression
-            task are correlations of the logits, and may differ as their rounding does.
+        kind: of the task, a key of ``SCORE_TOLERANCE``.
 
     Raises:
         UserError: with the engine and by how much it is off.
     """
     if parity.precision != "fp32":
         return
-    same_scores = parity.score_drift == 0 if classes else parity.score_drift < 100 * FP32_TOLERANCE
-    if not parity.logit_difference <= FP32_TOLERANCE or not same_scores:
+    if not (parity.logit_difference <= FP32_TOLERANCE and parity.score_drift <= SCORE_TOLERANCE[kind]):
         raise UserError(
             f"export: {what} through {parity.engine} is not the network that was scored: logits differ by "
             f"{parity.logit_difference:.3g} (allowed {FP32_TOLERANCE:g}), scores by {parity.score_drift:.3g} points "

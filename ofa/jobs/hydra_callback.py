@@ -26,12 +26,15 @@ from ofa.jobs.preflight import problems
 from ofa.jobs.sweep import Sweep, SweepJob
 from ofa.settings.compose import register, typed
 from ofa.settings.explain import explain
+from ofa.settings.fields import how_keys
+from ofa.settings.schema import Config
 from ofa.system import ranks
 from ofa.system.redact import without_secrets
 
 register()  # here, as a job's own process loads this module and not main.py
-# Overrides that say where and how a sweep runs, not what it computes: the same sweep with or without them.
-HOW = ("hydra", "launch", "output_dir", "cache_dir", "force", "debug", "tracking", "sweep", "hardware.threads")
+# Overrides that say where and how a sweep runs, not what it computes: the same sweep with or without them. Which
+# stages its jobs run, and what they are worth to a search, makes another sweep of it.
+HOW = {"hydra", "launch", "hardware.threads", *how_keys(Config)} - {"stages", "objective"}
 launched: Sweep | None = None  # the sweep this process has launched
 
 
@@ -42,16 +45,13 @@ def named(arguments: list[str]) -> list[str]:
     keys = [text.partition("=")[0].lstrip("+~") for text in overrides]
     if not sweep or "sweep.name" in keys:
         return arguments
-    what = sorted(text for text, key in zip(overrides, keys, strict=True) if not f"{key}.".startswith(_dotted(HOW)))
+    ignored = tuple(f"{key}." for key in HOW)
+    what = sorted(text for text, key in zip(overrides, keys, strict=True) if not f"{key}.".startswith(ignored))
     digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:6]
     preset = next((text.partition("=")[2] for text in what if text.startswith("experiment=")), "sweep")
     # Beside the other overrides: Hydra takes them in one piece.
     place = arguments.index(overrides[0]) if overrides else len(arguments)
     return [*arguments[:place], f"sweep.name={preset}-{digest}", *arguments[place:]]
-
-
-def _dotted(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{key}." for key in keys)
 
 
 def current_job(composed: DictConfig) -> SweepJob | None:

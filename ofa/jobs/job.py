@@ -17,6 +17,7 @@ from ofa.errors import Interrupted, UserError
 from ofa.results import collect, report
 from ofa.results.record import Results
 from ofa.settings import compose
+from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.stages.pipeline import plan, run_stages
@@ -112,8 +113,7 @@ def run_name(config: Config) -> str:
 
 def _digest(config: Config, inputs: Inputs) -> str:
     """Names the run's folder: the same settings on the same data meet in the same one."""
-    what = {key: value for key, value in asdict(config).items() if key not in logged.HOW}
-    text = json.dumps([what, inputs.digests], sort_keys=True)
+    text = json.dumps([what(config), inputs.digests], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

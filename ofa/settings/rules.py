@@ -22,7 +22,6 @@ from ofa.settings.schema import (
     TrainerConfig,
 )
 
-SCORE_METRICS = ("pearson", "spearman")  # of regression tasks; the other METRICS are for classes
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -110,13 +109,12 @@ def _metric_problems(task: TaskConfig) -> Iterable[str]:
     """Metrics that are unknown or do not fit the kind of task."""
     if not task.metrics:
         yield f"task.metrics is empty; allowed: {', '.join(METRICS)}"
-    allowed = [name for name in METRICS if (name in SCORE_METRICS) != bool(task.labels)]
+    allowed = [name for name, kind in METRICS.items() if kind == task.kind]
     for metric in task.metrics:
         if metric not in METRICS:
-            yield from choice("task.metrics", metric, METRICS)
+            yield from choice("task.metrics", metric, list(METRICS))
         elif metric not in allowed:
-            kind = "classes" if task.labels else "scores"
-            yield f"task.metrics: {metric} does not fit a task of {kind}; allowed: {', '.join(allowed)}"
+            yield f"task.metrics: {metric} does not fit a task of {task.kind}; allowed: {', '.join(allowed)}"
         elif metric == "f1" and len(task.labels) != 2:
             yield f"task.metrics: f1 is for two classes, task.labels has {len(task.labels)}"
 

@@ -1,53 +1,70 @@
-"""The typed settings of a run: their units and their defaults.
+"""The typed settings of a run: their units, their defaults, and which of them decide a result.
 
 Hydra composes ``conf/`` into these dataclasses; an unknown key or a wrong type is refused while
-composing, and :func:`ofa.rules.check` then checks every rule at once. Nothing of this imports
+composing, and :func:`ofa.jobs.preflight.check` then checks every rule at once. Nothing of this imports
 Paddle, so a mistake costs a second, not a minute.
+
+A setting is part of the key of every stage that reads it (``ofa/stages/pipeline.py``), so that changing it runs
+these stages again, unless it says otherwise: ``how``, ``collected`` or ``added`` (``fields.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from ofa.settings.fields import collected, how, setting
 
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
-METRICS = ("accuracy", "f1", "matthews", "pearson", "spearman")
+KINDS = ("classes", "score")  # of tasks: one class of several, or a number (regression)
+# Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
+METRICS = {"accuracy": "classes", "f1": "classes", "matthews": "classes", "pearson": "score", "spearman": "score"}
 
 
 @dataclass
 class TaskConfig:
     """One classification or regression task and the layout of its files."""
 
-    name: str = "???"
+    name: str = collected("???")
     data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
     folder: str = ""  # the task's folder in the GLUE layout, e.g. SST-2
     url: str | None = None  # a zip archive with that folder, fetched when the files are nowhere else
-    sha256: str | None = None  # of that archive; null: not checked
+    sha256: str | None = how(None)  # of that archive; null: not checked
     train: str = "train.tsv"
     # Split name -> file; the first is the task's dev split. Hydra merges mappings, so a default here
     # would stay as a further split of every task that names its own.
-    dev: dict[str, str] = field(default_factory=dict)
+    dev: dict[str, str] = setting({})
     columns: list[str] | None = None  # names of the columns of files without a header line
-    text: list[str] = field(default_factory=list)  # one or two columns of text
+    text: list[str] = setting([])  # one or two columns of text
     label: str = "label"  # the column of labels or scores
-    labels: list[str] = field(default_factory=list)  # class names in class order; empty: a score (regression)
+    labels: list[str] = setting([])  # class names in class order; empty: a score (regression)
     label_values: list[str] | None = None  # what the files say for each class; null: the class names
     score_range: list[float] | None = None  # lowest and highest score of a regression task
-    metrics: list[str] = field(default_factory=lambda: ["accuracy"])  # the first is the task's score
+    metrics: list[str] = setting(["accuracy"])  # the first is the task's score
     bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
     max_train_rows: int | None = None  # the first rows only
     max_dev_rows: int | None = None
     generator: str | None = None  # a task the project writes itself (quickstart): "negation"
+
+    @property
+    def kind(self) -> str:
+        """One of ``KINDS``: what losses, metrics, the type of a label and a served answer are looked up by."""
+        return "classes" if self.labels else "score"
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the logits: the classes, or the one score."""
+        return self.labels or ["score"]
 
 
 @dataclass
 class ModelConfig:
     """Where the BERT to finetune or compress comes from. Sizes use Hugging Face's names."""
 
-    name: str = "???"
+    name: str = collected("???")
     pretrained: str | None = None  # a name PaddleNLP can download, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
-    allow_pickle: bool = False  # read model_state.pdparams (runs code from the file)
+    allow_pickle: bool = how(False)  # read model_state.pdparams (runs code from the file)
     vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
     lower_case: bool = True
     num_hidden_layers: int = 12
@@ -72,7 +89,7 @@ class ImportanceConfig:
 class OfaConfig:
     """The supernet: which widths it serves and how they are distilled."""
 
-    widths: list[float] = field(default_factory=lambda: [1.0, 5 / 6, 2 / 3, 1 / 2])
+    widths: list[float] = setting([1.0, 5 / 6, 2 / 3, 1 / 2])
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
     sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
@@ -81,8 +98,8 @@ class OfaConfig:
     # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
     # on a CPU, and only if all of them fit. 0: the teacher runs on every batch.
     teacher_memory_mb: int = 1024
-    importance: ImportanceConfig = field(default_factory=ImportanceConfig)
-    tolerance: float = 0.5  # points of score a recommended width may lose against the teacher
+    importance: ImportanceConfig = setting(ImportanceConfig)
+    tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
 
 
 @dataclass
@@ -96,19 +113,19 @@ class LoopConfig:
     weight_decay: float = 0.0  # not applied to biases and layer norms
     warmup_ratio: float = 0.0  # share of the steps during which the rate rises
     max_grad_norm: float = 1.0
-    log_steps: int = 50
+    log_steps: int = how(50)
     eval_steps: int | None = None  # null: after every epoch
-    save_steps: int = 500  # checkpoint for resuming
+    save_steps: int = how(500)  # checkpoint for resuming
 
 
 @dataclass
 class TrainerConfig:
     max_seq_length: int = 128  # tokens, [CLS] and [SEP] included
     seed: int = 42
-    eval_batch_size: int = 128
+    eval_batch_size: int = how(128)
     precision: str = "fp32"  # of training: fp32; on GPUs that have them also bf16 or fp16
-    finetune: LoopConfig = field(default_factory=LoopConfig)
-    distill: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=6))
+    finetune: LoopConfig = setting(LoopConfig)
+    distill: LoopConfig = setting(lambda: LoopConfig(epochs=6))
 
 
 @dataclass
@@ -117,34 +134,34 @@ class EngineProfile:
 
     fused: bool = False  # q, k and v in one product; scale, mask, residual and layout merged into neighbours
     dispatch_us: float = 0.0  # host time to issue one operation, while the device works on earlier ones
-    efficiency: dict[str, float] = field(default_factory=dict)  # precision -> share of the peak rate sustained
-    fitted_rows: dict[str, int] = field(default_factory=dict)  # precision -> published rows fitted; none: assumed
+    efficiency: dict[str, float] = setting({})  # precision -> share of the peak rate sustained
+    fitted_rows: dict[str, int] = setting({})  # precision -> published rows fitted; none: assumed
 
 
 @dataclass
 class HardwareConfig:
     """The device to run on (device, devices, threads), and the target whose latency is estimated (the rest)."""
 
-    name: str = "???"
+    name: str = collected("???")
     device: str = "auto"  # auto, cpu or gpu; independent of the target described below
     devices: int | None = None  # processes, one per GPU or a share of the cores; null: 1, or a launcher's number
     threads: int | None = None  # CPU threads of each process; null: all cores, divided between processes
-    description: str = ""
-    peak_tops: dict[str, float] = field(default_factory=dict)  # precision -> dense peak, TFLOP/s (int8: TOP/s)
-    memory_gb_s: float = 0.0  # peak bandwidth of the memory that holds weights and activations, GB/s
-    memory_efficiency: float = 1.0  # share of that bandwidth sustained
-    launch_us: float = 0.0  # least time of one operation on the device: launch, ramp up and drain
-    engines: dict[str, EngineProfile] = field(default_factory=dict)  # tensorrt, paddle, ... -> profile
+    description: str = collected("")
+    peak_tops: dict[str, float] = collected({})  # precision -> dense peak, TFLOP/s (int8: TOP/s)
+    memory_gb_s: float = collected(0.0)  # peak bandwidth of the memory that holds weights and activations, GB/s
+    memory_efficiency: float = collected(1.0)  # share of that bandwidth sustained
+    launch_us: float = collected(0.0)  # least time of one operation on the device: launch, ramp up and drain
+    engines: dict[str, EngineProfile] = collected({})  # tensorrt, paddle, ... -> profile
 
 
 @dataclass
 class LatencyConfig:
     """What is timed on this machine, and estimated for the target. What a machine lacks is left out."""
 
-    engines: list[str] = field(default_factory=lambda: ["paddle", "onnxruntime"])
-    precisions: list[str] = field(default_factory=lambda: ["fp32", "bf16", "fp16"])
-    batch_sizes: list[int] = field(default_factory=lambda: [16, 1])
-    seq_lengths: list[int] = field(default_factory=lambda: [128])
+    engines: list[str] = setting(["paddle", "onnxruntime"])
+    precisions: list[str] = setting(["fp32", "bf16", "fp16"])
+    batch_sizes: list[int] = setting([16, 1])
+    seq_lengths: list[int] = setting([128])
     warmup: int = 5
     repeats: int = 30
     estimate_engine: str = "paddle"  # the target's engine that estimates are for
@@ -181,17 +198,17 @@ class ObjectiveConfig:
 
 @dataclass
 class Config:
-    task: TaskConfig = field(default_factory=TaskConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    ofa: OfaConfig = field(default_factory=OfaConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    latency: LatencyConfig = field(default_factory=LatencyConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    stages: list[str] = field(default_factory=lambda: list(STAGES))  # stages to run
-    force: list[str] = field(default_factory=list)  # stages to run again even if the store has them
-    output_dir: str = "outputs"
-    cache_dir: str = "~/.cache/ofa"
-    debug: bool = False  # show tracebacks
+    task: TaskConfig = setting(TaskConfig)
+    model: ModelConfig = setting(ModelConfig)
+    ofa: OfaConfig = setting(OfaConfig)
+    trainer: TrainerConfig = setting(TrainerConfig)
+    hardware: HardwareConfig = setting(HardwareConfig)
+    latency: LatencyConfig = setting(LatencyConfig)
+    tracking: TrackingConfig = how(TrackingConfig)
+    sweep: SweepConfig = how(SweepConfig)
+    objective: ObjectiveConfig = how(ObjectiveConfig)
+    stages: list[str] = how(list(STAGES))  # stages to run
+    force: list[str] = how([])  # stages to run again even if the store has them
+    output_dir: str = how("outputs")
+    cache_dir: str = how("~/.cache/ofa")
+    debug: bool = how(False)  # show tracebacks

@@ -42,7 +42,8 @@ def run(job: Job) -> None:
     networks = job.inputs.networks
     costs = {name: count_macs(folder.shape, network.subnet) for name, network in networks.items()}
     precision = Precision(trainer.precision)
-    distillation = Distillation(supernet, teacher, config.ofa.hidden_weight, config.ofa.logit_weight, precision)
+    weights = (config.ofa.hidden_weight, config.ofa.logit_weight)
+    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind)
     memory = _memory(job, teacher, batches, precision)
     best = Best(job.work)
     last: dict[str, dict[str, float]] = {}

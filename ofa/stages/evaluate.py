@@ -41,7 +41,8 @@ def _alarms(job: Job, teacher: dict, networks: dict[str, dict], spreads: dict[st
     inputs, task = job.inputs, job.config.task
     encoded = {split: inputs.encoded(split) for split in inputs.rows}
     cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
-    constant = alarms.constant_score(task.metrics, next(iter(inputs.dev.values())).labels, len(task.labels))
+    labels = next(iter(inputs.dev.values())).labels
+    constant = alarms.constant_score(task.kind, task.metrics, labels, len(task.outputs))
     return [
         *alarms.truncation(cut, inputs.max_seq_length),
         *alarms.teacher(teacher["score"], constant),

@@ -51,6 +51,6 @@ def _prove(job: Job, name: str, folder: Path) -> list[Parity]:
                 engine,
                 precision,
             )
-            require(parity, name, classes=bool(config.task.labels))
+            require(parity, name, config.task.kind)
             found.append(parity)
     return found

@@ -21,7 +21,7 @@ from ofa.system import ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import Best
 from ofa.training.loop import Loop, tensors
-from ofa.training.losses import task_loss
+from ofa.training.losses import TASK_LOSS
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,8 @@ def run(job: Job) -> None:
         _train(job)
 
 
-def _labels(job: Job) -> tuple[str, ...]:
-    return tuple(job.config.task.labels) or ("score",)
-
-
 def _save(job: Job, model: nn.Layer, folder: Path) -> None:
-    models.save(model, folder, _labels(job), job.inputs.vocab, job.inputs.lower_case)
+    models.save(model, folder, tuple(job.config.task.outputs), job.inputs.vocab, job.inputs.lower_case)
 
 
 def _take_over(job: Job) -> None:
@@ -67,7 +63,7 @@ def _start(job: Job) -> nn.Layer:
 
 
 def _train(job: Job) -> None:
-    trainer, metrics = job.config.trainer, job.config.task.metrics
+    trainer, task, metrics = job.config.trainer, job.config.task, job.config.task.metrics
     model = _start(job)
     best, precision = Best(job.work), Precision(trainer.precision)
     last: dict[str, float] = {}
@@ -75,7 +71,7 @@ def _train(job: Job) -> None:
     def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
         input_ids, token_type_ids, labels = tensors(batch)
         with precision.autocast():
-            loss = batch.row_share * task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
+            loss = batch.row_share * TASK_LOSS[task.kind](models.forward(model, input_ids, token_type_ids)[0], labels)
         precision.backward(loss)
         return {"loss": loss}
 
@@ -106,7 +102,8 @@ def _train(job: Job) -> None:
     shutil.copytree(best.path("teacher"), job.folder / "model")
     record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
     (job.folder / "finetune.json").write_text(json.dumps(record))
-    constant = alarms.constant_score(metrics, next(iter(job.inputs.dev.values())).labels, len(job.config.task.labels))
+    labels = next(iter(job.inputs.dev.values())).labels
+    constant = alarms.constant_score(task.kind, metrics, labels, len(task.outputs))
     for alarm in alarms.teacher(best.found["teacher"]["score"], constant):
         log.warning(alarm)
     log.info("finetune: best dev score %.4f at step %d", best.found["teacher"]["score"], best.found["teacher"]["step"])

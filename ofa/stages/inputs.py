@@ -98,7 +98,7 @@ def load_inputs(config: Config) -> Inputs:
 
 def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertShape:
     """Sizes of the network this run trains: the folder's, or those of the settings."""
-    labels = max(1, len(config.task.labels))
+    labels = len(config.task.outputs)
     if folder is None:
         model = config.model
         return BertShape(
@@ -195,12 +195,12 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
     """
     wanted, found = tuple(task.labels), folder.labels
     hint = "set model.finetuned=false to train a new classifier on its encoder"
-    if len(found) != max(1, len(wanted)):
+    if len(found) != len(task.outputs):
         raise UserError(
-            f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {max(1, len(wanted))}; {hint}"
+            f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {len(task.outputs)}; {hint}"
         )
-    if not wanted or not folder.named_labels:
-        if wanted:
+    if task.kind == "score" or not folder.named_labels:
+        if task.kind == "classes":
             log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
         return tuple(range(len(found)))
     if set(wanted) != set(found):

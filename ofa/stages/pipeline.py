@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import Interrupted
-from ofa.settings.schema import Config, LoopConfig
+from ofa.settings.fields import key_of
+from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.store import PART, RECORD, Store
 from ofa.system import ranks
@@ -72,11 +73,6 @@ class Job:
     stop: Callable[[], bool]
 
 
-def _loop(settings: LoopConfig) -> dict[str, Any]:
-    """The settings of a loop that decide its result: not how often it logs or saves."""
-    return {key: value for key, value in asdict(settings).items() if key not in {"log_steps", "save_steps"}}
-
-
 def _data(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {
         "rows": inputs.digests["rows"],
@@ -99,23 +95,23 @@ def _finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,
         "precision": config.trainer.precision,
-        "loop": _loop(config.trainer.finetune),
+        "loop": key_of(config.trainer.finetune),
     }
 
 
 def _reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"importance": asdict(config.ofa.importance), "seed": config.trainer.seed}
+    return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed}
 
 
 def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
-    ofa = {key: value for key, value in asdict(config.ofa).items() if key not in {"importance", "tolerance"}}
+    ofa = {key: value for key, value in key_of(config.ofa).items() if key != "importance"}
     return {
         "ofa": ofa,
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,
         "precision": config.trainer.precision,
-        "loop": _loop(config.trainer.distill),
+        "loop": key_of(config.trainer.distill),
     }
 
 
@@ -127,7 +123,7 @@ def _latency(config: Config, inputs: Inputs) -> dict[str, Any]:
     found = machine()
     if config.hardware.device == "cpu":
         found.pop("gpu", None)  # not timed, although it is there
-    return {"latency": asdict(config.latency), "threads": config.hardware.threads, "machine": found}
+    return {"latency": key_of(config.latency), "threads": config.hardware.threads, "machine": found}
 
 
 PIPELINE = (

@@ -14,7 +14,7 @@ from ofa.supernet.importance import importance
 from ofa.supernet.reorder import descending, reorder
 from ofa.system import ranks
 from ofa.training.loop import tensors
-from ofa.training.losses import task_loss
+from ofa.training.losses import TASK_LOSS
 
 # Permuting a sum changes its rounding, nothing else.
 TOLERANCE = 1e-4
@@ -32,7 +32,7 @@ def run(job: Job) -> None:
 
     def loss_of(network: nn.Layer, batch: Batch) -> Tensor:
         input_ids, token_type_ids, labels = tensors(batch)
-        return task_loss(models.forward(network, input_ids, token_type_ids)[0], labels)
+        return TASK_LOSS[job.config.task.kind](models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(model, batches, loss_of)
     if not ranks.leads():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.results.record import NetworkResult, Results, Scored
+from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import BertShape, count_macs, count_params, uniform
@@ -20,8 +21,6 @@ from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import model_name, serving_settings
 from ofa.tracking.tracker import Tracker
 
-# Settings that say where and how a job runs, not what it computes.
-HOW = ("stages", "force", "output_dir", "cache_dir", "debug", "tracking", "sweep", "objective")
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 
@@ -104,8 +103,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _params(config: Config, shape: BertShape) -> dict[str, Any]:
-    what = {key: value for key, value in asdict(config).items() if key not in HOW}
-    flat = {key: value for key, value in _flat("", what) if not key.startswith(TARGET)}
+    flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
     sizes = {f"model.{key}": value for key, value in asdict(shape).items()}  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ofa.deploy.serving import FILES, SETTINGS, columns
+from ofa.deploy.serving import ANSWERS, FILES, SETTINGS, columns
 from ofa.settings.schema import Config
 from ofa.system import files
 
@@ -49,14 +49,14 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
     """Write the exported ``folder`` of a width as an MLflow model to ``target``.
 
     Args:
-        settings: ``max_seq_length``, ``lower_case``, ``pair`` (two texts per row), ``classes`` (or a score).
+        settings: ``max_seq_length``, ``lower_case``, ``pair`` (two texts per row), ``kind`` (of the task).
     """
     import pandas
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = [("string", "label"), ("double", "probability")] if settings["classes"] else [("double", "score")]
+    answers = Schema([ColSpec(kind, name) for name, kind in ANSWERS[settings["kind"]].items()])
     asked = Schema([ColSpec("string", name) for name in columns(settings["pair"])])
     example = pandas.DataFrame({name: EXAMPLES for name in columns(settings["pair"])})
     with tempfile.TemporaryDirectory(dir=target.parent) as place:
@@ -75,7 +75,7 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
             data_path=str(data),
             code_paths=[str(code)],
             mlflow_model=Model(run_id=run_id, model_id=model_id),
-            signature=ModelSignature(asked, Schema([ColSpec(kind, name) for kind, name in answers])),
+            signature=ModelSignature(asked, answers),
             input_example=example,
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
         )
@@ -109,7 +109,7 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
         with tempfile.TemporaryDirectory(dir=work, prefix="model-") as place:
             target = Path(place) / "model"
             try:
-                save(Path(entry["folder"]), target, entry["settings"], run_id, model.model_id)
+                save(Path(entry["folder"]), target, _settings(entry), run_id, model.model_id)
             except Exception as error:  # the files are gone, or a package is missing
                 if files.is_full(error):
                     raise  # space may come back
@@ -119,6 +119,12 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
         _link_to_run(client, run_id, model.model_id)
         client.finalize_logged_model(model.model_id, "READY")
     _add_version(client, name, run_id, model)
+
+
+def _settings(entry: dict[str, Any]) -> dict[str, Any]:
+    """The settings in a journal's entry; one from before tasks had kinds says whether there are classes."""
+    classes = entry["settings"].get("classes")
+    return entry["settings"] if classes is None else {**entry["settings"], "kind": "classes" if classes else "score"}
 
 
 def _link_to_run(client: Any, run_id: str, model_id: str) -> None:
@@ -158,5 +164,5 @@ def serving_settings(config: Config) -> dict[str, Any]:
         "max_seq_length": config.trainer.max_seq_length,
         "lower_case": config.model.lower_case,
         "pair": len(config.task.text) > 1,
-        "classes": bool(config.task.labels),
+        "kind": config.task.kind,
     }

@@ -15,7 +15,7 @@ from ofa.data.tokens import Encoded
 from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
 from ofa.supernet.subnet import BertShape, SubNet
-from ofa.training.losses import hidden_loss, logit_loss
+from ofa.training.losses import LOGIT_LOSS, hidden_loss
 from ofa.training.precision import Precision
 
 
@@ -26,6 +26,7 @@ class Distillation:
     Attributes:
         supernet: an elastic model, started from the permuted teacher.
         teacher: the finetuned model, in evaluation mode.
+        kind: of the task, a key of ``LOGIT_LOSS``.
     """
 
     supernet: nn.Layer
@@ -33,6 +34,7 @@ class Distillation:
     hidden_weight: float
     logit_weight: float
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
+    kind: str = "classes"
 
     def step(
         self,
@@ -65,7 +67,7 @@ class Distillation:
                 logits, hidden = run_blocks(self.supernet, shared, bias)
                 matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
                 hidden_part = token_share * hidden_loss(hidden, matched, mask)
-                logit_part = row_share * logit_loss(logits, teacher_logits)
+                logit_part = row_share * LOGIT_LOSS[self.kind](logits, teacher_logits)
             self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
             parts["hidden_loss"] += hidden_part.detach()
             parts["logit_loss"] += logit_part.detach()

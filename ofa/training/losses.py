@@ -1,8 +1,8 @@
-"""The two distillation losses (DynaBERT, Hou et al. 2020, section 2.2)."""
+"""The losses of a task, and those of distillation (DynaBERT, Hou et al. 2020, section 2.2), by kind of task."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import paddle
 import paddle.nn.functional as F
@@ -17,16 +17,6 @@ def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
         teacher_logits: ``[B, C]``.
     """
     return -(F.softmax(teacher_logits) * F.log_softmax(logits)).sum(axis=-1).mean()
-
-
-def logit_loss(logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Soft cross-entropy, or the squared error where the one logit is a score (``C`` = 1).
-
-    A softmax over one class is constant, so the recipe's loss would teach nothing on STS-B.
-    """
-    if logits.shape[-1] == 1:
-        return F.mse_loss(logits, teacher_logits)
-    return soft_cross_entropy(logits, teacher_logits)
 
 
 def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask: Tensor | None) -> Tensor:
@@ -49,8 +39,11 @@ def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask
     return total
 
 
-def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, or the squared error where the one logit is a score; mean over rows."""
-    if logits.shape[-1] == 1:
-        return F.mse_loss(logits.squeeze(-1), labels)
-    return F.cross_entropy(logits, labels)
+# Kind of task -> loss of logits ``[B, C]`` against labels, mean over rows: ids ``[B]`` of classes, or scores ``[B]``.
+TASK_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "classes": F.cross_entropy,
+    "score": lambda logits, labels: F.mse_loss(logits.squeeze(-1), labels),
+}
+# Kind of task -> loss of a student's logits ``[B, C]`` against the teacher's. A softmax over one score is constant,
+# so the recipe's loss would teach nothing on STS-B.
+LOGIT_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"classes": soft_cross_entropy, "score": F.mse_loss}

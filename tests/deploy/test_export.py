@@ -56,7 +56,7 @@ def test_an_exported_network_is_the_one_it_came_from(network, encoded, engine, p
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, precision)
     assert parity.rows == 23
     assert parity.logit_difference < (1e-4 if precision == "fp32" else 0.2)
-    require(parity, "w1", classes=True)
+    require(parity, "w1", kind="classes")
 
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
@@ -71,7 +71,7 @@ def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
     exported = load_engine(tmp_path, engine, threads=2)
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
     with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
-        require(parity, "w0.5", classes=True)
+        require(parity, "w0.5", kind="classes")
 
 
 def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monkeypatch):
@@ -88,11 +88,11 @@ def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monke
 
 
 def test_a_score_that_changes_fails_the_gate_and_nan_does_too():
-    require(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", classes=True)
+    require(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", kind="classes")
     for difference, drift in ((1e-6, 0.1), (1e-3, 0.0), (float("nan"), 0.0)):
         with pytest.raises(UserError, match=r"allowed 0.0001"):
-            require(Parity("paddle", "fp32", difference, drift, 10), "w1", classes=True)
-    require(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", classes=True)
+            require(Parity("paddle", "fp32", difference, drift, 10), "w1", kind="classes")
+    require(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", kind="classes")
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "inference.json"])

@@ -25,7 +25,7 @@ from ofa.system import ranks
 from ofa.training.checkpoint import Best
 from ofa.training.distillation import Distillation
 from ofa.training.loop import Loop, tensors
-from ofa.training.losses import task_loss
+from ofa.training.losses import TASK_LOSS
 
 TOY = BertShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
 SUBNETS = [SubNet.at_width(width, TOY) for width in (1.0, 0.5)]
@@ -77,7 +77,7 @@ def gradients(encoded: Encoded) -> list[dict[str, Any]]:
 def scores(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     def loss_of(model: paddle.nn.Layer, batch) -> paddle.Tensor:
         input_ids, token_type_ids, labels = tensors(batch)
-        return task_loss(models.forward(model, input_ids, token_type_ids)[0], labels)
+        return TASK_LOSS["classes"](models.forward(model, input_ids, token_type_ids)[0], labels)
 
     return importance(network(3), [collate(encoded, picked) for picked in BATCHES], loss_of)
 

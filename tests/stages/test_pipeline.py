@@ -22,7 +22,7 @@ from ofa.settings.schema import (
     TrainerConfig,
 )
 from ofa.stages.inputs import load_inputs
-from ofa.stages.pipeline import run_stages, wanted_stages
+from ofa.stages.pipeline import plan, run_stages, wanted_stages
 from ofa.store import Store
 from ofa.training.loop import NullMonitor
 
@@ -221,3 +221,13 @@ def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
         task = replace(config.task, labels=labels, label_values=["0", "1", "2"][: len(labels)])
         with pytest.raises(UserError, match="labels.*set model.finetuned=false"):
             load_inputs(replace(config, model=model, task=task))
+
+
+KEYS = {"finetune": "5ad97ae6ebe3a755", "reorder": "30b3abde107f174f", "distill": "a3f39239ee69e21d"}
+
+
+def test_keys_of_stages_stay_what_they_were(config):
+    """Another digest means that every store trains again. A new setting is `added` (ofa/settings/fields.py)."""
+    planned = plan(config, load_inputs(config), Store(config_path(config)))
+    digests = {stage.name: folders[stage.name].name.partition("-")[2] for stage, _, folders in planned}
+    assert {name: digests[name] for name in KEYS} == KEYS

@@ -35,7 +35,7 @@ from mlflow.models import Model  # noqa: E402
 WORDS = [f"word{i}" for i in range(TOY.vocab_size - len(SPECIAL))]
 LABELS = ("bad", "fair", "good")
 TEXTS = ["word1 word2", "word3", "Word4 word5 word6 word7", "what nobody wrote", "word90 " * 40]
-SETTINGS = {"max_seq_length": 16, "lower_case": True, "pair": False, "classes": True}
+SETTINGS = {"max_seq_length": 16, "lower_case": True, "pair": False, "kind": "classes"}
 
 
 @pytest.fixture(scope="module")
@@ -165,16 +165,16 @@ def test_a_served_model_answers_over_http(logged, exported, tmp_path, monkeypatc
     assert wrong.status_code == 400
 
 
-@pytest.mark.parametrize(("pair", "classes"), [(True, True), (False, False)])
-def test_pairs_and_scores(exported, tmp_path, pair, classes):
+@pytest.mark.parametrize(("pair", "kind"), [(True, "classes"), (False, "score")])
+def test_pairs_and_scores(exported, tmp_path, pair, kind):
     import pandas
 
-    settings = {**SETTINGS, "pair": pair, "classes": classes}
+    settings = {**SETTINGS, "pair": pair, "kind": kind}
     registry.save(exported, tmp_path / "model", settings, "run", "m-0")
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     table = pandas.DataFrame({"text": TEXTS, **({"text_pair": TEXTS[::-1]} if pair else {})})
     found = model.predict(table)
-    assert list(found) == (["label", "probability"] if classes else ["score"])
+    assert list(found) == (["label", "probability"] if kind == "classes" else ["score"])
     assert len(found) == len(TEXTS)
 
 
