@@ -8,6 +8,7 @@ import pytest
 
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
+from ofa.model import network as models
 from ofa.settings.schema import (
     STAGES,
     Config,
@@ -231,3 +232,65 @@ def test_keys_of_stages_stay_what_they_were(config):
     planned = plan(config, load_inputs(config), Store(config_path(config)))
     digests = {stage.name: folders[stage.name].name.partition("-")[2] for stage, _, folders in planned}
     assert {name: digests[name] for name in KEYS} == KEYS
+
+
+def write_scores(folder):
+    """A regression task: the share of good words, from 0 to 5."""
+    rng = np.random.default_rng(1)
+    folder.mkdir()
+    for name, rows in (("train", 96), ("dev", 24)):
+        lines = ["sentence\tscore"]
+        for _ in range(rows):
+            words = rng.choice(WORDS, 5)
+            lines.append(f"{' '.join(words)}\t{float(np.isin(words, ['good', 'fine', 'very']).sum())}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_regression_task_through_all_stages(config, tmp_path):
+    task = TaskConfig(
+        "tiny", data_dir=str(write_scores(tmp_path / "scores")), dev={"dev": "dev.tsv"}, text=["sentence"],
+        label="score", score_range=[0.0, 5.0], metrics=["pearson", "spearman"],
+    )  # fmt: skip
+    trainer = replace(config.trainer, finetune=replace(config.trainer.finetune, max_steps=60, learning_rate=3e-3))
+    results = run_job(replace(config, task=task, trainer=trainer, stages=list(STAGES)), "")
+    assert results.teacher.score > 0.5, "learned: against a [B, B] table of differences it would learn the mean"
+    assert results.teacher.score == results.teacher.metrics["pearson"]
+    for network in results.networks:
+        assert -1 <= network.metrics["spearman"] <= 1 and len(network.parity) >= 2
+        drifts = [parity["score_drift"] for parity in network.parity if parity["precision"] == "fp32"]
+        assert max(drifts) < 0.01
+    assert results.networks[0].score > 0.4, "width 1 starts as the teacher"
+
+
+def test_each_network_is_kept_at_its_best_step_and_scored_as_it_was_then(config, monkeypatch):
+    """The dev scores of a job, given by a stub, peak at another step for each network."""
+    from ofa.stages import distill as stage
+    from ofa.supernet import elastic
+
+    settings = replace(config.trainer.distill, eval_steps=1)
+    config = replace(config, trainer=replace(config.trainer, distill=settings))
+    peaks, calls, weights = {4: 2, 2: 5}, {4: 0, 2: 0}, {}
+
+    def evaluate(forward, splits, metrics, batch_size):
+        supernet = forward.__closure__[0].cell_contents
+        heads = elastic.active(supernet).heads[0]
+        calls[heads] += 1
+        if calls[heads] == peaks[heads]:
+            weights[heads] = supernet.bert.encoder.layers[0].linear1.weight.numpy()[:, : 16 * heads]
+        return {"accuracy": 0.9 - abs(calls[heads] - peaks[heads]) / 10}
+
+    monkeypatch.setattr(stage, "evaluate", evaluate)
+    run_job(config, "")
+    folder = next((config_path(config) / "store").glob("distill-*"))
+    best = json.loads((folder / "distill.json").read_text())["best"]
+    assert best == {"w1": {"step": 2, "score": 0.9}, "w0.5": {"step": 5, "score": 0.9}}
+    assert calls == {4: 6, 2: 6}
+    for name, heads in (("w1", 4), ("w0.5", 2)):
+        kept, _ = models.load(folder / "widths" / name)
+        assert (kept.bert.encoder.layers[0].linear1.weight.numpy() == weights[heads]).all(), name
+    seen = []
+    load = models.load
+    monkeypatch.setattr(models, "load", lambda path, *a, **k: seen.append(path) or load(path, *a, **k))
+    run_job(replace(config, force=["evaluate"]), "")
+    assert {path.parent.parent for path in seen if path.parent.name == "widths"} == {folder}

@@ -182,3 +182,25 @@ def test_history_is_json_and_has_the_rate(tmp_path):
     assert [entry["step"] for entry in record] == [3, 6, 9, 12, 15]
     assert set(record[0]) == {"step", "finetune/loss", "finetune/grad_norm", "finetune/learning_rate"}
     assert all(math.isfinite(entry["finetune/loss"]) for entry in record)
+
+
+def test_the_history_holds_the_mean_since_the_last_log_line(tmp_path):
+    losses = []
+
+    class Recorded:
+        def metrics(self, values, step, network=None):
+            losses.append((step, values))
+
+    loop = make_loop(tmp_path, SETTINGS)
+    step, made = loop.step, []
+    loop.step = lambda batch, number: made.append(step(batch, number)) or made[-1]
+    loop.monitor = Recorded()
+    loop.run()
+    of_steps = [float(parts["loss"]) for parts in made]
+    assert [entry["step"] for entry in loop.history] == [3, 6, 9, 12, 15]
+    for entry in loop.history:
+        expected = np.mean(of_steps[entry["step"] - 3 : entry["step"]])
+        assert entry["finetune/loss"] == pytest.approx(expected, rel=1e-6)
+    assert losses == [
+        (entry["step"], {key: value for key, value in entry.items() if key != "step"}) for entry in loop.history
+    ]

@@ -1,7 +1,8 @@
 import numpy as np
 import paddle
+import pytest
 
-from ofa.training.losses import LOGIT_LOSS, hidden_loss, soft_cross_entropy
+from ofa.training.losses import LOGIT_LOSS, TASK_LOSS, hidden_loss, soft_cross_entropy
 
 
 def test_soft_cross_entropy_by_hand():
@@ -48,3 +49,18 @@ def test_padding_is_out_of_the_hidden_loss():
     student[1, 2:] = 1e3
     again = hidden_loss([paddle.to_tensor(student)], [paddle.to_tensor(teacher)], paddle.to_tensor(mask))
     assert float(again) == float(found)
+
+
+def test_a_score_against_its_label_by_hand():
+    """``[B, 1]`` against ``[B]``: taken as they are, the difference would be a ``[B, B]`` table."""
+    logits = paddle.to_tensor([[1.0], [4.0], [2.0]], stop_gradient=False)
+    loss = TASK_LOSS["score"](logits, paddle.to_tensor([0.0, 1.0, 5.0]))
+    loss.backward()
+    assert float(loss) == pytest.approx((1 + 9 + 9) / 3)
+    np.testing.assert_allclose(logits.grad.numpy(), [[2 / 3], [2.0], [-2.0]], rtol=1e-6)
+
+
+def test_a_class_against_its_label_by_hand():
+    logits = paddle.to_tensor([[0.0, 0.0], [2.0, 0.0]])
+    expected = (np.log(2) + np.log(1 + np.exp(2.0))) / 2  # the second row's label is its less likely class
+    assert float(TASK_LOSS["classes"](logits, paddle.to_tensor([0, 1]))) == pytest.approx(expected, rel=1e-6)
