@@ -10,7 +10,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +41,13 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.text_a)
+
+    def take(self, indices: np.ndarray) -> Rows:
+        """The rows ``indices``, in that order."""
+        second = None if self.text_b is None else [self.text_b[index] for index in indices]
+        return replace(
+            self, text_a=[self.text_a[index] for index in indices], text_b=second, labels=self.labels[indices]
+        )
 
 
 class _BadRow(Exception):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from ofa.data.fetch import fetch_files
 from ofa.data.rows import Rows, read_rows
 from ofa.errors import UserError
@@ -18,7 +20,7 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
     Raises:
         UserError: two lines that name every missing file and how to point to local ones.
     """
-    files = [task.train, *task.dev.values()]
+    files = [task.train, *task.dev.values(), *([task.test] if task.test else [])]
     if task.generator:
         return _generate(task.generator, cache_dir)
     if task.data_dir is not None:
@@ -58,7 +60,7 @@ def _generate(generator: str, cache_dir: Path) -> Path:
 
 
 def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
-    """The rows of "train" and of each dev split, in the order of ``task.dev``.
+    """The rows of "train", of each dev split in the order of ``task.dev``, and of "test" if the task has one.
 
     Raises:
         UserError: a missing file (all are named), a malformed row, or a train split of one label.
@@ -72,4 +74,16 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
         )
     dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
+    if task.test:
+        return {"train": train, **dev, "test": read_rows(folder / task.test, task)}
+    if task.test_share:
+        train, test = _held_out(train, task.test_share)
+        return {"train": train, **dev, "test": test}
     return {"train": train, **dev}
+
+
+def _held_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
+    """``rows`` without, and with only, a ``share`` of them that was drawn at random; always the same ones."""
+    order = np.random.default_rng(0).permutation(len(rows))
+    count = max(1, round(share * len(rows)))
+    return rows.take(np.sort(order[count:])), rows.take(np.sort(order[:count]))

@@ -70,6 +70,15 @@ class Encoded:
             self.input_ids[source], offsets, self.first_lengths[indices], self.labels[indices], self.cut[indices]
         )
 
+    def join(self, others: Sequence[Encoded]) -> Encoded:
+        """These rows and then those of ``others``."""
+        parts = [self, *others]
+        whole = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("input_ids", "first_lengths", "labels", "cut")
+        }
+        return Encoded(offsets=_offsets(np.concatenate([part.lengths for part in parts])), **whole)
+
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

@@ -44,11 +44,12 @@ def collect(
     exports = _read(folders["export"] / "parity.json") if "export" in folders else {}
     results = replace(
         results,
+        dev_rows=scores["rows"],
         teacher=Scored(**scores["teacher"]),
         networks=tuple(
             NetworkResult(
                 name=name,
-                **entry,
+                **{**entry, "lost": tuple(entry["lost"])},
                 **_exported(exports.get(name)),
                 latencies=tuple(estimates(config, shape, networks[name])),
             )

@@ -47,12 +47,13 @@ class Latency:
 
 @dataclass(frozen=True)
 class Scored:
-    """What every network has: scores from 0 to 1, parameters, and multiply-accumulates per row."""
+    """What every network has: scores from 0 to 1 on the dev rows and on test rows, parameters, and MACs per row."""
 
     score: float
     metrics: dict[str, float]
     params: int
     macs: int
+    test: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class NetworkResult(Scored):
     Attributes:
         heads, neurons: kept in every layer; a list where layers differ.
         bytes: size of its weights as a file; None if it was not exported.
+        last: score at the last step of distillation, whichever step was kept.
+        undistilled: score of the same sub-network cut from the reordered teacher, before distillation.
+        lost: ends of the 90% interval of the points lost against the teacher, over the dev rows.
         parity: how far each exported file is from the network that was scored.
     """
 
@@ -71,6 +75,9 @@ class NetworkResult(Scored):
     heads: int | list[int]
     neurons: int | list[int]
     bytes: int | None = None
+    last: float | None = None
+    undistilled: float | None = None
+    lost: tuple[float, float] | None = None
     parity: tuple[dict[str, Any], ...] = ()
     latencies: tuple[Latency, ...] = ()
 
@@ -85,6 +92,9 @@ class NetworkResult(Scored):
             key: getattr(self, key)
             for key in ("name", "width", "depth", "heads", "neurons", "score", "metrics", "params", "macs")
         }
+        for key in ("last", "undistilled", "lost", "test"):
+            if getattr(self, key) is not None:
+                entry[key] = getattr(self, key)
         entry["latency_ms"] = {latency.name(unnamed): latency.ms for latency in self.latencies}
         if self.bytes is not None:
             entry |= {"bytes": self.bytes, "parity": list(self.parity)}
@@ -98,6 +108,7 @@ class NetworkResult(Scored):
             Latency.parse(name, ms, unnamed) for name, ms in entry.get("latency_ms", {}).items()
         )
         values["parity"] = tuple(entry.get("parity", ()))
+        values["lost"] = tuple(entry["lost"]) if "lost" in entry else None
         return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
 
     def speedups(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, float]:
@@ -127,6 +138,7 @@ class Results:
 
     Attributes:
         run: the name of its folder.
+        dev_rows: how many rows the scores are of.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
@@ -138,6 +150,7 @@ class Results:
     model: str
     seed: int
     run: str | None = None
+    dev_rows: int = 0
     teacher: Scored | None = None
     networks: tuple[NetworkResult, ...] = ()
     unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
@@ -174,7 +187,8 @@ class Results:
         found |= {"task": self.task, "model": self.model, "seed": self.seed}
         if self.teacher is None:
             return found
-        found["teacher"] = vars(self.teacher)
+        found["dev_rows"] = self.dev_rows
+        found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
         if self.measured_on:
@@ -200,7 +214,8 @@ class Results:
             recommended = Recommendation(**{"name": chosen, **recommended})
         return replace(
             results,
-            teacher=Scored(**{key: found["teacher"][key] for key in Scored.__dataclass_fields__}),
+            teacher=Scored(**{key: found["teacher"].get(key) for key in Scored.__dataclass_fields__}),
+            dev_rows=found.get("dev_rows", 0),
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),
             measured_on=found.get("measured_on", {}),

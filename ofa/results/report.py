@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ofa.results.published import DIFFERENCES
 from ofa.results.record import KINDS, Results
 
 
@@ -41,7 +42,7 @@ def legend(results: Results) -> list[str]:
         lines.append(f"{where}: measured on {on}, median; all figures in results.json.")
     for metric, (bert, narrow) in results.published.items():
         lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
-    return lines
+    return lines + [DIFFERENCES] * bool(results.published)
 
 
 def human(count: float) -> str:

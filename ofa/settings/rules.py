@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from ofa.settings.schema import (
+    KEEP,
     METRICS,
     STAGES,
     Config,
@@ -74,9 +75,13 @@ def task_problems(task: TaskConfig) -> list[str]:
                 found.append(f"task.columns: no column {column!r}, which task.text or task.label names")
     if not task.dev:
         found.append("task.dev is empty: name at least one split and its file, e.g. +task.dev.dev=dev.tsv")
-    if "train" in task.dev:
-        found.append("task.dev: the split name 'train' is taken by task.train")
     found += [*_label_problems(task), *_metric_problems(task)]
+    for name in sorted({"train", "test"} & set(task.dev)):
+        found.append(f"task.dev: the split name {name!r} is taken by task.{name}")
+    if task.test is not None and task.test_share is not None:
+        found.append("task.test_share: task.test names a file already; allowed: one of them")
+    if task.test_share is not None and not 0 < task.test_share <= 0.5:
+        found.append(f"task.test_share: {task.test_share:g} is outside (0, 0.5]")
     found += choice("task.bad_rows", task.bad_rows, ("error", "skip"))
     for key in ("max_train_rows", "max_dev_rows"):
         limit = getattr(task, key)
@@ -128,6 +133,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
         yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
     if ofa.hidden_weight == 0 and ofa.logit_weight == 0:
         yield "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing to learn; one must be above 0"
+    yield from choice("ofa.keep", ofa.keep, KEEP)
     yield from choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
     yield from at_least("ofa.importance.rows", ofa.importance.rows, 1)
     yield from at_least("ofa.importance.batch_size", ofa.importance.batch_size, 1)
@@ -146,7 +152,9 @@ def _loop(key: str, loop: LoopConfig) -> Iterable[str]:
     for name in ("epochs", "max_steps", "batch_size", "log_steps", "eval_steps", "save_steps"):
         yield from at_least(f"{key}.{name}", getattr(loop, name), 1)
     yield from above_zero(f"{key}.learning_rate", loop.learning_rate)
-    yield from above_zero(f"{key}.max_grad_norm", loop.max_grad_norm)
+    if loop.max_grad_norm is not None:
+        yield from above_zero(f"{key}.max_grad_norm", loop.max_grad_norm)
+    yield from above_zero(f"{key}.adam_epsilon", loop.adam_epsilon)
     yield from between(f"{key}.weight_decay", loop.weight_decay, 0, 1)
     yield from between(f"{key}.warmup_ratio", loop.warmup_ratio, 0, 1)
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ofa.settings.fields import collected, how, setting
+from ofa.settings.fields import added, collected, how, setting
 
+KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
 KINDS = ("classes", "score")  # of tasks: one class of several, or a number (regression)
 # Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
@@ -33,6 +34,9 @@ class TaskConfig:
     # Split name -> file; the first is the task's dev split. Hydra merges mappings, so a default here
     # would stay as a further split of every task that names its own.
     dev: dict[str, str] = setting({})
+    # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
+    test: str | None = None
+    test_share: float | None = None
     columns: list[str] | None = None  # names of the columns of files without a header line
     text: list[str] = setting([])  # one or two columns of text
     label: str = "label"  # the column of labels or scores
@@ -80,8 +84,8 @@ class ModelConfig:
 class ImportanceConfig:
     """Rows that score heads and neurons before reordering."""
 
-    split: str = "train"  # train: a slice of the training rows; dev: the dev rows, as the published recipe
-    rows: int = 2048  # rows read at most
+    split: str = "train"  # train: a slice of the training rows; dev: all dev splits, as the published recipe
+    rows: int | None = 2048  # rows read at most; null: all
     batch_size: int = 32
 
 
@@ -98,6 +102,9 @@ class OfaConfig:
     # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
     # on a CPU, and only if all of them fit. 0: the teacher runs on every batch.
     teacher_memory_mb: int = 1024
+    # Which weights of each sub-network are kept: best_each (of its own best dev score), last (of the last step), or
+    # best_shared (of the step whose dev scores have the best sum: one supernet for all).
+    keep: str = added("best_each")
     importance: ImportanceConfig = setting(ImportanceConfig)
     tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
 
@@ -112,7 +119,8 @@ class LoopConfig:
     learning_rate: float = 2e-5
     weight_decay: float = 0.0  # not applied to biases and layer norms
     warmup_ratio: float = 0.0  # share of the steps during which the rate rises
-    max_grad_norm: float = 1.0
+    max_grad_norm: float | None = 1.0  # null: gradients are not clipped
+    adam_epsilon: float = added(1e-8)
     log_steps: int = how(50)
     eval_steps: int | None = None  # null: after every epoch
     save_steps: int = how(500)  # checkpoint for resuming

@@ -67,8 +67,11 @@ def run(job: Job) -> None:
                 metrics = evaluate(forward_of(supernet), job.inputs.dev, config.task.metrics, trainer.eval_batch_size)
             last[name] = metrics
             job.monitor.metrics({f"dev/{key}": value for key, value in metrics.items()}, number, name)
-            best.offer(name, number, main_score(metrics), partial(save_cut, network.subnet))
-        return {name: main_score(metrics) for name, metrics in last.items()}
+        of_step = {name: main_score(metrics) for name, metrics in last.items()}
+        shared = {"last": float(number), "best_shared": sum(of_step.values())}.get(config.ofa.keep)
+        for name, value in of_step.items():
+            best.offer(name, number, value, partial(save_cut, networks[name].subnet), shared)
+        return of_step
 
     loop = Loop(
         name="distill",

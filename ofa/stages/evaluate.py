@@ -1,4 +1,4 @@
-"""Score the teacher and every sub-network on the dev splits, and count what each costs."""
+"""Score the teacher and every sub-network, and count what each costs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paddle import nn
 from tqdm import tqdm
 
 from ofa.evaluation import alarms
-from ofa.evaluation.scores import main_score, predict, scores
+from ofa.evaluation.intervals import interval_of_loss, resampled
+from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.pipeline import Job
@@ -21,20 +23,42 @@ from ofa.system import ranks
 
 def run(job: Job) -> None:
     """Writes ``scores.json``: ``teacher``, ``networks`` by name, and ``alarms`` as sentences."""
-    spreads: dict[str, float] = {}
-    teacher = _score(job, "teacher", job.needs["finetune"] / "model", spreads)
+    last = json.loads((job.needs["distill"] / "distill.json").read_text())["last"]
+    undistilled = _undistilled(job)
+    teacher, reference, spread = _score(job, job.needs["finetune"] / "model")
     for key in ("heads", "neurons"):
         teacher.pop(key)
-    found: dict[str, dict[str, Any]] = {}
-    for network in tqdm(job.inputs.networks.values(), desc="evaluate", leave=False, dynamic_ncols=True):
-        shares = {"width": network.width, "depth": network.depth}
-        found[network.name] = shares | _score(
-            job, network.name, job.needs["distill"] / "widths" / network.name, spreads
-        )
-    if not ranks.leads():
-        return
-    record = {"teacher": teacher, "networks": found, "alarms": _alarms(job, teacher, found, spreads)}
-    (job.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
+    networks, spreads = {}, {"teacher": spread}
+    for name, network in tqdm(job.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
+        entry, sampled, spreads[name] = _score(job, job.needs["distill"] / "widths" / name)
+        networks[name] = {
+            "width": network.width,
+            "depth": network.depth,
+            **entry,
+            "last": main_score(last[name]),
+            "undistilled": undistilled[name],
+            "lost": interval_of_loss(reference, sampled),
+        }
+    if ranks.leads():
+        rows = len(next(iter(job.inputs.dev.values())))
+        warned = _alarms(job, teacher, networks, spreads)
+        record = {"rows": rows, "teacher": teacher, "networks": networks, "alarms": warned}
+        (job.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _undistilled(job: Job) -> dict[str, float]:
+    """The score of each sub-network cut from the reordered teacher, before anything is distilled."""
+    supernet, _ = models.load(job.needs["reorder"] / "model")
+    elastic.make_elastic(supernet)
+    found = {}
+    for name, network in job.inputs.networks.items():
+        with elastic.selected(supernet, network.subnet):
+            found[name] = main_score(_dev_scores(job, supernet))
+    return found
+
+
+def _dev_scores(job: Job, model: nn.Layer) -> dict[str, float]:
+    return evaluate(forward_of(model), job.inputs.dev, job.config.task.metrics, job.config.trainer.eval_batch_size)
 
 
 def _alarms(job: Job, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]) -> list[str]:
@@ -50,18 +74,23 @@ def _alarms(job: Job, teacher: dict, networks: dict[str, dict], spreads: dict[st
     ]
 
 
-def _score(job: Job, name: str, path: Path, spreads: dict[str, float]) -> dict[str, Any]:
+def _score(job: Job, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:
+    """A network's entry, its score on resampled dev rows, and the largest difference of one logit over the rows."""
     model, folder = models.load(path)
-    forward, batch_size = forward_of(model), job.config.trainer.eval_batch_size
-    logits = {split: predict(forward, encoded, batch_size, together=True) for split, encoded in job.inputs.dev.items()}
-    metrics = scores(logits, job.inputs.dev, job.config.task.metrics)
-    spreads[name] = float(np.ptp(next(iter(logits.values())), axis=0).max())
+    metrics, batch_size = job.config.task.metrics, job.config.trainer.eval_batch_size
+    dev = job.inputs.dev
+    logits = {split: predict(forward_of(model), rows, batch_size, together=True) for split, rows in dev.items()}
+    found, first = scores(logits, dev, metrics), next(iter(dev))
     subnet = elastic.full(model)
-    return {
+    entry = {
         "heads": uniform(subnet.heads),
         "neurons": uniform(subnet.neurons),
-        "score": main_score(metrics),
-        "metrics": metrics,
+        "score": main_score(found),
+        "metrics": found,
         "params": count_params(folder.shape, subnet),
         "macs": count_macs(folder.shape, subnet, job.config.trainer.max_seq_length),
     }
+    if job.inputs.test is not None:
+        entry["test"] = evaluate(forward_of(model), {"test": job.inputs.test}, metrics, batch_size)
+    sampled = resampled(metrics[0], logits[first], dev[first].labels)
+    return entry, sampled, float(np.ptp(logits[first], axis=0).max())

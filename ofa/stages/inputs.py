@@ -28,14 +28,15 @@ PADDED_TO, VOCAB_PADDING = 8, 128
 
 @dataclass(kw_only=True)
 class Inputs:
-    """Rows by split (``train`` and the dev splits), and the BERT they meet.
+    """Rows by split (``train``, the dev splits and perhaps ``test``), and the BERT they meet.
 
     Attributes:
         networks: the sub-networks of this job, by name.
         folder: the model folder, or None for random weights.
         label_order: for a folder that is a finished teacher, its class index of each of the task's
             classes; None if the folder is to be finetuned.
-        digests: SHA-256 of the rows, the vocabulary and the model folder: what stages depend on.
+        digests: SHA-256 of the rows (train and dev), the vocabulary, the model folder and the test rows if there
+            are any: what stages depend on.
     """
 
     rows: dict[str, Rows]
@@ -60,7 +61,13 @@ class Inputs:
 
     @property
     def dev(self) -> dict[str, Encoded]:
-        return {split: self.encoded(split) for split in self.rows if split != "train"}
+        """The dev splits, which choose the weights that are kept."""
+        return {split: self.encoded(split) for split in self.rows if split not in ("train", "test")}
+
+    @property
+    def test(self) -> Encoded | None:
+        """Rows that are scored once and decide nothing, if the task has any."""
+        return self.encoded("test") if "test" in self.rows else None
 
 
 def load_inputs(config: Config) -> Inputs:
@@ -78,10 +85,12 @@ def load_inputs(config: Config) -> Inputs:
         _check_case(config.model, folder, vocab, words)
     shape = model_shape(config, folder, len(words))
     digests = {
-        "rows": hashlib.sha256("".join(rows_digest(split) for split in rows.values()).encode()).hexdigest(),
+        "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
         "vocab": file_digest(vocab),
         "model": _folder_digest(folder) if folder else "random",
     }
+    if "test" in rows:
+        digests["test"] = _rows_digest(rows, ["test"])
     return Inputs(
         rows=rows,
         shape=shape,
@@ -94,6 +103,10 @@ def load_inputs(config: Config) -> Inputs:
         lower_case=config.model.lower_case,
         cache_dir=cache_dir,
     )
+
+
+def _rows_digest(rows: dict[str, Rows], splits: Iterable[str]) -> str:
+    return hashlib.sha256("".join(rows_digest(rows[split]) for split in splits).encode()).hexdigest()
 
 
 def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertShape:

@@ -100,7 +100,9 @@ def _finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def _reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed}
+    splits = list(config.task.dev) if config.ofa.importance.split == "dev" else []
+    more = {"splits": splits} if len(splits) > 1 else {}  # once, only the first was read
+    return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed, **more}
 
 
 def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
@@ -113,6 +115,10 @@ def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
         "precision": config.trainer.precision,
         "loop": key_of(config.trainer.distill),
     }
+
+
+def _evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"test": inputs.digests["test"]} if "test" in inputs.digests else {}
 
 
 def _export(config: Config, inputs: Inputs) -> dict[str, Any]:
@@ -130,7 +136,7 @@ PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), _finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
     Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
-    Stage("evaluate", "Evaluate the teacher and every width", ("finetune", "distill"), lambda config, inputs: {}, 3),
+    Stage("evaluate", "Evaluate the teacher and every network", ("finetune", "reorder", "distill"), _evaluate, 3),
     Stage("export", "Export every width and compare it with the network scored", ("distill",), _export, alone=True),
     Stage("latency", "Measure latency on this machine", ("export",), _latency, 2, alone=True),
 )

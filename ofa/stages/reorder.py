@@ -23,8 +23,8 @@ TOLERANCE = 1e-4
 def run(job: Job) -> None:
     """Writes ``model/`` (the permuted teacher) and ``importance.npz`` (scores and orders)."""
     settings = job.config.ofa.importance
-    split = "train" if settings.split == "train" else next(iter(job.inputs.dev))
-    encoded = job.inputs.encoded(split)
+    splits = [job.inputs.encoded("train")] if settings.split == "train" else list(job.inputs.dev.values())
+    encoded = splits[0].join(splits[1:])
     chosen = np.random.default_rng(job.config.trainer.seed).permutation(len(encoded))[: settings.rows]
     sample = encoded.take(np.sort(chosen))
     batches = [collate(sample, rows) for rows in eval_batches(sample.lengths, settings.batch_size)]

@@ -102,15 +102,18 @@ class Best:
     folder: Path
     found: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def offer(self, name: str, step: int, score: float, save: Callable[[Path], None]) -> None:
-        """Keep what ``save(folder)`` writes if ``score`` beats the best so far."""
-        if name in self.found and score <= self.found[name]["score"]:
+    def offer(
+        self, name: str, step: int, score: float, save: Callable[[Path], None], rank: float | None = None
+    ) -> None:
+        """Keep what ``save(folder)`` writes if ``rank`` (left out: its ``score``) beats the best so far."""
+        rank = score if rank is None else rank
+        if name in self.found and rank <= self.found[name].get("rank", self.found[name]["score"]):
             return
         target = self.folder / f"{name}@{step}"
         if ranks.leads():
             shutil.rmtree(target, ignore_errors=True)
             save(target)
-        self.found[name] = {"step": step, "score": score}
+        self.found[name] = {"step": step, "score": score, **({} if rank == score else {"rank": rank})}
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}@{self.found[name]['step']}"

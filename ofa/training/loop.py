@@ -62,6 +62,7 @@ def make_optimizer(model: nn.Layer, settings: LoopConfig) -> paddle.optimizer.Op
     decayed = {p.name for name, p in model.named_parameters() if not name.endswith("bias") and "norm" not in name}
     return paddle.optimizer.AdamW(
         learning_rate=settings.learning_rate,
+        epsilon=settings.adam_epsilon,
         parameters=model.parameters(),
         weight_decay=settings.weight_decay,
         apply_decay_param_fun=lambda name: name in decayed,

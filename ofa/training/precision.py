@@ -48,8 +48,8 @@ class Precision:
         """The backward pass of ``loss``, scaled if need be; gradients add up over calls."""
         (self.scaler.scale(loss) if self.scaler else loss).backward()
 
-    def clip(self, optimizer: paddle.optimizer.Optimizer, model: nn.Layer, max_norm: float) -> float:
-        """Unscale and clip the gradients; returns their global norm before clipping.
+    def clip(self, optimizer: paddle.optimizer.Optimizer, model: nn.Layer, max_norm: float | None) -> float:
+        """Unscale the gradients and clip them to ``max_norm`` if there is one; returns their global norm before that.
 
         As ``paddle.nn.utils.clip_grad_norm_``, whose norm of an embedding's gradient takes a hundred times
         longer on CPU than this product, and more than the rest of the update together.
@@ -60,7 +60,7 @@ class Precision:
         with paddle.no_grad():
             flat = [gradient.flatten() for gradient in gradients]
             norm = float(paddle.stack([paddle.matmul(g, g) for g in flat]).sum().sqrt())
-            if norm > max_norm:
+            if max_norm is not None and norm > max_norm:
                 for gradient in gradients:
                     gradient.scale_(max_norm / (norm + 1e-6))
         return norm

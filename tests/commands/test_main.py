@@ -155,7 +155,7 @@ def test_a_sweep_again_does_only_what_is_left(swept):
     folder, first = swept
     before = sweep_results(folder)
     again = run(folder, *SWEEP)
-    assert again.stdout.count("Finished before, with the same settings and data") == 2
+    assert again.stdout.count("Already finished with the same settings and data") == 2
     assert "taken from the store" not in again.stdout
     assert sweep_results(folder)["rows"] == before["rows"]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ofa.data.batches import collate
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
 from ofa.model import network as models
@@ -209,7 +210,7 @@ def test_a_teacher_from_elsewhere_is_taken_as_it_stands(config):
     record = json.loads(next((config_path(other) / "store").glob("finetune-*/finetune.json")).read_text())
     assert record["skipped"] is True
     first = json.loads(next((config_path(config) / "runs").glob("*/results.json")).read_text())
-    assert vars(results.teacher) == first["teacher"]
+    assert results.to_json()["teacher"] == first["teacher"]
 
 
 def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
@@ -263,34 +264,85 @@ def test_a_regression_task_through_all_stages(config, tmp_path):
     assert results.networks[0].score > 0.4, "width 1 starts as the teacher"
 
 
-def test_each_network_is_kept_at_its_best_step_and_scored_as_it_was_then(config, monkeypatch):
-    """The dev scores of a job, given by a stub, peak at another step for each network."""
+@pytest.fixture
+def staged(config, monkeypatch):
+    """A job whose dev scores, given by a stub, peak at another step for each network; runs it with ``ofa.keep``."""
     from ofa.stages import distill as stage
     from ofa.supernet import elastic
 
-    settings = replace(config.trainer.distill, eval_steps=1)
-    config = replace(config, trainer=replace(config.trainer, distill=settings))
     peaks, calls, weights = {4: 2, 2: 5}, {4: 0, 2: 0}, {}
 
     def evaluate(forward, splits, metrics, batch_size):
         supernet = forward.__closure__[0].cell_contents
         heads = elastic.active(supernet).heads[0]
         calls[heads] += 1
-        if calls[heads] == peaks[heads]:
-            weights[heads] = supernet.bert.encoder.layers[0].linear1.weight.numpy()[:, : 16 * heads]
-        return {"accuracy": 0.9 - abs(calls[heads] - peaks[heads]) / 10}
+        weight = supernet.bert.encoder.layers[0].linear1.weight.numpy()
+        weights[heads, calls[heads]] = weight[:, : 16 * heads].copy()
+        return {"accuracy": 0.9 - abs(calls[heads] - peaks[heads]) / (20 if heads == 4 else 10)}
 
     monkeypatch.setattr(stage, "evaluate", evaluate)
-    run_job(config, "")
-    folder = next((config_path(config) / "store").glob("distill-*"))
+
+    def run(keep):
+        settings = replace(config.trainer.distill, eval_steps=1)
+        job = replace(config, trainer=replace(config.trainer, distill=settings), ofa=replace(config.ofa, keep=keep))
+        results = run_job(job, "")
+        folder = next((config_path(config) / "store").glob("distill-*"))
+        return job, results, folder, weights
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("keep", "steps"), [("best_each", {4: 2, 2: 5}), ("last", {4: 6, 2: 6}), ("best_shared", {4: 5, 2: 5})]
+)
+def test_the_weights_that_are_kept_and_scored(staged, monkeypatch, keep, steps):
+    job, results, folder, weights = staged(keep)
     best = json.loads((folder / "distill.json").read_text())["best"]
-    assert best == {"w1": {"step": 2, "score": 0.9}, "w0.5": {"step": 5, "score": 0.9}}
-    assert calls == {4: 6, 2: 6}
+    assert {"w1": best["w1"]["step"], "w0.5": best["w0.5"]["step"]} == {"w1": steps[4], "w0.5": steps[2]}
+    assert best["w0.5"]["score"] == pytest.approx(0.9 - abs(steps[2] - 5) / 10)
     for name, heads in (("w1", 4), ("w0.5", 2)):
         kept, _ = models.load(folder / "widths" / name)
-        assert (kept.bert.encoder.layers[0].linear1.weight.numpy() == weights[heads]).all(), name
+        assert (kept.bert.encoder.layers[0].linear1.weight.numpy() == weights[heads, steps[heads]]).all(), name
+    assert [network.last for network in results.networks] == pytest.approx([0.7, 0.8])
     seen = []
     load = models.load
     monkeypatch.setattr(models, "load", lambda path, *a, **k: seen.append(path) or load(path, *a, **k))
-    run_job(replace(config, force=["evaluate"]), "")
+    run_job(replace(job, force=["evaluate"]), "")
     assert {path.parent.parent for path in seen if path.parent.name == "widths"} == {folder}
+
+
+def test_every_network_has_its_score_before_distillation_and_how_sure_its_loss_is(config):
+    results = run_job(config, "")
+    assert results.dev_rows == 24
+    assert results.networks[0].undistilled == results.teacher.score, "width 1 is the teacher, permuted"
+    for network in results.networks:
+        low, high = network.lost
+        assert low <= 100 * (results.teacher.score - network.score) <= high
+
+
+@pytest.mark.parametrize("given", [{"test": "dev.tsv"}, {"test_share": 0.25}])
+def test_test_rows_are_scored_and_decide_nothing(config, given):
+    plain = run_job(config, "")
+    assert plain.teacher.test is None
+    before = set(made(config))
+    results = run_job(replace(config, task=replace(config.task, **given)), "")
+    assert set(results.teacher.test) == {"accuracy"}
+    assert all(0 <= network.test["accuracy"] <= 1 for network in results.networks)
+    if "test" in given:  # the dev rows once more: nothing is trained anew, and the scores are those of dev
+        assert stages_of(set(made(config)) - before) == ["evaluate"]
+        assert [network.test["accuracy"] for network in results.networks] == [n.score for n in results.networks]
+    else:
+        inputs = load_inputs(replace(config, task=replace(config.task, **given)))
+        assert len(inputs.rows["train"]) == 72 and len(inputs.rows["test"]) == 24
+        assert list(inputs.dev) == ["dev"]
+
+
+def test_importance_reads_every_dev_split(config, monkeypatch):
+    from ofa.stages import reorder as stage
+
+    sizes = []
+    monkeypatch.setattr(stage, "collate", lambda rows, picked: sizes.append(len(rows)) or collate(rows, picked))
+    task = replace(config.task, dev={"matched": "dev.tsv", "mismatched": "train.tsv"})
+    importance = ImportanceConfig("dev", rows=None)
+    run_job(replace(config, task=task, ofa=replace(config.ofa, importance=importance), stages=["reorder"]), "")
+    assert set(sizes) == {24 + 96}
