@@ -38,12 +38,12 @@ def encoded():
     return Encoded(ids, offsets, (lengths // 2).astype("int32"), rng.integers(0, 3, 23), np.zeros(23, dtype=bool))
 
 
-@pytest.fixture(scope="module", params=[1.0, 0.5])
+@pytest.fixture(scope="module", params=[(1.0, 1.0), (0.5, 2 / 3)])
 def network(request, tmp_path_factory):
-    """A toy network cut to a width, and its exported folder."""
+    """A toy network of a width and a depth, and its exported folder."""
     paddle.seed(3)
     toy = noisy(models.build(TOY, dropout=0.0))
-    model = elastic.cut(toy, SubNet.at_width(request.param, TOY))
+    model = elastic.cut(toy, SubNet.at(*request.param, TOY))
     folder = tmp_path_factory.mktemp("export")
     export(model, folder)
     return model, folder
@@ -119,7 +119,7 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
     model, exported = network
     folder = Path(shutil.copytree(exported, tmp_path / "w"))
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
-    write_folder(Folder(folder, TOY, ("a", "b", "c"), subnet=elastic.full(model)), tensors)
+    write_folder(Folder(folder, models.shape_of(model), ("a", "b", "c"), subnet=elastic.full(model)), tensors)
     said = {}
 
     def convert(graph, settings):
@@ -162,7 +162,7 @@ def test_8_a_saved_network_is_loaded_as_it_was(network, encoded, tmp_path):
     model, _ = network
     tensors = {name: value.numpy() for name, value in model.state_dict().items()}
     cut_to = elastic.full(model)
-    write_folder(Folder(tmp_path, TOY, ("a", "b", "c"), subnet=cut_to), tensors)
+    write_folder(Folder(tmp_path, models.shape_of(model), ("a", "b", "c"), subnet=cut_to), tensors)
     again, folder = models.load(tmp_path)
     assert folder.subnet == cut_to and folder.labels == ("a", "b", "c")
     assert (predict(forward_of(again), encoded, 8) == predict(forward_of(model), encoded, 8)).all()
