@@ -92,7 +92,7 @@ class SweepCallback(Callback):
         if without_secrets(address) != address:
             sys.exit(
                 "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
-                "give it as tracking.uri='${oc.env:MLFLOW_TRACKING_URI}', with MLFLOW_TRACKING_URI in the environment"
+                "leave tracking.uri out and give the address as MLFLOW_TRACKING_URI in the environment"
             )
         if found:
             lines = [f"{line}\n  in {job}" for line, job in found.items()]

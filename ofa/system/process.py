@@ -78,7 +78,16 @@ def quiet() -> None:
     """Keep the dependencies' warnings and progress chatter off the terminal."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    for module in ("paddle", "paddleslim", "paddlenlp", "_distutils_hack", "setuptools", "pkg_resources", "requests"):
+    for module in (
+        "paddle",
+        "paddleslim",
+        "paddlenlp",
+        "mlflow",
+        "_distutils_hack",
+        "setuptools",
+        "pkg_resources",
+        "requests",
+    ):
         warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
     warnings.filterwarnings("ignore", message=".*ccache.*")
     for name in ("alembic", "mlflow", "matplotlib", "filelock", "urllib3", "paddle", "paddlenlp"):
