@@ -79,6 +79,13 @@ class SweepCallback(Callback):
     after Ctrl-C, and the exit status has to know.
     """
 
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Before a single job: make output_dir, as Hydra does next, and end (SystemExit) if it cannot be made."""
+        try:
+            Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sys.exit(f"output_dir: {error.filename}: {error.strerror}; allowed: a folder that can be written to")
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """In the launching process. Ends it (SystemExit) if the settings of a job break a rule."""
         global launched
