@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
+# The database's address as ofa.tracking.address.default_uri writes it: a path with % ? or # needs them quoted.
+HASH := \#
+ROOT = $(if $(filter /%,$(firstword $(OUTPUT))),,$(CURDIR)/)
+PLAIN = $(ROOT)$(OUTPUT)/mlflow.db
+QUOTED = $(subst $(HASH),%23,$(subst ?,%3F,$(subst %,%25,$(PLAIN))))
+DATABASE = sqlite$(if $(findstring %,$(QUOTED)),+pysqlite):///$(QUOTED)
 
 .PHONY: run test test-slow check ui install clean help
 
@@ -29,7 +35,7 @@ check: install  ## what CI runs: ruff, mypy, tests
 ui: install  ## MLflow's pages on this machine only
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 \
-		--port $(PORT) --workers 1 --backend-store-uri sqlite:///$(abspath $(OUTPUT))/mlflow.db
+		--port $(PORT) --workers 1 --backend-store-uri '$(subst ','\'',$(DATABASE))'
 
 install: $(VENV)/installed
 

@@ -17,8 +17,9 @@ from ofa.jobs import hydra_callback, spawn
 from ofa.jobs.preflight import check
 from ofa.results.advice import objective
 from ofa.settings import compose
-from ofa.settings.explain import explain
+from ofa.settings.explain import explain, naming_setting
 from ofa.system.files import watched
+from ofa.system.process import find_homes
 
 # What a user can mend: settings, data, checkpoints, folders and disks.
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
@@ -45,7 +46,8 @@ def run(composed: DictConfig) -> tuple[str, float]:
     """Run the job of the composed settings; returns the name of its run folder, and its value."""
     config = compose.typed(composed)
     check(config)
-    with watched(Path(config.output_dir).expanduser()):
+    find_homes(Path(config.cache_dir).expanduser())
+    with naming_setting(config), watched(Path(config.output_dir).expanduser()):
         results = spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
     return str(results.run), objective(results, config.objective)
 
@@ -74,9 +76,7 @@ def _status() -> int:
         # In a sweep, a job's own exceptions are in its log; this one is the sweeper's, e.g. that no trial has a value.
         if debug or (started and not hydra_callback.launched and not isinstance(error, MISTAKES)):
             raise
-        # All that Hydra itself writes is output_dir, before the first job.
-        key = "output_dir: " if isinstance(error, OSError) and error.errno and not started else ""
-        print(f"{key}{explain(error)}", file=sys.stderr)
+        print(explain(error), file=sys.stderr)
         return 1
     return 0
 

@@ -79,6 +79,13 @@ class SweepCallback(Callback):
     after Ctrl-C, and the exit status has to know.
     """
 
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Before a single job: make output_dir, as Hydra does next, and end (SystemExit) if it cannot be made."""
+        try:
+            Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sys.exit(f"output_dir: {error.filename}: {error.strerror}; allowed: a folder that can be written to")
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """In the launching process. Ends it (SystemExit) if the settings of a job break a rule."""
         global launched
@@ -92,7 +99,7 @@ class SweepCallback(Callback):
         if without_secrets(address) != address:
             sys.exit(
                 "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
-                "give it as tracking.uri='${oc.env:MLFLOW_TRACKING_URI}', with MLFLOW_TRACKING_URI in the environment"
+                "leave tracking.uri out and give the address as MLFLOW_TRACKING_URI in the environment"
             )
         if found:
             lines = [f"{line}\n  in {job}" for line, job in found.items()]

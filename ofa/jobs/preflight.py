@@ -27,7 +27,7 @@ from ofa.settings.rules import (
 )
 from ofa.settings.schema import Config
 from ofa.supernet.subnet import SubNet, width_problem
-from ofa.tracking.server import tracking_uri
+from ofa.tracking.address import database_path, tracking_uri
 
 
 def check(config: Config) -> None:
@@ -136,12 +136,11 @@ def _tracking(config: Config) -> Iterable[str]:
     if settings.backend != "mlflow" or settings.uri is None:
         return
     try:
-        scheme, _, rest = tracking_uri(settings, Path(config.output_dir)).partition("://")
+        database = database_path(tracking_uri(settings, Path(config.output_dir)))
     except UserError as error:
         yield str(error)
         return
-    if scheme.startswith("sqlite"):
-        database = Path(rest.partition("?")[0].removeprefix("/")).absolute()
+    if database is not None:
         found = f"{database} is a folder" if database.is_dir() else _unusable(database.parent)
         if found:
             yield f"tracking.uri: {found}; allowed: sqlite:////absolute/path.db in a folder that can be written to"

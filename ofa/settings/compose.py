@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -58,8 +57,16 @@ def typed(composed: DictConfig) -> schema.Config:
 
 
 def without_secrets_in(yaml: str) -> str:
-    """The resolved settings as text, fit to be kept and shown: the one address in them without secrets."""
-    return re.sub(r"(?m)^(\s+uri: )(.+)$", lambda found: found[1] + without_secrets(found[2].strip("'\"")), yaml)
+    """The resolved settings as text, fit to be kept and shown: the addresses in them without secrets."""
+
+    def public(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: public(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [public(inner) for inner in value]
+        return without_secrets(value) if isinstance(value, str) else value
+
+    return OmegaConf.to_yaml(public(OmegaConf.to_container(OmegaConf.create(yaml))))
 
 
 def unknown_keys(values: Any, kind: Any = Config, prefix: str = "") -> Iterator[str]:

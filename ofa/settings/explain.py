@@ -8,13 +8,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ofa.errors import UserError
 from ofa.settings.schema import Config
 from ofa.system.files import FULL
+from ofa.system.redact import without_secrets
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -29,7 +32,7 @@ def explain(error: BaseException) -> str:
             return _system(cause)
         if getattr(cause, "full_key", None):
             return _setting(cause)
-    text = str(error)
+    text = without_secrets(str(error))
     choice = re.search(r"Could not find '([^']+)'", text)
     if choice:
         return _unknown_choice(choice[1], text)
@@ -107,10 +110,35 @@ def _system(error: OSError) -> str:
         where = f": {error.filename} ({error.strerror})" if error.filename else ""
         return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
     place = f"{error.filename}: " if error.filename else ""
-    return (
-        f"{place}{error.strerror or error}\nallowed: files and folders that can be used as such; "
-        "see output_dir, cache_dir, task.data_dir and model.path (debug=true shows where)"
-    )
+    hint = next(iter(getattr(error, "__notes__", ())), "debug=true shows where this happened")
+    return f"{place}{error.strerror or error}\n{hint}"
+
+
+@contextmanager
+def naming_setting(config: Config) -> Iterator[None]:
+    """Note on an OSError which setting its path is that of, if it is one's: only that one can be to blame."""
+    try:
+        yield
+    except OSError as error:
+        for key, value in _paths(config).items():
+            path = Path(value).expanduser().absolute()
+            if isinstance(error.filename, str) and Path(error.filename).absolute().is_relative_to(path):
+                error.add_note(f"see {key}={value}: it takes a file or a folder that can be used as such")
+        raise
+
+
+def _paths(config: Config) -> dict[str, str]:
+    """The settings that are paths, those that lie deepest first."""
+    task, model = config.task, config.model
+    paths = {
+        "output_dir": config.output_dir,
+        "cache_dir": config.cache_dir,
+        "task.data_dir": task.data_dir,
+        "model.path": model.path,
+        "model.vocab": model.vocab,
+    }
+    given = {key: str(value) for key, value in paths.items() if value}
+    return dict(sorted(given.items(), key=lambda item: len(Path(item[1]).expanduser().absolute().parts), reverse=True))
 
 
 def _unknown(key: str) -> str:

@@ -178,7 +178,7 @@ class LatencyConfig:
 @dataclass
 class TrackingConfig:
     backend: str = "mlflow"  # mlflow or none
-    uri: str | None = None  # null: SQLite under output_dir
+    uri: str | None = None  # MLFLOW_TRACKING_URI by default; null: SQLite under output_dir
     experiment: str = "ofa"  # the study this job belongs to; presets name their own
     run_name: str | None = None  # null: task, model and seed
     register_models: bool = True  # every exported width as a model that `mlflow models serve` answers with

@@ -21,6 +21,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 # What MKL's AVX-512 code path of server processors uses, and the names MKL_DEBUG_CPU_TYPE has for its paths.
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
+# Libraries' variables for the folder they keep files in, and its name in cache_dir.
+HOMES = {"PPNLP_HOME": "paddlenlp", "MPLCONFIGDIR": "matplotlib", "HF_HOME": "huggingface"}
 MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 
 
@@ -74,11 +76,31 @@ def _keep_memory() -> bool:
         return False
 
 
+def find_homes(cache_dir: Path) -> None:
+    """Let libraries that keep files in the home folder keep them in ``cache_dir``, if there is no home to write to.
+
+    A container with --read-only or --user often has none. Comes before these libraries are imported.
+    """
+    if os.access(Path.home(), os.W_OK):
+        return
+    for variable, name in HOMES.items():
+        os.environ.setdefault(variable, str(cache_dir.absolute() / name))
+
+
 def quiet() -> None:
     """Keep the dependencies' warnings and progress chatter off the terminal."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    for module in ("paddle", "paddleslim", "paddlenlp", "_distutils_hack", "setuptools", "pkg_resources", "requests"):
+    for module in (
+        "paddle",
+        "paddleslim",
+        "paddlenlp",
+        "mlflow",
+        "_distutils_hack",
+        "setuptools",
+        "pkg_resources",
+        "requests",
+    ):
         warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
     warnings.filterwarnings("ignore", message=".*ccache.*")
     for name in ("alembic", "mlflow", "matplotlib", "filelock", "urllib3", "paddle", "paddlenlp"):

@@ -11,8 +11,9 @@ from typing import Any
 
 from ofa.errors import UserError
 from ofa.system.redact import without_secrets
+from ofa.tracking.address import Unreachable, reach
 from ofa.tracking.journal import Journal
-from ofa.tracking.server import Server, Unreachable, reach, reason
+from ofa.tracking.server import Server, reason
 
 log = logging.getLogger(__name__)
 EXPERIMENT_ID = "{experiment}"  # stands in a text for the number of the experiment, which is known late
@@ -53,7 +54,7 @@ class Sender:
         """
         try:
             self._connect()
-        except UserError:
+        except (UserError, Warning):  # a warning is an error under python -W error; it is not the server's
             raise
         except Exception as error:
             if must_answer and not self.server.known:

@@ -1,10 +1,12 @@
-"""The MLflow server: its address, whether it answers, the experiment, and runs that dead processes left open."""
+"""The MLflow server: connecting to it, the experiment, and runs that dead processes left open."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
+import textwrap
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,9 +15,9 @@ from typing import Any
 from filelock import FileLock
 
 from ofa.errors import UserError
-from ofa.settings.schema import TrackingConfig
-from ofa.system.process import is_dead
+from ofa.system.process import is_dead, quiet
 from ofa.system.redact import without_secrets
+from ofa.tracking.address import database_path, default_uri, reach
 
 log = logging.getLogger(__name__)
 PROCESS = "ofa.process"  # the tag that says which process reports to a run
@@ -28,81 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
-SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql")
-PORTS = {"postgresql": 5432, "mysql": 3306}
-REACH_S = 3.0  # how long a server may take to say that it is there
-
-
-class Unreachable(Exception):
-    """Nothing that could keep a run answers; the message says why, without secrets."""
-
-
-def tracking_uri(settings: TrackingConfig, output_dir: Path) -> str:
-    """The tracking URI of the settings; by default SQLite in ``output_dir``, by absolute path.
-
-    Raises:
-        UserError: if its scheme is none that MLflow's tracking has.
-    """
-    if not settings.uri:
-        return default_uri(output_dir)
-    scheme = settings.uri.split(":", 1)[0].split("+", 1)[0]
-    if "://" not in settings.uri or scheme not in SCHEMES:
-        raise UserError(
-            f"tracking.uri: {without_secrets(settings.uri)!r} is not usable; allowed: {'://, '.join(SCHEMES)}://"
-        )
-    return settings.uri
-
-
-def default_uri(output_dir: Path) -> str:
-    """SQLite in ``output_dir``, by absolute path."""
-    return f"sqlite:///{(output_dir / 'mlflow.db').absolute()}"
-
-
-def reach(uri: str) -> None:
-    """Ask quickly whether there is a server or a database; MLflow itself would try for minutes.
-
-    Raises:
-        Unreachable: if there is none, in one line.
-    """
-    if uri.startswith("http"):
-        _reach_server(uri)
-    else:
-        _reach_database(uri)
-
-
-def _reach_server(uri: str) -> None:
-    import requests
-
-    try:  # not a bare socket: the way there may lead through a proxy
-        status = requests.get(f"{uri.rstrip('/')}/health", timeout=REACH_S).status_code
-    except requests.Timeout:
-        raise Unreachable(f"{without_secrets(uri)} does not answer within {REACH_S:g} s") from None
-    except (requests.RequestException, ValueError):
-        raise Unreachable(f"{without_secrets(uri)} does not answer") from None
-    if status in (502, 503, 504):
-        raise Unreachable(f"{without_secrets(uri)} answers with HTTP status {status}")
-
-
-def _reach_database(uri: str) -> None:
-    import sqlalchemy
-
-    try:
-        url = sqlalchemy.make_url(uri)
-        if url.host:
-            scheme = url.drivername.partition("+")[0]
-            socket.create_connection((url.host, url.port or PORTS[scheme]), REACH_S).close()
-        elif url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sqlalchemy.create_engine(url)
-        try:
-            sqlalchemy.inspect(engine).get_table_names()  # a wrong password or a file of another kind shows here
-        finally:
-            engine.dispose()
-    except ModuleNotFoundError as error:
-        raise Unreachable(f"{without_secrets(uri)} needs the Python package {error.name!r}") from None
-    except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        raise Unreachable(f"{without_secrets(uri)} cannot be opened ({without_secrets(reason[0])[:160]})") from None
+REASON_CHARS = 300  # of an error's message
 
 
 class Server:
@@ -140,16 +68,21 @@ class Server:
             own_runs: ids of the caller's runs, which stay open.
 
         Raises:
-            UserError: if the experiment was deleted.
+            UserError: if the experiment was deleted, or the database has the tables of another MLflow.
             Exception: of many kinds, if that cannot be done now.
         """
         reach(self.uri)
+        quiet()
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
 
         with self._alone():
-            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            try:
+                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            except MlflowException as error:
+                raise self._upgrade(error) if "database schema" in str(error) else error from None
             self.find_experiment(client)
         self.client = client
         if not self.known:
@@ -160,9 +93,19 @@ class Server:
 
     def _alone(self) -> AbstractContextManager[Any]:
         """Jobs that meet an empty SQLite database at once must not all create its tables."""
-        if not self.uri.startswith("sqlite"):
+        database = database_path(self.uri)
+        if database is None:
             return nullcontext()
-        return FileLock(f"{self.uri.removeprefix('sqlite:///')}.lock")
+        return FileLock(f"{database}.lock")
+
+    def _upgrade(self, error: Exception) -> UserError:
+        """MLflow's words for tables of another version, and its command with the address in it."""
+        uri = without_secrets(self.uri)
+        address = shlex.quote(uri) if uri == self.uri else "<the whole address>"
+        return UserError(
+            f"tracking.uri: {str(error).partition('. ')[0]}: {uri}\n"
+            f"choose another tracking.uri, or back the database up and run: mlflow db upgrade {address}"
+        )
 
     def find_experiment(self, client: Any) -> None:
         """Set ``experiment_id``, of a new experiment if there is none of that name.
@@ -194,9 +137,10 @@ class Server:
         uri = without_secrets(self.uri)
         if uri.startswith("http"):
             return f"{uri.rstrip('/')}/{page}"
-        show = f"mlflow ui --backend-store-uri {uri}"
+        show = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         if self.uri == default_uri(self.output_dir):
-            show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={self.output_dir}"
+            place = shlex.quote(str(self.output_dir).replace("$", "$$"))  # make's own sign
+            show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={place}"
         return f"{show}, then http://127.0.0.1:5000/{page}"
 
     def _close_dead_runs(self, own_runs: Collection[str]) -> None:
@@ -213,5 +157,8 @@ class Server:
 
 def reason(error: Exception) -> str:
     """The first line of an error's message, without secrets; of a database's error, the driver's own words."""
+    if isinstance(error, UserError):
+        return str(error)
     error = getattr(error.__cause__, "orig", None) or error
-    return without_secrets((str(error).splitlines() or [type(error).__name__])[0])[:200]
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return textwrap.shorten(without_secrets(first), REASON_CHARS, placeholder=" ...")

@@ -20,9 +20,10 @@ from ofa.settings.schema import TrackingConfig
 from ofa.system.machine import SystemMetrics
 from ofa.system.process import process_tag
 from ofa.system.redact import without_secrets
+from ofa.tracking.address import from_environment, tracking_uri
 from ofa.tracking.journal import Busy, Journal
 from ofa.tracking.sender import JOB, Sender
-from ofa.tracking.server import PROCESS, Server, tracking_uri
+from ofa.tracking.server import PROCESS, Server
 
 log = logging.getLogger(__name__)
 TICK_S = 2.0  # how often the thread looks for something to send
@@ -49,6 +50,8 @@ class Tracker:
         except Busy:
             log.warning("The same job is running already, and reports to MLflow; this one does not.")
             return
+        if from_environment(settings):
+            log.info("MLflow is at %s, as MLFLOW_TRACKING_URI says.", without_secrets(settings.uri or ""))
         server = Server(tracking_uri(settings, output_dir), settings.experiment, output_dir)
         self.sender = Sender(self.journal, server)
 
@@ -83,7 +86,9 @@ class Tracker:
             self.journal.add(entry)
         else:
             self._held.append(entry)
-        self._add({"op": "params", "run": run, "values": {key: str(value) for key, value in params.items()}})
+        self._add(
+            {"op": "params", "run": run, "values": {key: without_secrets(str(value)) for key, value in params.items()}}
+        )
 
     def _add(self, entry: dict[str, Any]) -> None:
         if self.journal is None or not self.journal.add(entry) or self._open:

@@ -120,7 +120,7 @@ def test_an_unusable_database_is_refused_at_once(tmp_path, uri, words):
 
 def test_a_server_that_hangs_costs_a_job_seconds(tmp_path, monkeypatch, caplog):
     """It takes connections and never answers."""
-    monkeypatch.setattr("ofa.tracking.server.REACH_S", 0.5)
+    monkeypatch.setattr("ofa.tracking.address.REACH_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         uri = f"http://127.0.0.1:{hanging.getsockname()[1]}"
         started = time.monotonic()
