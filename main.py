@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +19,7 @@ from ofa.jobs.preflight import check
 from ofa.results.advice import objective
 from ofa.settings import compose
 from ofa.settings.explain import explain, naming_setting
+from ofa.settings.words import as_typed
 from ofa.system.files import watched
 from ofa.system.process import find_homes
 
@@ -36,6 +38,8 @@ def job(composed: DictConfig) -> float:
     if sweep_job is not None:
         return sweep_job.attempt(lambda: run(composed), composed.sweep.stop_on_failure, composed.debug)
     try:
+        settings = HydraConfig.get()
+        compose.check_words(settings.job.config_name, hydra_callback.given(settings))
         return run(composed)[1]
     except MISTAKES as error:  # Hydra would print more about it than its own line or two
         mistakes.append(error)
@@ -54,7 +58,7 @@ def run(composed: DictConfig) -> tuple[str, float]:
 
 def main() -> int:
     """Exit status: 0 on success, 1 on a user's mistake or a failed job of a sweep, 130 when stopped."""
-    sys.argv[1:] = hydra_callback.named(sys.argv[1:])
+    sys.argv[1:] = map(as_typed, hydra_callback.named(sys.argv[1:]))
     try:
         status = _status()
     finally:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
-from ofa.settings.compose import register
+from ofa.settings.compose import check_words, register, typed
 from ofa.settings.schema import Config
+from ofa.settings.words import as_typed
 from ofa.system import process
 
 process.prepare()  # before anything imports Paddle
@@ -67,15 +68,15 @@ def compose() -> Callable[..., Config]:
     """Compose conf/ with overrides into a typed Config, as main.py does."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
-    from omegaconf import OmegaConf
 
     register()
 
     def composed(*overrides: str) -> Config:
         with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-            config = OmegaConf.to_object(hydra_compose("config", list(overrides)))
-        assert isinstance(config, Config)
-        return config
+            given = list(map(as_typed, overrides))
+            composed = hydra_compose("config", given)
+            check_words("config", given)
+            return typed(composed)
 
     return composed
 

@@ -16,6 +16,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import get_class
@@ -24,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
 from ofa.jobs.sweep import Sweep, SweepJob
-from ofa.settings.compose import register, typed
+from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
 from ofa.settings.schema import Config
@@ -60,10 +61,15 @@ def current_job(composed: DictConfig) -> SweepJob | None:
     if settings.mode != RunMode.MULTIRUN:
         return None
     folder = Path(settings.runtime.output_dir)
-    overrides = _own(settings.overrides.task)
+    overrides = _own(given(settings))
     name = f"{composed.task.name}-{composed.model.name}-s{composed.trainer.seed}"
     log = folder / f"{settings.job.name}.log"
     return SweepJob(folder, settings.job.num, name, overrides, log, searched=not _is_grid(settings.sweeper))
+
+
+def given(settings: Any) -> list[str]:
+    """The command's overrides, as they stand in Hydra's own ``settings``: references in them as they were written."""
+    return OmegaConf.to_container(settings.overrides.task, resolve=False)  # type: ignore[return-value]
 
 
 def _own(overrides: Sequence[str]) -> list[str]:
@@ -89,21 +95,28 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """In the launching process. Ends it (SystemExit) if the settings of a job break a rule."""
         global launched
-        if ranks.size() > 1:
+        try:
+            several = ranks.size() > 1
+        except UserError as error:  # Hydra would make a warning of it
+            sys.exit(str(error))
+        if several:
             sys.exit("-m: a sweep starts its jobs' processes itself; use hardware.devices, not a launcher of ranks")
         found: dict[str, str] = {}
-        for number, overrides in enumerate(_jobs(config)):
+        jobs = _jobs(config)
+        if not jobs:
+            sys.exit(_empty(config))
+        for number, overrides in enumerate(jobs):
             for line in _problems(overrides):
                 found.setdefault(line, f"job {number} ({' '.join(_own(overrides))})")
+        if found:
+            lines = [f"{line}\n  in {job}" for line, job in found.items()]
+            sys.exit("\n".join([*lines, "No job was started."]))
         address = str(OmegaConf.to_container(config, resolve=False)["tracking"]["uri"])  # type: ignore[index, call-overload]
         if without_secrets(address) != address:
             sys.exit(
                 "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
                 "leave tracking.uri out and give the address as MLFLOW_TRACKING_URI in the environment"
             )
-        if found:
-            lines = [f"{line}\n  in {job}" for line, job in found.items()]
-            sys.exit("\n".join([*lines, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
         sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings)
         try:
@@ -120,20 +133,34 @@ def _is_grid(sweeper: DictConfig) -> bool:
 
 def _jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of every job; of a search, which finds its jobs as it goes, those that all of them share."""
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    given = list(config.hydra.overrides.task)
+    overrides = _overrides(config)
     if not _is_grid(config.hydra.sweeper):
-        shared = [override for override in parser.parse_overrides(given) if not override.is_sweep_override()]
-        return [[override.input_line or "" for override in shared]]
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    overrides = parser.parse_overrides([*params, *given])
+        return [[override.input_line or "" for override in overrides if not override.is_sweep_override()]]
     sweeper: Any = get_class(config.hydra.sweeper._target_)
     (jobs,) = sweeper.split_arguments(overrides, None)
     return jobs
 
 
+def _overrides(config: DictConfig) -> list[Override]:
+    """Those of a sweep: its settings' own (of a grid), then the command's."""
+    grid = _is_grid(config.hydra.sweeper)
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()] if grid else []
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    return parser.parse_overrides([*params, *given(config.hydra)])
+
+
+def _empty(config: DictConfig) -> str:
+    """Why a sweep has no jobs: an override without a value, as a pattern that matches no file or an empty range."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    overrides = [override for override in _overrides(config) if override.is_sweep_override()]
+    empty = next(override for override in overrides if not list(override.sweep_string_iterator()))
+    options = loader.get_group_options(empty.key_or_group)
+    return f"{empty.input_line}: no value, so this sweep has no jobs; allowed: {', '.join(options) or 'at least one'}"
+
+
 def _problems(overrides: list[str]) -> list[str]:
     try:
+        check_words("config", overrides)
         return list(problems(typed(compose("config", overrides))))
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         return [explain(error)]

@@ -18,6 +18,7 @@ from ofa.settings.rules import (
     hardware_problems,
     latency_problems,
     ofa_problems,
+    per_cpu,
     position_problems,
     size_problems,
     stage_problems,
@@ -27,16 +28,17 @@ from ofa.settings.rules import (
 )
 from ofa.settings.schema import Config
 from ofa.supernet.subnet import SubNet, width_problem
+from ofa.system import ranks
 from ofa.tracking.address import database_path, tracking_uri
 
 
 def check(config: Config) -> None:
-    """Refuse settings that contradict themselves, the model or the disk.
+    """Refuse settings that contradict themselves, the model, the disk or the machine that the job runs on.
 
     Raises:
         UserError: with one line per broken rule: the key, its value and what is allowed.
     """
-    found = list(problems(config))
+    found = [*problems(config), *_machine(config)]
     if found:
         raise UserError("\n".join(found))
 
@@ -53,6 +55,13 @@ def problems(config: Config) -> Iterable[str]:
     yield from _folders(config)
     yield from _tracking(config)
     yield from sweep_problems(config)
+
+
+def _machine(config: Config) -> Iterable[str]:
+    """Not among ``problems``: the jobs of a sweep may run on another machine than the one that launches them."""
+    yield from per_cpu("hardware.threads", config.hardware.threads)
+    if ranks.size() == 1:  # a launcher has started its own
+        yield from per_cpu("hardware.devices", config.hardware.devices)
 
 
 def _model(config: Config) -> Iterable[str]:

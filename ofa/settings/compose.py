@@ -10,10 +10,13 @@ from typing import Any, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from ofa.errors import UserError
-from ofa.settings import schema
-from ofa.settings.explain import _inside, _unknown
+from ofa.settings.explain import unknown
 from ofa.settings.schema import Config
+from ofa.settings.types import inside, mismatches
+from ofa.settings.words import changed_by_yaml
 from ofa.system.redact import without_secrets
+
+MOST = 8  # values of a wrong type that are named at once
 
 
 def load(path: Path) -> Config:
@@ -29,8 +32,7 @@ def load(path: Path) -> Config:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
     except (OSError, ValueError, OmegaConfBaseException) as error:
         raise UserError(f"{path}: not the settings of a run ({str(error).splitlines()[0]})") from None
-    assert isinstance(config, Config)
-    return config
+    return _checked(config)
 
 
 def register() -> None:
@@ -42,18 +44,53 @@ def register() -> None:
     OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
 
 
-def typed(composed: DictConfig) -> schema.Config:
+def typed(composed: DictConfig) -> Config:
     """The settings as dataclasses.
 
     Raises:
-        UserError: with a line for every setting without a value, and for every one added with ``+``
-            that no dataclass has, which would be ignored in silence.
+        UserError: with a line for every setting without a value, for every one added with ``+`` that no dataclass
+            has, which would be ignored in silence, and for values that are not of their setting's type.
     """
     found = [f"{key}: has no value; set it with {key}=..." for key in sorted(OmegaConf.missing_keys(composed))]
     found += unknown_keys(OmegaConf.to_container(composed))
     if found:
         raise UserError("\n".join(found))
-    return OmegaConf.to_object(composed)  # type: ignore[return-value]
+    return _checked(OmegaConf.to_object(composed))
+
+
+def _checked(config: Any) -> Config:
+    found = list(mismatches(config))
+    if found:
+        raise UserError("\n".join(found[:MOST]))
+    return config
+
+
+def check_words(name: str, overrides: list[str]) -> None:
+    """Refuse text in the composed files, under ``conf/`` or ``--config-dir``, that YAML makes something else of.
+
+    Args:
+        name: of the configuration that is composed, and with which ``overrides``.
+
+    Raises:
+        UserError: with file and line, what was written, and how to write it.
+    """
+    found = list(_changed_words(name, overrides))
+    if found:
+        raise UserError("\n".join(found[:MOST]))
+
+
+def _changed_words(name: str, overrides: list[str]) -> Iterator[str]:
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    loader = GlobalHydra.instance().config_loader()
+    for chosen in loader.compute_defaults_list(name, overrides, RunMode.RUN).defaults:
+        if chosen.config_path and not chosen.config_path.startswith("hydra/"):
+            files = (Path(source.path) / f"{chosen.config_path}.yaml" for source in loader.get_sources())
+            path = next((file for file in files if file.is_file()), None)
+            if path is not None:
+                package = chosen.package or ""
+                yield from changed_by_yaml(path, "" if package == "_global_" else package)
 
 
 def without_secrets_in(yaml: str) -> str:
@@ -76,6 +113,6 @@ def unknown_keys(values: Any, kind: Any = Config, prefix: str = "") -> Iterator[
     hints = get_type_hints(kind) if is_dataclass(kind) else {}
     for key, value in values.items():
         if is_dataclass(kind) and key not in hints:
-            yield _unknown(f"{prefix}{key}")
+            yield unknown(f"{prefix}{key}")
         else:
-            yield from unknown_keys(value, hints.get(key) or _inside(kind), f"{prefix}{key}.")
+            yield from unknown_keys(value, hints.get(key) or inside(kind), f"{prefix}{key}.")

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_origin, get_type_hints
 
 from ofa.errors import UserError
 from ofa.settings.schema import Config
+from ofa.settings.types import allowed, keys, kind_of, plain, refused, short
 from ofa.system.files import FULL
 from ofa.system.redact import without_secrets
-
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def explain(error: BaseException) -> str:
@@ -33,7 +31,13 @@ def explain(error: BaseException) -> str:
         if getattr(cause, "full_key", None):
             return _setting(cause)
     text = without_secrets(str(error))
-    choice = re.search(r"Could not find '([^']+)'", text)
+    several = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text)
+    if several:
+        return (
+            f"{several[1]!r} is several values; add -m to run a job for each of them\n"
+            "or write one value: a list in brackets, key=[1,2], or text in quotes, \"key='a,b'\""
+        )
+    choice = re.search(r"Could not (?:find|load) '([^']+)'", text)
     if choice:
         return _unknown_choice(choice[1], text)
     written = re.search(r"(?:parsing override|at input|mismatched input|extraneous input) '([^']*)'", text)
@@ -47,61 +51,22 @@ def explain(error: BaseException) -> str:
     return "\n".join(lines[:2]) or type(error).__name__
 
 
-def keys(kind: Any = Config, prefix: str = "") -> Iterator[str]:
-    """Every settings key of the schema: ``task.name``, ``ofa.widths``, ..."""
-    for name, hint in get_type_hints(kind).items():
-        if is_dataclass(hint):
-            yield from keys(hint, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _inside(kind: Any) -> Any:
-    """The type of the entries of a list or mapping; None for anything else."""
-    return get_args(kind)[-1] if get_origin(kind) in (list, dict) else None
-
-
-def _plain(kind: Any) -> Any:
-    """``kind`` without ``| None``."""
-    return next(k for k in get_args(kind) if k is not NoneType) if isinstance(kind, UnionType) else kind
-
-
-def _kind(key: str) -> Any:
-    """The type of the setting ``key``, e.g. ``ofa.widths[2]``; None if there is none of that name."""
-    kind: Any = Config
-    for part in re.findall(r"[^.\[\]]+", key):
-        kind = _plain(kind)
-        kind = get_type_hints(kind).get(part) if is_dataclass(kind) else _inside(kind)
-    return kind
-
-
-def _allowed(kind: Any) -> str:
-    if isinstance(kind, UnionType):
-        return f"{_allowed(_plain(kind))}, or null"
-    if get_origin(kind) is list:
-        return f"a list in brackets, each entry {_allowed(_inside(kind))}"
-    if get_origin(kind) is dict:
-        return f"a mapping in braces, each value {_allowed(_inside(kind))}"
-    return f"one of its keys: {', '.join(get_type_hints(kind))}" if is_dataclass(kind) else WORDS[kind]
-
-
 def _setting(error: BaseException) -> str:
     """An OmegaConf exception that names its key."""
     key = str(error.full_key)  # type: ignore[attr-defined]
-    kind = _kind(key)
+    kind = kind_of(key)
     name = type(error).__name__
     if name in ("ConfigAttributeError", "ConfigKeyError"):
-        return _unknown(key)
+        return unknown(key)
     if name == "ValidationError" and kind is not None:
-        value = error.value  # type: ignore[attr-defined]
-        return f"{key}: {'null' if value is None else repr(value)} is not allowed; allowed: {_allowed(kind)}"
-    return f"{key}: {str(error).splitlines()[0]}" + (f"; allowed: {_allowed(kind)}" if kind else "")
+        return refused(key, error.value, kind)  # type: ignore[attr-defined]
+    return f"{key}: {short(str(error).splitlines()[0])}" + (f"; allowed: {allowed(kind)}" if kind else "")
 
 
 def _system(error: OSError) -> str:
@@ -141,11 +106,12 @@ def _paths(config: Config) -> dict[str, str]:
     return dict(sorted(given.items(), key=lambda item: len(Path(item[1]).expanduser().absolute().parts), reverse=True))
 
 
-def _unknown(key: str) -> str:
+def unknown(key: str) -> str:
+    """That there is no such setting, and which there are."""
     section, _, name = key.rpartition(".")
     if key.startswith("hydra"):
         return f"{key}: no such setting; see --hydra-help"
-    kind = _plain(_kind(section))
+    kind = plain(kind_of(section))
     if get_origin(kind) is dict:
         return f"{key}: no such entry; add it with +{key}=..."
     here = [f"{section}.{entry}".lstrip(".") for entry in get_type_hints(kind if is_dataclass(kind) else Config)]
@@ -167,5 +133,5 @@ def _unknown_choice(choice: str, text: str) -> str:
     if group.startswith("hydra/"):
         return f"{group}: {name!r} is not installed; get it with pip install -e '.[sweep]'"
     options = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
-    allowed = ", ".join(options[1].split()) if options else "see --help"
-    return f"{group}: {name!r} is unknown; allowed: {allowed}"
+    names = ", ".join(options[1].split()) if options else "see --help"
+    return f"{group}: {name!r} is unknown; allowed: {names}"

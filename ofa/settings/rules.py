@@ -22,11 +22,13 @@ from ofa.settings.schema import (
     TaskConfig,
     TrainerConfig,
 )
+from ofa.system import machine
 
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
 PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_SEED = 2**32 - 1  # NumPy's
+MOST_PER_CPU = 4
 
 
 def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
@@ -53,6 +55,13 @@ def once(key: str, values: Sequence[object]) -> Iterable[str]:
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     if twice:
         yield f"{key} names {', '.join(twice)} twice; allowed: each once"
+
+
+def per_cpu(key: str, value: int | None) -> Iterable[str]:
+    """Processes or threads of this machine: with more than a few for each CPU they crawl, or cannot even start."""
+    most = MOST_PER_CPU * machine.cpus()
+    if value is not None and value > most:
+        yield f"{key}: {value} is not allowed; allowed: up to {most}, {MOST_PER_CPU} for each CPU of this machine"
 
 
 def file_name(key: str, value: str) -> Iterable[str]:
@@ -91,6 +100,8 @@ def task_problems(task: TaskConfig) -> list[str]:
         found.append(f"task.generator: {task.generator!r} is unknown; allowed: null, {', '.join(GENERATORS)}")
     if task.url is not None and not task.url.startswith(("https://", "http://", "file://")):
         found.append(f"task.url: {task.url!r} is not an https, http or file address")
+    if task.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", task.sha256):
+        found.append(f"task.sha256: {task.sha256!r} is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null")
     return found
 
 
@@ -228,6 +239,7 @@ def stage_problems(config: Config) -> Iterable[str]:
     for key in ("stages", "force"):
         for name in getattr(config, key):
             yield from choice(key, name, STAGES)
+        yield from once(key, getattr(config, key))
     if not config.stages:
         yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
 
@@ -237,6 +249,7 @@ def sweep_problems(config: Config) -> Iterable[str]:
     if sweep.name is not None:
         yield from file_name("sweep.name", sweep.name)
     yield from at_least("sweep.parallel_jobs", sweep.parallel_jobs, 1)
+    yield from per_cpu("sweep.parallel_jobs", sweep.parallel_jobs)
     if sweep.parallel_jobs > 1 and "latency" in config.stages:
         yield (
             f"stages: latency would be measured while {sweep.parallel_jobs} jobs run at once (sweep.parallel_jobs); "

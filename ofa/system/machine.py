@@ -35,6 +35,11 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(cpu_facts().get("flags", "").split())
 
 
+def cpus() -> int:
+    """CPUs of this machine, whether this process may use them or not."""
+    return os.cpu_count() or 1
+
+
 def cores() -> int:
     """Cores this process may use (its affinity, not the machine's total)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,6 +26,18 @@ HOMES = {"PPNLP_HOME": "paddlenlp", "MPLCONFIGDIR": "matplotlib", "HF_HOME": "hu
 MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 
 
+def number(name: str, default: int, least: int = 0) -> int:
+    """A whole number from the environment; of several with commas between them, the first.
+
+    Raises:
+        UserError: if the variable ``name`` is something else.
+    """
+    value = os.environ.get(name, str(default)).partition(",")[0]
+    if not (value.isdecimal() and value.isascii() and int(value) >= least):
+        raise UserError(f"{name}: {value!r} in the environment is not allowed; allowed: a whole number from {least}")
+    return int(value)
+
+
 def mkl_path() -> str:
     """The fastest of MKL's code paths that this processor can run."""
     return "AVX-512" if cpu_flags() >= AVX512 else "AVX2"
@@ -47,7 +59,7 @@ def prepare(threads: int | None = None, jobs: int = 1) -> list[str]:
     if os.environ.get("OFA_TUNE") == "0":
         return ["process left as it is (OFA_TUNE=0)"]
     # Not OMP_NUM_THREADS: Paddle warns of it, and `set_device` tells OpenMP the number.
-    neighbours = jobs * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    neighbours = jobs * number("PADDLE_LOCAL_SIZE", 1, 1)
     os.environ["MKL_NUM_THREADS"] = str(threads or max(1, cores() // neighbours))
     done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
@@ -128,12 +140,12 @@ def set_device(device: str) -> str:
         raise UserError(f"hardware.device: gpu is not there ({built}); use hardware.device=cpu or auto")
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
-        paddle.base.core.set_num_threads(int(os.environ.get("MKL_NUM_THREADS", 1)))
+        paddle.base.core.set_num_threads(number("MKL_NUM_THREADS", 1, 1))
         if os.environ.get("OFA_TUNE") != "0" and "FLAGS_use_stride_kernel" not in os.environ:
             # A transposed view is copied anew by every product that reads it; a copy made once is cheaper.
             paddle.set_flags({"FLAGS_use_stride_kernel": False})
         return "cpu"
-    index = int(os.environ.get("FLAGS_selected_gpus", "0").split(",")[0])  # set by what launches several
+    index = number("FLAGS_selected_gpus", 0)  # set by what launches several
     if index >= paddle.device.cuda.device_count():
         raise UserError(
             f"hardware.devices: there is no GPU for process {index + 1}, Paddle sees "

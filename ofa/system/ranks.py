@@ -18,21 +18,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, zip_longest
 from typing import Any, TypeVar
 
+from ofa.errors import UserError
 from ofa.system import process
 
 Item = TypeVar("Item")
+# What Paddle reads to let ranks meet.
+LAUNCHED = ("PADDLE_TRAINER_ID", "PADDLE_CURRENT_ENDPOINT", "PADDLE_TRAINER_ENDPOINTS")
 POLL_S = (0.001, 0.05)  # pause between two looks at who has come, growing from the first to the second
 _meetings = count()
 
 
 def rank() -> int:
     """This process's number; 0 leads: it writes, reports and decides."""
-    return int(os.environ.get("PADDLE_TRAINER_ID", "0"))
+    return process.number("PADDLE_TRAINER_ID", 0)
 
 
 def size() -> int:
     """How many processes train this job together, on all machines."""
-    return int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+    return process.number("PADDLE_TRAINERS_NUM", 1, 1)
 
 
 def leads() -> bool:
@@ -44,10 +47,18 @@ def start(device: str) -> None:
     """Join the others on ``device`` (``auto``, ``cpu`` or ``gpu``), once per process; rank 0 alone keeps a log file.
 
     Raises:
-        UserError: as :func:`ofa.runtime.set_device`.
+        UserError: as :func:`ofa.system.process.set_device`, and if the environment is not that of a launcher.
     """
+    if rank() >= size():
+        raise UserError(f"PADDLE_TRAINER_ID: {rank()} in the environment is not below PADDLE_TRAINERS_NUM, {size()}")
     if size() == 1:
         return
+    missing = [name for name in LAUNCHED if name not in os.environ]
+    if missing:
+        raise UserError(
+            f"PADDLE_TRAINERS_NUM: {size()} in the environment without {', '.join(missing)}, which launchers set too\n"
+            "unset it, and start several processes with hardware.devices or python -m paddle.distributed.launch"
+        )
     from paddle import distributed
 
     if process.set_device(device) == "cpu":

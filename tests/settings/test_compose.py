@@ -132,8 +132,46 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
     "bracket left open": ("ofa.widths=[1,0.5", ["'[1,0.5' cannot be read; allowed: key=value, a list as key=[1,2],"]),
     "two in one": ("trainer.seed=1=ofa.tolerance=2", ["'=' cannot be read; allowed: key=value,"]),
-    "odd character": ("output_dir=~/out", ["'output_dir=~/out' cannot be read; allowed: key=value, a list as"]),
+    "home folder": ("output_dir=~/.ofa-test ofa.tolerance=-1", ["ofa.tolerance: -1.0 is not allowed"]),
     "no value": ("ofa.widths", ["'ofa.widths' cannot be read; allowed: key=value,"]),
+    "list in a list of numbers": ("ofa.widths=[[1,0.5],1]", ["ofa.widths[0]: [1, 0.5] is not allowed; allowed:"]),
+    "list in a list of text": ("task.labels=[[no],[yes]]", ["task.labels[0]: ['no'] is not allowed; allowed: text"]),
+    "list in a list of sizes": (
+        "latency.seq_lengths=[[1]]",
+        ["latency.seq_lengths[0]: [1] is not allowed;"],
+    ),
+    "mapping in a list": ("task.text=[{a:b}]", ["task.text[0]: {'a': 'b'} is not allowed; allowed: text"]),
+    "reference to another type": (
+        "ofa.widths=${ofa.tolerance}",
+        ["ofa.widths: 0.5 is not allowed; allowed: a list in brackets, each entry a number"],
+    ),
+    "reference to entries of another type": (
+        "task.text=${ofa.widths}",
+        ["task.text[0]: 1.0 is not allowed;"],
+    ),
+    "reference to another section": (
+        "trainer.finetune=${model}",
+        ["trainer.finetune: another section is not allowed; allowed: one of its keys: epochs,"],
+    ),
+    "reference to itself": ("trainer.finetune=${trainer}", ["trainer.finetune: Interpolation to parent node"]),
+    "long reference": ("tracking.uri=${model}", ["tracking.uri: While dereferencing interpolation '${model}'"]),
+    "no digest": ("task.sha256=zz", ["task.sha256: 'zz' is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null"]),
+    "stage twice": ("stages=[finetune,finetune]", ["stages names finetune twice; allowed: each once"]),
+    "thousands of threads": ("hardware.threads=100000", ["hardware.threads: 100000 is not allowed; allowed: up to"]),
+    "thousands of devices": ("hardware.devices=100000", ["hardware.devices: 100000 is not allowed; allowed: up to"]),
+    "thousands of jobs": (
+        "sweep.parallel_jobs=1000000000 stages=[evaluate]",
+        ["sweep.parallel_jobs: 1000000000 is not allowed; allowed: up to"],
+    ),
+    "sweep without -m": (
+        "task=cola,sst2",
+        ["'task=cola,sst2' is several values; add -m to run a job for each of them", "or write one value: a list in"],
+    ),
+    "range without -m": (
+        "trainer.seed=range(1,3)",
+        ["'trainer.seed=range(1,3)' is several values; add -m to run a job for each of them", "or write one value:"],
+    ),
+    "list for a choice": ("task=[a]", ["task: 'a' is unknown; allowed: see --help"]),
     "unknown reference": ("task.name=${nope}", ["task.name: Interpolation key 'nope' not found; allowed: text"]),
     "group removed": ("~task", ["task.name: has no value; set it with task.name=..."]),
     "no folder for the model": ("model=folder", ["model.path: has no value; set it with model.path=<folder with"]),
@@ -188,6 +226,21 @@ def test_a_mistake_is_said_in_a_line_or_two(name: str, answers: dict[str, tuple[
     assert len(lines) == len(expected), said
     for line, start in zip(lines, expected, strict=True):
         assert line.startswith(start), said
+
+
+EMPTY = {
+    "task=glob(zzz*)": "task=glob(zzz*): no value, so this sweep has no jobs; allowed: cola, custom, mnli,",
+    "trainer.seed=range(1,1)": "trainer.seed=range(1,1): no value, so this sweep has no jobs; allowed: at least one",
+}
+
+
+@pytest.mark.parametrize("override", EMPTY)
+def test_a_sweep_of_no_jobs_is_refused(override: str, tmp_path: Path) -> None:
+    command = [sys.executable, "main.py", "-m", override, *_places(tmp_path)]
+    done = subprocess.run(command, cwd=REPO, env=_environment(tmp_path), capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(EMPTY[override]) and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out" / "sweeps").exists()
 
 
 def test_help_and_cfg(answers: dict[str, tuple[int, str, str]]) -> None:
