@@ -26,11 +26,12 @@ MAY_IMPORT = {
     "tracking": "deploy results settings supernet system",
     "jobs": "model results settings stages store supernet system tracking",
     "timing": "deploy model results settings supernet system tracking",
-    "main": "jobs results settings system",
+    "__main__": "jobs results settings system",
+    "main": "__main__",
 }
 ONE_PLACE = {
     "mlflow": {"ofa.tracking.sender", "ofa.tracking.server", "ofa.tracking.registry"},
-    "hydra": {"main", "ofa.settings.compose", "ofa.jobs.hydra_callback"},
+    "hydra": {"ofa.__main__", "ofa.settings.compose", "ofa.jobs.hydra_callback"},
     "paddleslim": {"ofa.supernet.elastic"},
     "paddle.distributed": {"ofa.system.ranks"},
 }

@@ -16,6 +16,10 @@ from ofa.settings.explain import _inside, _unknown
 from ofa.settings.schema import Config
 from ofa.system.redact import without_secrets
 
+# The settings' files: inside the package where a wheel was installed, beside it in a checkout.
+_INSIDE = Path(__file__).resolve().parents[1] / "conf"
+CONF = _INSIDE if _INSIDE.is_dir() else _INSIDE.parents[1] / "conf"
+
 
 def load(path: Path) -> Config:
     """The settings a run left in its ``config.yaml``.
