@@ -6,7 +6,7 @@ ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
 
-.PHONY: run test test-slow check ui install clean help
+.PHONY: run test test-fast test-slow check ui install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,6 +16,9 @@ run: install  ## set up and run: make run ARGS="task=sst2 ofa.widths=[1,0.75,0.5
 
 test: install  ## set up and run the tests (minutes)
 	$(BIN)/python -m pytest -m "not slow"
+
+test-fast: install  ## the tests that start no process (a minute)
+	$(BIN)/python -m pytest -m "not slow and not process"
 
 test-slow: install  ## the tests that make real runs of many minutes
 	$(BIN)/python -m pytest -m slow
