@@ -18,6 +18,8 @@ from helpers.toys import REPO
 
 from ofa import __version__
 
+pytestmark = pytest.mark.process
+
 SOURCES = ("conf", "ofa", "main.py", "pyproject.toml", "README.md", "LICENSE")
 
 

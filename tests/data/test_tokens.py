@@ -196,6 +196,7 @@ def test_trained_vocabulary(tmp_path: Path) -> None:
         train_vocab(TEXTS, 20, path)
 
 
+@pytest.mark.process
 def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
     """In processes of their own: the library's hash maps are seeded per process."""
     rng = np.random.default_rng(0)

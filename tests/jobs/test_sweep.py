@@ -199,6 +199,7 @@ def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.Monke
     assert (closed.data.metrics["jobs/finished"], closed.data.metrics["jobs/without_result"]) == (1, 1)
 
 
+@pytest.mark.process
 def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
     server = f"http://127.0.0.1:{free_port()}"
     sweep = ["trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
@@ -208,6 +209,7 @@ def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
     assert (first, last) == (f"tracking.uri: {server} does not answer", "No job was started.")
 
 
+@pytest.mark.process
 def test_a_password_in_an_address_never_reaches_the_files_of_a_sweep(tmp_path: Path) -> None:
     places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", "trainer.seed=1,2"]
     address = f"http://me:hush@127.0.0.1:{free_port()}"
@@ -264,6 +266,7 @@ def test_rules_of_sweeps(overrides: str, words: str, compose: Callable[..., Conf
     assert found.startswith(words)
 
 
+@pytest.mark.process
 def test_no_job_begins_if_the_settings_of_one_break_a_rule(tmp_path: Path) -> None:
     places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache"]
     sweep = ["-m", "experiment=quickstart", "ofa.widths=[1,0.5],[1,0.7]", "trainer.seed=1,-2", *places]

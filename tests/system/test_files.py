@@ -100,6 +100,7 @@ print(sorted(path.name for path in folder.iterdir()), checkpoint.latest(folder).
 """
 
 
+@pytest.mark.process
 def test_a_write_that_breaks_off_leaves_the_last_checkpoint_alone(tmp_path):
     done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], cwd=REPO, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["SafetensorError", "['step-00000001'] 1"], done.stderr

@@ -48,11 +48,13 @@ def two(tmp_path_factory):
     return [pickle.loads((folder / f"found-{number}").read_bytes()) for number in range(2)]
 
 
+@pytest.mark.process
 def test_two_processes_took_part(two):
     assert [found["gathered"] for found in two] == [[0, 1], [0, 1]]
     assert two[0]["pid"] != two[1]["pid"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", range(len(rank_work.BATCHES)))
 def test_losses_and_gradients_are_those_of_one_process(one, two, number):
     """Uneven parts, parts padded differently, and a part without a row."""
@@ -64,6 +66,7 @@ def test_losses_and_gradients_are_those_of_one_process(one, two, number):
             np.testing.assert_array_equal(found["gradients"][number][name], two[0]["gradients"][number][name])
 
 
+@pytest.mark.process
 def test_importance_is_the_same_to_the_bit(one, two):
     for found in two:
         for expected, scores in zip(one["importance"], found["importance"], strict=True):
@@ -71,6 +74,7 @@ def test_importance_is_the_same_to_the_bit(one, two):
             np.testing.assert_array_equal(scores, expected)
 
 
+@pytest.mark.process
 def test_logits_come_back_in_the_order_of_the_rows(one, two):
     """With more batches than ranks, and with fewer."""
     for found in two:
@@ -78,6 +82,7 @@ def test_logits_come_back_in_the_order_of_the_rows(one, two):
             np.testing.assert_allclose(logits, expected, atol=ROUNDING)
 
 
+@pytest.mark.process
 def test_training_ends_where_one_process_ends(one, two):
     for found in two:
         for name, value in one["whole"]["weights"].items():
@@ -86,6 +91,7 @@ def test_training_ends_where_one_process_ends(one, two):
             assert ours == pytest.approx(theirs, rel=1e-4)
 
 
+@pytest.mark.process
 def test_one_rank_asked_to_stop_stops_both_and_they_go_on_to_the_same_bits(two):
     for found in two:
         assert found["stopped"]["stopped"] == "distill stopped after step 5 of 8"
@@ -150,6 +156,7 @@ def children(process: subprocess.Popen) -> list[int]:
     return sorted(int(pid) for pid in found.stdout.split())
 
 
+@pytest.mark.process
 def test_a_rank_that_dies_ends_the_job(tmp_path):
     process = start(tmp_path, "stages=[finetune]", "trainer.finetune.max_steps=3000")
     first, second = children(process)
@@ -163,6 +170,7 @@ def test_a_rank_that_dies_ends_the_job(tmp_path):
     assert written.count("finetune: Finetune the teacher") == 1, "rank 0 logs where a job of one process does"
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_ranks_end_with_what_started_them(tmp_path):
     process = start(tmp_path, "stages=[finetune]", "trainer.finetune.max_steps=3000")
@@ -177,6 +185,7 @@ def test_ranks_end_with_what_started_them(tmp_path):
     assert len(running) == 2 and not alive
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
     arguments = ["stages=[evaluate]", "trainer.finetune.max_steps=150"]
@@ -193,6 +202,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
     assert first == second
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_paddles_launcher_runs_every_stage(tmp_path):
     """As a user would start it on each of several machines; the files are those of one job."""
@@ -206,6 +216,7 @@ def test_paddles_launcher_runs_every_stage(tmp_path):
     assert again.returncode == 0 and again.stdout.count("taken from the store") == 6
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_job_that_waits_for_another_one_can_be_stopped(tmp_path):
     """Rank 0 waits for the lock, the other for rank 0."""
