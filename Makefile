@@ -12,7 +12,7 @@ PLAIN = $(ROOT)$(OUTPUT)/mlflow.db
 QUOTED = $(subst $(HASH),%23,$(subst ?,%3F,$(subst %,%25,$(PLAIN))))
 DATABASE = sqlite$(if $(findstring %,$(QUOTED)),+pysqlite):///$(QUOTED)
 
-.PHONY: run test test-slow check ui install clean help
+.PHONY: run test test-fast test-slow check ui install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,9 @@ run: install  ## set up and run: make run ARGS="task=sst2 ofa.widths=[1,0.75,0.5
 
 test: install  ## set up and run the tests (minutes)
 	$(BIN)/python -m pytest -m "not slow"
+
+test-fast: install  ## the tests that start no process (a minute)
+	$(BIN)/python -m pytest -m "not slow and not process"
 
 test-slow: install  ## the tests that make real runs of many minutes
 	$(BIN)/python -m pytest -m slow

@@ -20,17 +20,17 @@ import argparse
 import sys
 from dataclasses import dataclass
 from math import fsum
-from pathlib import Path
 
 import yaml
 
 from ofa.errors import UserError
+from ofa.settings.compose import CONF
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import EngineProfile, HardwareConfig
 from ofa.supernet.operations import ELEMENT_BYTES, operations
 from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, uniform
 
-HARDWARE_DIR = Path(__file__).resolve().parent.parent / "conf" / "hardware"
+HARDWARE_DIR = CONF / "hardware"
 BOUNDS = ("compute", "memory", "launch")
 MODELS = {
     "bert_base": BertShape(12, 768, 12, 3072),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ofa.data.vocab import SPECIAL
@@ -22,10 +23,10 @@ from helpers.servers import fresh_database
 from helpers.toys import REPO, TOY, noisy
 from hypothesis import settings
 
-# Properties: `pytest --hypothesis-profile=night` tries many more.
+# Properties: the same examples in every run, or, at night, many that nobody has seen yet.
 settings.register_profile("day", max_examples=25, deadline=None, derandomize=True, database=None)
-settings.register_profile("night", max_examples=500, deadline=None, database=None)
-settings.load_profile("day")
+settings.register_profile("night", max_examples=500, deadline=None, print_blob=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "day"))
 
 SHARED = Path(os.environ.get("OFA_SHARED", REPO.parent / "shared"))
 
@@ -111,3 +112,29 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write tests/model/golden.json anew")
+
+
+# Small programs that are asked for a fact: which commit, which processor, whose library.
+ASKED = {"git", "uname", "lscpu", "ldconfig", "gcc", "cc", "ps"}
+started: list[str] = []  # programs that the test which runs now has started
+
+
+def _note_process(event: str, arguments: tuple) -> None:
+    if event == "subprocess.Popen":
+        program = Path(os.fsdecode(arguments[0] or arguments[1][0])).name
+        if program not in ASKED:
+            started.append(program)
+    elif event in {"os.fork", "os.posix_spawn", "os.system"}:
+        started.append(event)
+
+
+sys.addaudithook(_note_process)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that starts a process and is not marked so: it would be part of `make test-fast`."""
+    yield
+    programs, started[:] = list(started), []
+    if programs and not item.get_closest_marker("process"):
+        pytest.fail(f"starts {', '.join(programs)}: mark it with @pytest.mark.process", pytrace=False)

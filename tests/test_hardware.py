@@ -208,6 +208,7 @@ def test_plan_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "0.7 of 12 heads" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_planning_imports_no_framework() -> None:
     code = "import sys, ofa.hardware; print([m for m in ('paddle', 'paddlenlp', 'hydra', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -75,6 +75,7 @@ def test_what_a_job_is_making_is_left_alone(store):
         assert names(clean(store, 30, None)) == ["finetune-a"]
 
 
+@pytest.mark.process
 def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, caplog):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"

@@ -81,7 +81,8 @@ class Team:
         addresses = free_addresses(self.size)
         for number in range(self.size):
             process = subprocess.Popen(
-                [sys.executable, "-m", "ofa.jobs.spawn", str(self.folder)],
+                # -P: modules come from where this process has them, not from the folder it was started in.
+                [sys.executable, "-P", "-m", "ofa.jobs.spawn", str(self.folder)],
                 env={**os.environ, **environment(number, addresses)},
                 stdin=subprocess.PIPE,
                 stdout=None if number == 0 else self._output(number).open("wb"),

@@ -17,6 +17,9 @@ from ofa.settings.words import changed_by_yaml
 from ofa.system.redact import without_secrets
 
 MOST = 8  # values of a wrong type that are named at once
+# The settings' files: inside the package where a wheel was installed, beside it in a checkout.
+_INSIDE = Path(__file__).resolve().parents[1] / "conf"
+CONF = _INSIDE if _INSIDE.is_dir() else _INSIDE.parents[1] / "conf"
 
 
 def load(path: Path) -> Config:

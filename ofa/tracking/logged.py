@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ofa import __version__
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
@@ -68,19 +69,25 @@ def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[s
 
 
 def _git(*arguments: str) -> str:
-    root = Path(__file__).parents[2]
+    """What git says of the repository that holds this file; nothing where there is none."""
     try:
         return subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=10
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
+def _commit() -> str:
+    """The commit of this code; empty if no repository tracks it: an installed package may lie inside another's."""
+    return _git("ls-files", "--error-unmatch", Path(__file__).name) and _git("rev-parse", "HEAD")
+
+
 def _origin() -> dict[str, str]:
     """Where a result comes from: commit, whether the tree was clean, library versions, machine."""
-    commit = _git("rev-parse", "HEAD")
-    tags = {"git.commit": commit or "unknown", "git.dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    commit = _commit()
+    dirty = str(bool(_git("status", "--porcelain"))).lower() if commit else "unknown"
+    tags = {"git.commit": commit or "unknown", "git.dirty": dirty, "version.ofa": __version__}
     tags |= {f"version.{key}": value for key, value in machine.versions().items()}
     return tags | {f"machine.{key}": str(value) for key, value in machine.machine().items()}
 
@@ -88,7 +95,7 @@ def _origin() -> dict[str, str]:
 def _shown() -> dict[str, str]:
     """What MLflow's own columns read."""
     tags = {"mlflow.source.name": "main.py", "mlflow.source.type": "LOCAL"}
-    tags["mlflow.source.git.commit"] = _git("rev-parse", "HEAD") or "unknown"
+    tags["mlflow.source.git.commit"] = _commit() or "unknown"
     with suppress(OSError, KeyError):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags

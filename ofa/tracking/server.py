@@ -138,7 +138,7 @@ class Server:
         if uri.startswith("http"):
             return f"{uri.rstrip('/')}/{page}"
         show = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-        if self.uri == default_uri(self.output_dir):
+        if self.uri == default_uri(self.output_dir) and Path("Makefile").is_file():
             place = shlex.quote(str(self.output_dir).replace("$", "$$"))  # make's own sign
             show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={place}"
         return f"{show}, then http://127.0.0.1:5000/{page}"

@@ -14,6 +14,8 @@ from helpers.toys import REPO
 
 from ofa.system.machine import cores
 
+pytestmark = pytest.mark.process
+
 WITHOUT = "is not installed (pip install -e '.[sweep]')"
 MODULES = {"joblib": "joblib_launcher", "ray": "ray_launcher", "processes": "submitit_launcher"}
 

@@ -13,6 +13,8 @@ import pytest
 from helpers.commands import SMALL, places, run, sweep_results
 from helpers.toys import REPO
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.toys import REPO
 
 from ofa.data import tokens as module
 from ofa.data.rows import Rows
 from ofa.data.tokens import Encoded, tokenize
-from ofa.data.vocab import SPECIAL, read_vocab, train_vocab
+from ofa.data.vocab import SPECIAL, read_vocab
 from ofa.errors import UserError
 
 WORDS = ["hello", "wor", "##ld", "##s", "!", "[", "]", "a", "\u4f60", "H", "Hello", "cafe", "caf\u00e9"]
@@ -141,70 +138,6 @@ def test_cache(vocab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
 def test_a_cache_that_cannot_be_written_costs_no_run(vocab: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(tokenize(rows_of(["a"]), vocab, 16, cache_dir=vocab)) == 1  # a file where the folder should be
     assert f"encoded rows are not cached: cannot write {vocab}" in caplog.text
-
-
-BAD_VOCABS = {
-    "missing": ("[PAD]\n[UNK]\n[CLS]\na\n", r"v.txt: no line \[SEP\], \[MASK\]; a WordPiece vocab.txt has \[PAD\], "),
-    "twice": (
-        "[PAD]\n[UNK]\na\n[CLS]\n[SEP]\na\n[MASK]\n",
-        "v.txt:6: 'a' is already on line 3; allowed: each token once",
-    ),
-    "blank lines": ("[PAD]\n\n[UNK]\n\n", "v.txt:4: '' is already on line 2"),
-    "pad later": (
-        "[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n",
-        r"v.txt:2: \[PAD\] must be the first line, so that its id is 0",
-    ),
-    "latin-1": ("caf\u00e9", "v.txt: byte 4 is not UTF-8"),
-    "empty": ("", r"v.txt: no line \[PAD\], \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_VOCABS)
-def test_bad_vocabularies(case: str, tmp_path: Path) -> None:
-    content, message = BAD_VOCABS[case]
-    (tmp_path / "v.txt").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=message):
-        read_vocab(tmp_path / "v.txt")
-
-
-def test_vocabulary_files(vocab: Path, tmp_path: Path) -> None:
-    assert len(read_vocab(vocab)) == len(SPECIAL) + len(WORDS)
-    odd = "\n".join([*SPECIAL, "a\u2028b", "c"])  # only a newline ends a line; CRLF and no last newline are fine
-    (tmp_path / "odd.txt").write_bytes(odd.replace("\n", "\r\n").encode())
-    assert list(read_vocab(tmp_path / "odd.txt"))[5:] == ["a\u2028b", "c"]
-    for place in (tmp_path, tmp_path / "gone.txt"):
-        with pytest.raises(UserError, match="cannot be read .*a WordPiece vocab.txt is expected"):
-            read_vocab(place)
-
-
-TEXTS = [
-    f"the {a} {b} was {c}ing , not {c}ed !" for a in ("old", "new") for b in ("dog", "fox") for c in ("jump", "walk")
-]
-TRAIN = "import sys, json; from ofa.data.vocab import train_vocab; train_vocab(json.load(sys.stdin), 100, sys.argv[1])"
-
-
-def test_trained_vocabulary(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "v.txt"
-    size = train_vocab(TEXTS * 3, 100, path)
-    vocab = list(read_vocab(path))
-    assert vocab[:5] == list(SPECIAL) and size == len(vocab) <= 100
-    assert {"the", "was", "##ing", "!", ",", "jump"} <= set(vocab)
-    encoded = tokenize(rows_of(TEXTS), path, 32)
-    assert vocab.index("[UNK]") not in encoded.input_ids
-    assert train_vocab(TEXTS, 10_000, tmp_path / "all.txt") < 200  # no more than the text gives
-    with pytest.raises(UserError, match="model.vocab_size: 20 is too small to train a vocabulary; allowed: 100 up"):
-        train_vocab(TEXTS, 20, path)
-
-
-def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
-    """In processes of their own: the library's hash maps are seeded per process."""
-    rng = np.random.default_rng(0)
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz\u00df\u4f60\u0435.,"))
-    texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(30)) for _ in range(60)]  # many ties
-    for name in ("1.txt", "2.txt", "3.txt"):
-        command = [sys.executable, "-c", TRAIN, str(tmp_path / name)]
-        subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=REPO)
-    assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "2.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
 
 
 def test_ids_equal_hugging_face(shared: Path) -> None:

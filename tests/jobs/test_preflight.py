@@ -88,6 +88,7 @@ MAIN = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", [*MAIN, "with debug=true"])
 def test_exit_status_and_terminal_of_main(name: str, root: Path) -> None:
     overrides, words = MAIN.get(name, MAIN["bad row"])

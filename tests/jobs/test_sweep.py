@@ -3,106 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 
 import pytest
 from helpers import reporting
 from helpers.results import results, timed
-from helpers.servers import free_port
-from helpers.toys import REPO
-from hydra import initialize_config_dir
-from omegaconf import OmegaConf
 
 from ofa.errors import UserError
-from ofa.jobs import hydra_callback
-from ofa.jobs.hydra_callback import named
-from ofa.jobs.preflight import problems
 from ofa.jobs.sweep import Sweep, SweepJob, records
-from ofa.results import aggregate, published
 from ofa.results.advice import objective
 from ofa.results.record import Results
-from ofa.settings.schema import Config, ObjectiveConfig, TrackingConfig
-
-
-def test_the_same_command_has_the_same_name_wherever_it_runs() -> None:
-    command = ["-m", "experiment=quickstart", "task=cola,sst2", "trainer.seed=1,2"]
-    name = next(text for text in named(command) if text.startswith("sweep.name="))
-    assert re.fullmatch(r"sweep\.name=quickstart-[0-9a-f]{6}", name)
-    how = ["--multirun", "trainer.seed=1,2", "task=cola,sst2", "experiment=quickstart", "launch=joblib", "debug=true"]
-    assert name in named([*how, "output_dir=/big/disk", "hydra.launcher.n_jobs=3", "sweep.parallel_jobs=3"])
-    assert name not in named([*command, "trainer.finetune.epochs=2"])
-    assert named(command)[:3] == ["-m", name, "experiment=quickstart"]  # beside the other overrides
-
-
-def test_single_jobs_and_named_sweeps_are_left_as_they_are() -> None:
-    for command in (["task=sst2"], ["--help"], ["-m", "task=sst2", "sweep.name=mine"]):
-        assert named(command) == command
-
-
-def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
-    jobs = [
-        ["task=cola", f"trainer.seed={seed}", f"ofa.tolerance={x}", "debug=true"] for seed in (1, 2) for x in (1, 2)
-    ]
-    assert aggregate.variants(jobs) == ["ofa.tolerance=1", "ofa.tolerance=2"] * 2
-    rows = aggregate.summarise([(v, results("cola", 1, {1.0: 0.5})) for v in aggregate.variants(jobs)])["rows"]
-    assert [(row["variant"], len(row["seeds"])) for row in rows] == [("ofa.tolerance=1", 2), ("ofa.tolerance=2", 2)]
-
-
-def test_long_numbers_of_a_search_are_short_in_the_table_and_still_apart() -> None:
-    rates = [f"trainer.finetune.learning_rate=2.36886395036407{digit}e-05" for digit in (1, 2)]
-    found = aggregate.summarise([(rate, results("sst2", 1, {1.0: 0.8})) for rate in rates])
-    assert [row[1] for row in aggregate.table(found)[1:]] == ["trainer.finetune.learning_rate=2.369e-05"] * 2
-
-
-def test_mean_deviation_and_average_by_hand() -> None:
-    jobs = [
-        ("", results("sst2", 1, {1.0: 0.80, 0.5: 0.70})),
-        ("", results("sst2", 2, {1.0: 0.84, 0.5: 0.72})),
-        ("", results("rte", 1, {1.0: 0.60, 0.5: 0.50})),
-        ("", results("rte", 2, {1.0: 0.50, 0.5: 0.52})),
-        ("", results("rte", 3, {1.0: 0.58, 0.5: 0.54})),  # the third seed of SST-2 failed
-    ]
-    found = aggregate.summarise(jobs)
-    sst2, rte = found["rows"]
-    assert sst2["seeds"] == [1, 2] and sst2["scores"]["w1"] == pytest.approx({"mean": 0.82, "std": 0.0282843}, abs=1e-6)
-    assert sst2["metrics"]["f1"]["w1"]["mean"] == pytest.approx(0.72)
-    (average,) = found["averages"]
-    assert average["tasks"] == ["sst2", "rte"]
-    assert average["scores"]["w1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
-    assert average["scores"]["w1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
-    table = aggregate.table(found)
-    assert table[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
-    assert table[1] == ["sst2", "accuracy", "2", "0.9300 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
-    assert table[-1][:3] == ["average", "2 tasks", ""]
-
-
-def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
-    found = aggregate.summarise([("", results("sst2", 1, {1.0: 0.8}))])
-    assert found["averages"] == [] and aggregate.table(found)[1][-1] == "0.8000"
-
-
-def test_published_figures_stand_only_beside_the_published_recipe(compose: Callable[..., Config]) -> None:
-    recipe = ["experiment=published_recipe", "task=mrpc"]
-    assert published.expected(compose(*recipe, "trainer.seed=3"))["f1"] == [0.91667, 0.91740]
-    for change in ("trainer.distill.epochs=5", "model=bert_6x384", "task.max_train_rows=9", "ofa.hidden_weight=1"):
-        assert published.expected(compose(*recipe, change)) == {}, change
-    row = results("mrpc", 1, {1.0: 0.9, 2 / 3: 0.8}, published={"accuracy": [0.88235, 0.88480]})
-    table = aggregate.published_table(aggregate.summarise([("", row)]))
-    assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9300", "0.88480", "0.8000"]
-
-
-def test_the_readme_has_the_same_published_figures() -> None:
-    readme = (REPO / "README.md").read_text()
-    for metrics in published.SCORES.values():
-        for pair in metrics.values():
-            assert all(str(figure)[1:] in readme for figure in pair), pair
+from ofa.settings.schema import ObjectiveConfig, TrackingConfig
 
 
 def job(folder: Path, number: int = 0, searched: bool = False) -> SweepJob:
@@ -167,12 +80,6 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """``main.py -m`` with these arguments, which is to end before its first job."""
-    command = [sys.executable, "main.py", "-m", "experiment=quickstart", *arguments]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, env={**os.environ, **environment})
-
-
 @pytest.mark.usefixtures("impatient")
 def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ofa.jobs.sweep.TICK_S", 0.05)
@@ -199,41 +106,6 @@ def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.Monke
     assert (closed.data.metrics["jobs/finished"], closed.data.metrics["jobs/without_result"]) == (1, 1)
 
 
-def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
-    server = f"http://127.0.0.1:{free_port()}"
-    sweep = ["trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
-    done = start(*sweep)
-    assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
-    first, *_, last = done.stderr.splitlines()
-    assert (first, last) == (f"tracking.uri: {server} does not answer", "No job was started.")
-
-
-def test_a_password_in_an_address_never_reaches_the_files_of_a_sweep(tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", "trainer.seed=1,2"]
-    address = f"http://me:hush@127.0.0.1:{free_port()}"
-    done = start(f"tracking.uri={address}", *places)
-    assert done.returncode == 1 and done.stderr.startswith("tracking.uri: Hydra writes a sweep's settings to disk")
-    from_environment = start("tracking.uri=${oc.env:WHERE}", *places, WHERE=address)
-    assert "does not answer\n" in from_environment.stderr and "No job was started." in from_environment.stderr
-    kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
-    assert "hush" not in kept + done.stdout + done.stderr + from_environment.stdout + from_environment.stderr
-
-
-def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
-    search = OmegaConf.create(
-        {
-            "hydra": {
-                "sweeper": {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"},
-                "overrides": {
-                    "task": ["task=rte", "trainer.seed=1,2", "ofa.tolerance=interval(0,1)", "objective.width=2"]
-                },
-            }
-        }
-    )
-    with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-        assert hydra_callback._jobs(search) == [["task=rte", "objective.width=2"]]
-
-
 def test_the_value_of_a_job() -> None:
     found = timed(results("sst2", 1, {1.0: 0.8, 2 / 3: 0.9, 0.5: 0.7}), [4.0, 3.0, 2.0])
     assert objective(found, ObjectiveConfig()) == 0.7
@@ -245,31 +117,3 @@ def test_the_value_of_a_job() -> None:
         objective(found, ObjectiveConfig(max_latency_ms=1))
     with pytest.raises(UserError, match="objective.latency: nope was not found; this job has: t4_fp32_b16"):
         objective(found, ObjectiveConfig(max_latency_ms=1, latency="nope"))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ("sweep.name=a/b", "sweep.name: 'a/b' cannot name a folder"),
-        ("sweep.parallel_jobs=0", "sweep.parallel_jobs: 0 is not allowed; allowed: from 1"),
-        ("sweep.parallel_jobs=2", "stages: latency would be measured while 2 jobs run at once"),
-        ("objective.width=0.25", "objective.width: 0.25 is not among ofa.widths"),
-        ("objective.width=0.5 objective.max_latency_ms=3", "objective: width and max_latency_ms are both set"),
-        ("objective.max_latency_ms=0", "objective.max_latency_ms: 0 is not allowed; allowed: above 0"),
-    ],
-)
-def test_rules_of_sweeps(overrides: str, words: str, compose: Callable[..., Config], tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
-    (found,) = problems(compose("experiment=quickstart", *places, *overrides.split()))
-    assert found.startswith(words)
-
-
-def test_no_job_begins_if_the_settings_of_one_break_a_rule(tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache"]
-    sweep = ["-m", "experiment=quickstart", "ofa.widths=[1,0.5],[1,0.7]", "trainer.seed=1,-2", *places]
-    done = subprocess.run([sys.executable, "main.py", *sweep], cwd=REPO, capture_output=True, text=True)
-    lines = done.stderr.splitlines()
-    assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
-    assert lines[0].startswith("trainer.seed: -2 is outside") and lines[1].startswith("  in job 1 (")
-    assert lines[2].startswith("ofa.widths: 0.7 of 4 heads") and lines[3].startswith("  in job 2 (")
-    assert lines[4:] == ["No job was started."]

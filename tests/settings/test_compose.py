@@ -217,6 +217,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "OFA_OUTPUT": str(folder / "out"), "OFA_CACHE": str(folder / "cache")}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_said_in_a_line_or_two(name: str, answers: dict[str, tuple[int, str, str]]) -> None:
     status, said, shown = answers[name]
@@ -234,6 +235,7 @@ EMPTY = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("override", EMPTY)
 def test_a_sweep_of_no_jobs_is_refused(override: str, tmp_path: Path) -> None:
     command = [sys.executable, "main.py", "-m", override, *_places(tmp_path)]
@@ -243,6 +245,7 @@ def test_a_sweep_of_no_jobs_is_refused(override: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "sweeps").exists()
 
 
+@pytest.mark.process
 def test_help_and_cfg(answers: dict[str, tuple[int, str, str]]) -> None:
     status, _, text = answers["help"]
     assert status == 0
@@ -252,6 +255,7 @@ def test_help_and_cfg(answers: dict[str, tuple[int, str, str]]) -> None:
     assert status == 0 and "widths:\n  - 1.0\n  - 0.5\n" in text and "name: sst2" in text
 
 
+@pytest.mark.process
 def test_a_mistake_costs_a_second(tmp_path: Path) -> None:
     """About 0.8 s on an idle machine; the bound is wide for a busy one."""
     started = time.monotonic()
@@ -262,6 +266,7 @@ def test_a_mistake_costs_a_second(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stdout == b"" and done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.process
 def test_a_tilde_in_output_dir_is_the_home_folder(tmp_path: Path) -> None:
     """Quoted, no shell expands it, and Hydra would make a folder of that name here."""
     command = [sys.executable, "main.py", "output_dir='~/out'", "ofa.widths=[1,0.7]"]
@@ -270,6 +275,7 @@ def test_a_tilde_in_output_dir_is_the_home_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out").is_dir() and not (REPO / "~").exists()
 
 
+@pytest.mark.process
 def test_nothing_of_a_job_imports_paddle_before_the_process_is_prepared() -> None:
     """Paddle's math library reads the environment as it loads; and bad rows are found without it."""
     code = (

@@ -185,6 +185,7 @@ def test_head_size_times_heads_need_not_be_the_hidden_size():
     np.testing.assert_allclose(logits(network, tokens), expected, atol=1e-6)
 
 
+@pytest.mark.process
 def test_importing_ofa_leaves_paddle_nn_as_paddlenlp_left_it():
     import subprocess
     import sys

@@ -45,11 +45,6 @@ def test_a_path_the_user_set_stands(monkeypatch):
     assert os.environ["MKL_NUM_THREADS"] == "3"
 
 
-def test_the_processor_is_read_once_and_has_a_name():
-    assert machine.cpu_name()
-    assert machine.cpu_facts() is machine.cpu_facts()
-
-
 def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
     process.prepare(1)
     assert "NVIDIA_TF32_OVERRIDE" not in os.environ
@@ -59,17 +54,3 @@ def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     process.prepare(1)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
-
-
-def test_a_gpu_is_named_by_its_number(monkeypatch):
-    """What Paddle returns is a Place, in whose text nobody finds the number."""
-    selected = []
-    monkeypatch.setattr("paddle.device.is_compiled_with_cuda", lambda: True)
-    monkeypatch.setattr("paddle.device.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("paddle.device.cuda.get_device_name", lambda index: ["Tesla T4", "NVIDIA L4"][index])
-    monkeypatch.setattr("paddle.set_device", selected.append)
-    assert process.set_device("auto") == "gpu:0"
-    monkeypatch.setenv("FLAGS_selected_gpus", "1")
-    assert process.set_device("gpu") == "gpu:1"
-    assert selected == ["gpu:0", "gpu:1"]
-    assert [machine.device_name(name) for name in ("gpu:0", "gpu:1", "cpu")] == ["t4", "l4", "cpu"]

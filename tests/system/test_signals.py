@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from helpers.toys import REPO
 
 CODE = """
@@ -20,6 +21,7 @@ print("went on")
 """
 
 
+@pytest.mark.process
 def test_a_handler_set_before_paddlenlp_loads_stays():
     done = subprocess.run([sys.executable, "-c", CODE], cwd=REPO, capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-2:] == ["saved", "went on"], done.stderr

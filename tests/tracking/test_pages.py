@@ -22,6 +22,8 @@ from ofa.tracking import logged
 from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.process
+
 os.environ.update(ENVIRONMENT)
 
 WIDTHS = (1.0, 0.75, 0.5)

@@ -151,6 +151,7 @@ def test_a_loaded_model_answers_as_the_exported_file(logged, exported):
     np.testing.assert_allclose(found["probability"], probabilities, atol=1e-5)
 
 
+@pytest.mark.process
 def test_a_served_model_answers_over_http(logged, exported, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0])
     command = ("models", "serve", "-m", logged[2], "--env-manager", "local")

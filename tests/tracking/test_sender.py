@@ -53,6 +53,7 @@ def test_a_deleted_experiment_is_refused_in_words(out):
         begin(out, "second")
 
 
+@pytest.mark.process
 def test_a_server_that_goes_away_and_comes_back_has_everything_once(tmp_path, caplog):
     """The first start of the server makes its database; it is killed in the middle and started again."""
     out = tmp_path / "out"

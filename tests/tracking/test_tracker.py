@@ -84,6 +84,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.process
 def test_the_next_job_closes_the_runs_of_a_dead_one(out):
     code = JOB.format(repo=str(REPO), out=str(out))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -1,0 +1,92 @@
+"""Where a task's files are looked for, and the words when they are not there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ofa.data.sources import load_splits
+from ofa.errors import UserError
+from ofa.settings.schema import Config, TaskConfig
+
+PAIR = TaskConfig(
+    name="pair",
+    dev={"dev": "dev.tsv"},
+    text=["a", "b"],
+    label="y",
+    labels=["no", "yes"],
+    label_values=["0", "1"],
+)
+
+
+HEAD = b"a\tb\ty\nx\tz\t1\n"
+
+
+# Finding the files
+
+
+def task_in(folder: Path, content: bytes = HEAD + b"p\tq\t0\n", **changes) -> TaskConfig:
+    """A task with files in ``folder/PAIR``, where GLUE's layout has them."""
+    (folder / "PAIR").mkdir(parents=True)
+    for name in ("train.tsv", "m.tsv", "mm.tsv"):
+        (folder / "PAIR" / name).write_bytes(content)
+    task = dataclasses.replace(PAIR, folder="PAIR", dev={"matched": "m.tsv", "mismatched": "mm.tsv"})
+    return dataclasses.replace(task, **changes)
+
+
+def test_folder_given_above_or_in_the_cache(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue")
+    for data_dir in (tmp_path / "glue", tmp_path / "glue" / "PAIR", None):
+        splits = load_splits(dataclasses.replace(task, data_dir=data_dir and str(data_dir)), tmp_path)
+        assert list(splits) == ["train", "matched", "mismatched"] and len(splits["mismatched"]) == 2
+
+
+def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue")
+    for name in ("train.tsv", "mm.tsv"):
+        (tmp_path / "glue" / "PAIR" / name).unlink()
+    advice = "\npoint to local files with task.data_dir=<folder>, or try experiment=quickstart, which needs no download"
+    with pytest.raises(UserError) as error:
+        load_splits(dataclasses.replace(task, data_dir=str(tmp_path / "glue")), tmp_path)
+    assert str(error.value) == f"task pair: train.tsv, mm.tsv missing in {tmp_path}/glue/PAIR" + advice
+    with pytest.raises(UserError) as error:
+        load_splits(task, tmp_path / "empty")
+    start = f"task pair: train.tsv, m.tsv, mm.tsv missing in {tmp_path}/empty/glue/PAIR, and task.url gives no address"
+    assert str(error.value).startswith(start) and str(error.value).endswith(advice)
+    with pytest.raises(UserError, match="task.data_dir=/no/where: no such folder; allowed: a folder with train.tsv, m"):
+        load_splits(dataclasses.replace(task, data_dir="/no/where"), tmp_path)
+
+
+def test_a_train_split_of_one_label_is_refused(tmp_path: Path) -> None:
+    task = task_in(tmp_path / "glue", content=HEAD + b"p\tq\t1\nr\ts\t0\n")
+    assert len(load_splits(task, tmp_path)["train"]) == 3
+    with pytest.raises(UserError, match="train.tsv: all 2 rows have the label 'yes'.*\n.*max_train_rows.*raise it"):
+        load_splits(dataclasses.replace(task, max_train_rows=2), tmp_path)
+    assert len(load_splits(dataclasses.replace(task, max_dev_rows=1), tmp_path)["matched"]) == 1
+
+
+COUNTS = {  # the shared copy: the official splits, samples of QNLI, QQP and MNLI
+    "cola": (8551, 1043),
+    "sst2": (67349, 872),
+    "mrpc": (3667, 408),  # the official train split has 3,668; the shared file has one row less
+    "stsb": (5749, 1500),
+    "qqp": (8999, 1000),
+    "mnli": (8999, 500, 500),
+    "qnli": (8999, 5463),
+    "rte": (2490, 277),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_real_glue(name: str, shared: Path, tmp_path: Path, compose: Callable[..., Config]) -> None:
+    task = compose(f"task={name}", f"task.data_dir={shared / 'glue'}").task
+    splits = load_splits(task, tmp_path)
+    assert tuple(map(len, splits.values())) == COUNTS[name]
+    assert all((rows.text_b is None) == (len(task.text) == 1) and not rows.skipped for rows in splits.values())
+    if task.labels:
+        assert all(set(rows.labels.tolist()) == set(range(len(task.labels))) for rows in splits.values())
+    else:
+        assert splits["train"].labels.min() == 0 and splits["train"].labels.max() == 5

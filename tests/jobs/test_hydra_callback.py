@@ -1,0 +1,88 @@
+"""What a sweep is called, and what is checked before its first job begins."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.servers import free_port
+from helpers.toys import REPO
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from ofa.jobs import hydra_callback
+from ofa.jobs.hydra_callback import named
+
+
+def test_the_same_command_has_the_same_name_wherever_it_runs() -> None:
+    command = ["-m", "experiment=quickstart", "task=cola,sst2", "trainer.seed=1,2"]
+    name = next(text for text in named(command) if text.startswith("sweep.name="))
+    assert re.fullmatch(r"sweep\.name=quickstart-[0-9a-f]{6}", name)
+    how = ["--multirun", "trainer.seed=1,2", "task=cola,sst2", "experiment=quickstart", "launch=joblib", "debug=true"]
+    assert name in named([*how, "output_dir=/big/disk", "hydra.launcher.n_jobs=3", "sweep.parallel_jobs=3"])
+    assert name not in named([*command, "trainer.finetune.epochs=2"])
+    assert named(command)[:3] == ["-m", name, "experiment=quickstart"]  # beside the other overrides
+
+
+def test_single_jobs_and_named_sweeps_are_left_as_they_are() -> None:
+    for command in (["task=sst2"], ["--help"], ["-m", "task=sst2", "sweep.name=mine"]):
+        assert named(command) == command
+
+
+def start(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """``main.py -m`` with these arguments, which is to end before its first job."""
+    command = [sys.executable, "main.py", "-m", "experiment=quickstart", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+@pytest.mark.process
+def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
+    server = f"http://127.0.0.1:{free_port()}"
+    sweep = ["trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", f"tracking.uri={server}"]
+    done = start(*sweep)
+    assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
+    first, *_, last = done.stderr.splitlines()
+    assert (first, last) == (f"tracking.uri: {server} does not answer", "No job was started.")
+
+
+@pytest.mark.process
+def test_a_password_in_an_address_never_reaches_the_files_of_a_sweep(tmp_path: Path) -> None:
+    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", "trainer.seed=1,2"]
+    address = f"http://me:hush@127.0.0.1:{free_port()}"
+    done = start(f"tracking.uri={address}", *places)
+    assert done.returncode == 1 and done.stderr.startswith("tracking.uri: Hydra writes a sweep's settings to disk")
+    from_environment = start("tracking.uri=${oc.env:WHERE}", *places, WHERE=address)
+    assert "does not answer\n" in from_environment.stderr and "No job was started." in from_environment.stderr
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert "hush" not in kept + done.stdout + done.stderr + from_environment.stdout + from_environment.stderr
+
+
+def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
+    search = OmegaConf.create(
+        {
+            "hydra": {
+                "sweeper": {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"},
+                "overrides": {
+                    "task": ["task=rte", "trainer.seed=1,2", "ofa.tolerance=interval(0,1)", "objective.width=2"]
+                },
+            }
+        }
+    )
+    with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
+        assert hydra_callback._jobs(search) == [["task=rte", "objective.width=2"]]
+
+
+@pytest.mark.process
+def test_no_job_begins_if_the_settings_of_one_break_a_rule(tmp_path: Path) -> None:
+    places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache"]
+    sweep = ["-m", "experiment=quickstart", "ofa.widths=[1,0.5],[1,0.7]", "trainer.seed=1,-2", *places]
+    done = subprocess.run([sys.executable, "main.py", *sweep], cwd=REPO, capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
+    assert lines[0].startswith("trainer.seed: -2 is outside") and lines[1].startswith("  in job 1 (")
+    assert lines[2].startswith("ofa.widths: 0.7 of 4 heads") and lines[3].startswith("  in job 2 (")
+    assert lines[4:] == ["No job was started."]

@@ -1,0 +1,50 @@
+"""Many runs as one table: what is averaged, and what never is."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.results import results
+
+from ofa.results import aggregate
+
+
+def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
+    jobs = [
+        ["task=cola", f"trainer.seed={seed}", f"ofa.tolerance={x}", "debug=true"] for seed in (1, 2) for x in (1, 2)
+    ]
+    assert aggregate.variants(jobs) == ["ofa.tolerance=1", "ofa.tolerance=2"] * 2
+    rows = aggregate.summarise([(v, results("cola", 1, {1.0: 0.5})) for v in aggregate.variants(jobs)])["rows"]
+    assert [(row["variant"], len(row["seeds"])) for row in rows] == [("ofa.tolerance=1", 2), ("ofa.tolerance=2", 2)]
+
+
+def test_long_numbers_of_a_search_are_short_in_the_table_and_still_apart() -> None:
+    rates = [f"trainer.finetune.learning_rate=2.36886395036407{digit}e-05" for digit in (1, 2)]
+    found = aggregate.summarise([(rate, results("sst2", 1, {1.0: 0.8})) for rate in rates])
+    assert [row[1] for row in aggregate.table(found)[1:]] == ["trainer.finetune.learning_rate=2.369e-05"] * 2
+
+
+def test_mean_deviation_and_average_by_hand() -> None:
+    jobs = [
+        ("", results("sst2", 1, {1.0: 0.80, 0.5: 0.70})),
+        ("", results("sst2", 2, {1.0: 0.84, 0.5: 0.72})),
+        ("", results("rte", 1, {1.0: 0.60, 0.5: 0.50})),
+        ("", results("rte", 2, {1.0: 0.50, 0.5: 0.52})),
+        ("", results("rte", 3, {1.0: 0.58, 0.5: 0.54})),  # the third seed of SST-2 failed
+    ]
+    found = aggregate.summarise(jobs)
+    sst2, rte = found["rows"]
+    assert sst2["seeds"] == [1, 2] and sst2["scores"]["w1"] == pytest.approx({"mean": 0.82, "std": 0.0282843}, abs=1e-6)
+    assert sst2["metrics"]["f1"]["w1"]["mean"] == pytest.approx(0.72)
+    (average,) = found["averages"]
+    assert average["tasks"] == ["sst2", "rte"]
+    assert average["scores"]["w1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
+    assert average["scores"]["w1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
+    table = aggregate.table(found)
+    assert table[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
+    assert table[1] == ["sst2", "accuracy", "2", "0.9300 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
+    assert table[-1][:3] == ["average", "2 tasks", ""]
+
+
+def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
+    found = aggregate.summarise([("", results("sst2", 1, {1.0: 0.8}))])
+    assert found["averages"] == [] and aggregate.table(found)[1][-1] == "0.8000"

@@ -1,0 +1,28 @@
+"""The published figures: where they are shown, and that the README has the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from helpers.results import results
+from helpers.toys import REPO
+
+from ofa.results import aggregate, published
+from ofa.settings.schema import Config
+
+
+def test_published_figures_stand_only_beside_the_published_recipe(compose: Callable[..., Config]) -> None:
+    recipe = ["experiment=published_recipe", "task=mrpc"]
+    assert published.expected(compose(*recipe, "trainer.seed=3"))["f1"] == [0.91667, 0.91740]
+    for change in ("trainer.distill.epochs=5", "model=bert_6x384", "task.max_train_rows=9", "ofa.hidden_weight=1"):
+        assert published.expected(compose(*recipe, change)) == {}, change
+    row = results("mrpc", 1, {1.0: 0.9, 2 / 3: 0.8}, published={"accuracy": [0.88235, 0.88480]})
+    table = aggregate.published_table(aggregate.summarise([("", row)]))
+    assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9300", "0.88480", "0.8000"]
+
+
+def test_the_readme_has_the_same_published_figures() -> None:
+    readme = (REPO / "README.md").read_text()
+    for metrics in published.SCORES.values():
+        for pair in metrics.values():
+            assert all(str(figure)[1:] in readme for figure in pair), pair
