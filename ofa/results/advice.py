@@ -6,7 +6,7 @@ from math import nan
 from typing import Any
 
 from ofa.errors import UserError
-from ofa.hardware import estimate
+from ofa.hardware import engines_to_estimate, estimate
 from ofa.results.record import headline
 from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.subnet import BertShape, SubNet
@@ -42,7 +42,9 @@ def recommend(results: dict[str, Any], tolerance: float) -> dict[str, Any]:
     for kind in ("measured", "estimated"):
         name = headline(results, kind)
         if name:
-            words += f", {chosen['speedup'][name]:.2f}x full width's speed {kind} ({name})"
+            rests = results.get("estimated_for", {}).get(name)
+            on = f", {rests['engine']}, {rests['evidence']}" if rests else ""
+            words += f", {chosen['speedup'][name]:.2f}x full width's speed {kind} ({name}{on})"
     return {"width": chosen["width"], "tolerance": tolerance, "words": words + "."}
 
 
@@ -70,9 +72,9 @@ def warnings(results: dict[str, Any], config: Config, shape: BertShape) -> list[
 
 def _bound(entry: dict[str, Any], name: str, config: Config, shape: BertShape) -> str:
     """What most of the estimated time of the figure ``name`` goes to."""
-    precision, batch, length = (name.split("_")[i] for i in (-4, -3, -2))
+    *own, precision, batch, length, _ = name.removeprefix(f"{config.hardware.name}_").split("_")
+    engine = "_".join(own) or engines_to_estimate(config.hardware, config.latency.estimate_engines)[0]
     subnet = SubNet.at_width(entry["width"], shape)
-    engine = config.latency.estimate_engine
     shares = estimate(config.hardware, engine, precision, shape, subnet, int(batch[1:]), int(length[1:])).shares
     worst = max(shares, key=lambda kind: shares[kind])
     words = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}

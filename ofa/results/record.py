@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ofa.hardware import estimate
+from ofa.hardware import engines_to_estimate, estimate, fastest_first
 from ofa.settings.schema import Config
 from ofa.supernet.space import width_name
 from ofa.supernet.subnet import BertShape, SubNet
@@ -26,16 +26,22 @@ def key(where: str, engine: str, precision: str, batch_size: int, seq_length: in
 
 
 def add_estimates(results: dict[str, Any], config: Config, shape: BertShape) -> None:
-    """Add the estimated latency of the settings' target to every width, in place."""
+    """Add the estimated latency of the settings' target to every width, in place, and what each figure rests on.
+
+    The first engine has no name of its own in a figure's name; ``results["estimated_for"]`` says which it is.
+    """
     settings, target = config.latency, config.hardware
-    profile = target.engines.get(settings.estimate_engine)
-    precisions = [name for name in settings.precisions if profile and name in profile.efficiency]
+    engines = engines_to_estimate(target, settings.estimate_engines)
+    profiles = [(name, way) for name in engines for way in fastest_first(target, name, settings.precisions)]
     for entry in results["widths"]:
         subnet = SubNet.at_width(entry["width"], shape)
         figures = entry.setdefault("latency_ms", {})
-        for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
-            name = key(target.name, "", precision, batch, length, "estimated").partition("/")[2]
-            figures[name] = estimate(target, settings.estimate_engine, precision, shape, subnet, batch, length).ms
+        for (engine, precision), batch, length in product(profiles, settings.batch_sizes, settings.seq_lengths):
+            found = estimate(target, engine, precision, shape, subnet, batch, length)
+            own = "" if engine == engines[0] else engine
+            name = key(target.name, own, precision, batch, length, "estimated").partition("/")[2]
+            figures[name] = found.ms
+            results.setdefault("estimated_for", {})[name] = {"engine": engine, "evidence": found.evidence}
 
 
 def add_export(results: dict[str, Any], folder: Path) -> None:

@@ -127,7 +127,8 @@ def _latency(config: Config, inputs: Inputs) -> dict[str, Any]:
     found = machine()
     if config.hardware.device == "cpu":
         found.pop("gpu", None)  # not timed, although it is there
-    return {"latency": asdict(config.latency), "threads": config.hardware.threads, "machine": found}
+    timed = {key: value for key, value in asdict(config.latency).items() if key != "estimate_engines"}
+    return {"latency": timed, "threads": config.hardware.threads, "machine": found}
 
 
 PIPELINE = (

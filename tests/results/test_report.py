@@ -69,8 +69,34 @@ def test_estimates_are_named_and_speed_up_is_against_full_width(results):
     assert advice.warnings(results, config, SHAPE) == []
 
 
+def test_an_estimate_says_for_which_engine_it_is_and_what_it_rests_on(results):
+    config = settings(batch_sizes=[16], estimate_engines=["paddle_tensorrt", "onnxruntime"])
+    record.add_estimates(results, config, SHAPE)
+    record.add_speedups(results)
+    assert results["estimated_for"] == {
+        "t4_fp16_b16_s128_estimated": {"engine": "paddle_tensorrt", "evidence": "fitted on 3 rows"},
+        "t4_onnxruntime_fp32_b16_s128_estimated": {"engine": "onnxruntime", "evidence": "fitted on 2 rows"},
+    }
+    said = "(t4_fp16_b16_s128_estimated, paddle_tensorrt, fitted on 3 rows)"
+    assert said in advice.recommend(results, 0.5)["words"]
+    assert "t4_fp16_b16_s128_estimated for paddle_tensorrt, fitted on 3 rows;" in "\n".join(report.legend(results))
+
+
+def test_the_fitted_engine_at_its_fastest_precision_is_what_a_table_shows(results):
+    record.add_estimates(results, settings(), SHAPE)
+    name = record.headline(results, "estimated")
+    assert name == "t4_fp16_b16_s128_estimated"
+    assert results["estimated_for"][name]["engine"] == "tensorrt"
+    assert "t4_fp32_b1_s128_estimated" in results["widths"][0]["latency_ms"]
+
+
+def test_nothing_is_estimated_for_a_target_without_engines(results):
+    record.add_estimates(results, Config(hardware=load_target("a100")), SHAPE)
+    assert record.headline(results, "estimated") is None and "estimated_for" not in results
+
+
 def test_a_width_that_gains_nothing_is_explained(results):
-    config = settings(batch_sizes=[1], seq_lengths=[8], precisions=["fp16"])
+    config = settings(batch_sizes=[1], seq_lengths=[8], precisions=["fp16"], estimate_engines=["torchscript"])
     record.add_estimates(results, config, SHAPE)
     record.add_speedups(results)
     found = advice.warnings(results, config, SHAPE)
