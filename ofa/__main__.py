@@ -51,7 +51,7 @@ class Command:
             return sweep_job.attempt(lambda: run(composed), composed.sweep.stop_on_failure, composed.debug)
         try:
             settings = HydraConfig.get()
-            compose.check_words(settings.job.config_name, hydra_callback.given(settings))
+            compose.check_words(str(settings.job.config_name), hydra_callback.given(settings))
             return run(composed)[1]
         except MISTAKES as error:  # Hydra would print more about it than its own line or two
             self.mistake = error

@@ -1,14 +1,15 @@
 """How long a BERT of any size would take on a described target: estimated, never measured.
 
-The estimate walks over the network's operations. One operation takes the largest of three times ::
+The estimate walks over the network's operations. One operation has three times ::
 
-    arithmetic: flops / (peak_tops * efficiency)
-    memory:     bytes read and written / (memory_gb_s * memory_efficiency)
-    launch:     launch_us
+    compute: flops / (peak_tops * efficiency)
+    memory:  bytes read and written / (memory_gb_s * memory_efficiency)
+    launch:  launch_us
 
-and the network takes the larger of their sum and ``operations * dispatch_us``: an engine's host issues
-operations ahead of the device, so only the slower of the two is seen. Every term grows with every size,
-hence so does the estimate. The constants are those of ``conf/hardware/*.yaml``, where each has its source;
+and takes sqrt(max(compute, memory)^2 + launch^2): starting and ending an operation is partly hidden by its work.
+The network takes the larger of their sum and ``operations * dispatch_us``: an engine's host issues operations
+ahead of the device, so only the slower of the two is seen. Every term grows with every size, hence so does the
+estimate. The constants are those of ``conf/hardware/*.yaml``, where each has its source;
 ``experiments/t4_latency`` says how far off they are.
 
     python -m ofa.hardware --target t4 --engine tensorrt --precision fp16 --widths 1 0.75 0.5
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, hypot
 
 import yaml
 
@@ -43,7 +44,7 @@ MODELS = {
 
 @dataclass(frozen=True)
 class OpCost:
-    """Estimated time of one operation in ms, and which of :data:`BOUNDS` decides it."""
+    """Estimated time of one operation in ms, and which of :data:`BOUNDS` is the largest part of it."""
 
     name: str
     ms: float
@@ -86,6 +87,19 @@ def evidence(fitted_rows: int) -> str:
     return f"fitted on {fitted_rows} row{'s' * (fitted_rows != 1)}" if fitted_rows else "assumed"
 
 
+def engines_to_estimate(target: HardwareConfig, asked: list[str] | None) -> list[str]:
+    """The engines of ``asked``, or the one whose profile is fitted on the most rows (else the target's first)."""
+    if asked is not None:
+        return asked
+    return sorted(target.engines, key=lambda name: -sum(target.engines[name].fitted_rows.values()))[:1]
+
+
+def fastest_first(target: HardwareConfig, engine: str, precisions: list[str]) -> list[str]:
+    """Those of ``precisions`` that the engine has, by the arithmetic it sustains in them."""
+    share = target.engines[engine].efficiency
+    return sorted((key for key in precisions if key in share), key=lambda key: -target.peak_tops[key] * share[key])
+
+
 def known_targets() -> list[str]:
     """Names of the targets described in ``conf/hardware``."""
     return sorted(path.stem for path in HARDWARE_DIR.glob("*.yaml"))
@@ -100,7 +114,7 @@ def load_target(name: str) -> HardwareConfig:
     if name not in known_targets():
         raise UserError(f"hardware: target {name!r} is unknown; known: {', '.join(known_targets())}")
     values = yaml.safe_load((HARDWARE_DIR / f"{name}.yaml").read_text(encoding="utf-8"))
-    engines = {key: EngineProfile(**profile) for key, profile in values.pop("engines").items()}
+    engines = {key: EngineProfile(**profile) for key, profile in values.pop("engines", {}).items()}
     return HardwareConfig(**values, engines=engines)
 
 
@@ -165,7 +179,7 @@ def estimate(
     costs = []
     for op in operations(shape, subnet or SubNet.full(shape), batch_size, seq_length, precision, profile.fused):
         times = (op.flops / flop_per_ms, op.bytes_moved / bytes_per_ms, described.launch_us / 1e3)
-        costs.append(OpCost(op.name, max(times), BOUNDS[times.index(max(times))]))
+        costs.append(OpCost(op.name, hypot(max(times[:2]), times[2]), BOUNDS[times.index(max(times))]))
     dispatch_ms = profile.dispatch_us / 1e3
     if len(costs) * dispatch_ms > fsum(cost.ms for cost in costs):
         costs = [OpCost(cost.name, dispatch_ms, "launch") for cost in costs]

@@ -7,13 +7,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, ValidationError
 
 from ofa.errors import UserError
-from ofa.hardware import MODELS, estimate, known_targets, load_target, main
+from ofa.hardware import (
+    MODELS,
+    engines_to_estimate,
+    estimate,
+    fastest_first,
+    known_targets,
+    load_target,
+    main,
+)
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import HardwareConfig
 from ofa.supernet.subnet import BertShape, SubNet
@@ -21,6 +30,7 @@ from ofa.supernet.subnet import BertShape, SubNet
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())
 BASE = MODELS["bert_base"]
+CALIBRATED = ("t4", "v100")
 PROFILES = [
     (target, engine, precision)
     for target in known_targets()
@@ -71,62 +81,92 @@ def test_layers_of_different_size_add_up() -> None:
     assert mixed_ms == pytest.approx((wide_ms + narrow_ms) / 2)
 
 
-def test_reproduces_the_committed_error_table() -> None:
-    for row in RESULTS["rows"] + RESULTS["outside"]:
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_reproduces_the_committed_error_table(name: str) -> None:
+    for row in RESULTS[name]["rows"]:
         shape = BertShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
         heads, ffn = row.get("kept_heads", row["heads"]), row.get("kept_ffn", row["ffn"])
         subnet = SubNet((heads,) * row["layers"], (ffn,) * row["layers"])
-        profile = ("t4", row["engine"], row["precision"])
+        profile = (name, row["engine"], row["precision"])
         estimated = estimate(*profile, shape, subnet, row["batch_size"], row["seq_len"]).ms
         assert estimated == pytest.approx(row["estimated_ms"], abs=6e-4), row
         assert estimated / row["published_ms"] - 1 == pytest.approx(row["error"], abs=6e-5), row
 
 
-def test_committed_errors_are_those_of_the_held_out_rows_and_within_the_aim() -> None:
-    held = sorted(abs(row["error"]) for row in RESULTS["rows"] if row["use"] == "holdout")
-    assert len(held) == RESULTS["holdout_rows"] == 7
-    assert (held[3], held[-1]) == (RESULTS["holdout_median_error"], RESULTS["holdout_max_error"])
-    for rule in ("holdout", "leave_one_out"):
-        assert RESULTS[f"{rule}_median_error"] <= 0.04 and RESULTS[f"{rule}_max_error"] <= 0.10
+def test_claims_come_first_and_are_those_of_the_rows_kept_out() -> None:
+    assert next(iter(RESULTS)) == "claims"
+    got = {claim["name"]: claim["got"] for claim in RESULTS["claims"]}
+    for name in (*CALIBRATED, "a100"):
+        held = [abs(row["error"]) for row in RESULTS[name]["rows"] if row["use"] == "holdout"]
+        said = next(key for key in got if key.startswith(name.upper()) and "rows kept out" in key)
+        assert f"({len(held)} rows)" in said
+        assert got[said] == pytest.approx(median(held), abs=1e-4)
+        assert got[said.replace("median", "worst")] == max(held)
+    for claim in RESULTS["claims"]:
+        assert claim["met"] == (claim["got"] <= float(claim["aim"].removeprefix("<= "))), claim
 
 
-def test_t4_has_the_fitted_constants_and_says_on_how_many_rows() -> None:
-    t4 = load_target("t4")
-    used = [f"{row['engine']}/{row['precision']}" for row in RESULTS["rows"] if row["use"] == "fit"]
-    for key, value in RESULTS["constants"].items():
-        if key == "launch_us":
-            assert t4.launch_us == value
-        elif key.startswith("dispatch_us/"):
-            assert t4.engines[key.split("/")[1]].dispatch_us == value
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_a_target_has_the_fitted_constants_and_says_on_how_many_rows(name: str) -> None:
+    target, found = load_target(name), RESULTS[name]
+    used = [f"{row['engine']}/{row['precision']}" for row in found["rows"] if row["use"] == "fit"]
+    for key, value in found["constants"].items():
+        kind, *profile = key.split("/")
+        if kind in ("launch_us", "memory_efficiency"):
+            assert getattr(target, kind) == value
+        elif kind == "dispatch_us":
+            assert target.engines[profile[0]].dispatch_us == value
         else:
-            _, engine, precision = key.split("/")
-            assert t4.engines[engine].efficiency[precision] == value
-            assert estimate("t4", engine, precision, BASE).fitted_rows == used.count(f"{engine}/{precision}")
-    assert t4.memory_efficiency == RESULTS["assumed"]["memory_efficiency"]
-    assert estimate("t4", "paddle", "fp32", BASE).fitted_rows == 0
+            engine, precision = profile
+            assert target.engines[engine].efficiency[precision] == value
+            of_rows = estimate(name, engine, precision, BASE)
+            assert of_rows.fitted_rows == used.count("/".join(profile)) > 0
+            assert of_rows.evidence == f"fitted on {of_rows.fitted_rows} rows"
 
 
-@pytest.mark.parametrize("name", ["v100", "a100", "l4"])
-def test_other_gpus_carry_over_the_t4_and_claim_no_calibration(name: str) -> None:
-    t4, other = load_target("t4"), load_target(name)
+def test_the_l4_carries_over_the_t4_and_claims_no_calibration() -> None:
+    t4, other = load_target("t4"), load_target("l4")
     assert (other.launch_us, other.memory_efficiency) == (t4.launch_us, t4.memory_efficiency)
     for engine, profile in other.engines.items():
         source = t4.engines[engine]
         assert (profile.fused, profile.dispatch_us) == (source.fused, source.dispatch_us)
-        assert profile.fitted_rows == {}
         for precision, value in profile.efficiency.items():
             assert value == source.efficiency["fp16" if precision in ("tf32", "bf16") else precision]
+            assert estimate("l4", engine, precision, BASE).evidence == "assumed"
+
+
+def test_nothing_is_estimated_for_the_a100() -> None:
+    assert engines_to_estimate(load_target("a100"), None) == []
+    with pytest.raises(UserError, match="'a100' has no engine 'tensorrt'; known: none"):
+        estimate("a100", "tensorrt", "fp16", BASE)
+
+
+def test_the_engine_with_the_most_evidence_is_estimated_for_and_its_fastest_precision_comes_first() -> None:
+    t4 = load_target("t4")
+    assert engines_to_estimate(t4, None) == ["tensorrt"]
+    assert engines_to_estimate(t4, ["paddle_tensorrt", "onnxruntime"]) == ["paddle_tensorrt", "onnxruntime"]
+    assert engines_to_estimate(load_target("cpu"), None) == ["paddle"]
+    assert fastest_first(t4, "tensorrt", ["fp32", "bf16", "fp16"]) == ["fp16", "fp32"]
+
+
+def test_a_short_text_alone_is_bound_by_launches_and_a_batch_of_long_ones_is_not() -> None:
+    small = BertShape(6, 384, 12, 1536)
+    for engine, precision in (("tensorrt", "fp16"), ("onnxruntime", "fp32")):
+        alone = estimate("t4", engine, precision, small, None, 1, 16)
+        assert alone.shares["launch"] > 0.9 and alone.ms < 2
+        assert estimate("t4", engine, precision, small, None, 32, 384).shares["launch"] < 0.1
 
 
 def test_width_two_thirds_speedup() -> None:
-    seed = RESULTS["width_two_thirds_speedup"][0]
+    lines = RESULTS["width_two_thirds_speedup"]
+    seed = next(line for line in lines if (line["engine"], line["batch_size"]) == ("paddle", 16))
     narrow = SubNet.at_width(2 / 3, BASE)
     full_ms, narrow_ms = (estimate("t4", "paddle", "fp32", BASE, kept, 16, 128).ms for kept in (None, narrow))
     assert full_ms / narrow_ms == pytest.approx(seed["estimated"], abs=6e-4)
-    assert (seed["published"], seed["batch_size"]) == (1.59, 16)
-    # 1.476 against 1.59; experiments/t4_latency/README.md says why nothing was bent to reach it
+    assert seed["published"] == 1.59
+    # 7% short of it; experiments/t4_latency/README.md says why nothing was bent to reach it
     assert abs(seed["error"]) < 0.08
-    assert all(abs(row["error"]) < 0.03 for row in RESULTS["width_two_thirds_speedup"][1:])
+    assert all(abs(line["error"]) < 0.03 for line in lines if line is not seed)
 
 
 def test_bounds() -> None:
@@ -142,7 +182,7 @@ def test_bounds() -> None:
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="target 'h100' is unknown; known: a100, cpu, l4, t4, v100"):
         estimate("h100", "tensorrt", "fp16", BASE)
-    with pytest.raises(UserError, match="no engine 'tvm'; known: onnxruntime, paddle, tensorrt, torchscript"):
+    with pytest.raises(UserError, match="no engine 'tvm'; known: onnxruntime, onnxruntime_optimized, paddle, paddle_t"):
         estimate("t4", "tvm", "fp16", BASE)
     with pytest.raises(UserError, match="tensorrt on 't4' has no precision 'bf16'; known: fp32, fp16, int8"):
         estimate("t4", "tensorrt", "bf16", BASE)
@@ -193,8 +233,9 @@ def test_plan_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*profile, "--widths", "1", "0.75", "0.5", "--batch-size", "16"]) == 0
     header, columns, full, *rest = capsys.readouterr().out.splitlines()
     assert header.startswith("estimated latency on t4, tensorrt, fp16, batch 16, length 128")
-    assert header.endswith("(fitted on 4 rows)") and "estimated ms" in columns
-    assert full.split()[:7] == ["1", "12", "3072", "109.5M", "11.17G", "19.15", "1.00x"]
+    assert header.endswith(f"({estimate('t4', 'tensorrt', 'fp16', BASE).evidence})") and "estimated ms" in columns
+    ms = f"{estimate('t4', 'tensorrt', 'fp16', BASE).ms:.2f}"
+    assert full.split()[:7] == ["1", "12", "3072", "109.5M", "11.17G", ms, "1.00x"]
     assert [line.split()[1] for line in rest] == ["9", "6"]
 
     sizes = ["--layers", "6", "--hidden", "320", "--heads", "5", "--neurons", "1280"]

@@ -41,7 +41,9 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
     for kind in ("measured", "estimated"):
         name = results.headline(kind)
         if name:
-            words += f", {results.speedups(chosen)[name]:.2f}x full width's speed {kind} ({name})"
+            rests = results.estimated_for.get(name)
+            on = f", {rests['engine']}, {rests['evidence']}" if rests else ""
+            words += f", {results.speedups(chosen)[name]:.2f}x full width's speed {kind} ({name}{on})"
     return Recommendation(chosen.name, chosen.width, tolerance, words + ".")
 
 

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from ofa.hardware import estimate
+from ofa.hardware import engines_to_estimate, estimate, fastest_first
 from ofa.results import advice, published
 from ofa.results.figures import draw
 from ofa.results.record import Latency, NetworkResult, Results, Scored
@@ -55,7 +55,7 @@ def collect(
             )
             for name, entry in scores["networks"].items()
         ),
-        unnamed_engine={"measured": config.latency.engines[0], "estimated": config.latency.estimate_engine},
+        unnamed_engine=_unnamed(config),
         alarms=tuple(scores["alarms"]),
         export=folders["export"].name if exports else None,
         published=published.expected(config),
@@ -65,6 +65,12 @@ def collect(
     for record in sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"]):
         results = with_latencies(results, record)
     return advised(results, config, shape, networks)
+
+
+def _unnamed(config: Config) -> dict[str, str]:
+    """The engines that the names of figures leave out: the first that is timed, and the first that is estimated."""
+    estimated = engines_to_estimate(config.hardware, config.latency.estimate_engines)
+    return {"measured": config.latency.engines[0], **({"estimated": estimated[0]} if estimated else {})}
 
 
 def _read(path: Path) -> Any:
@@ -78,15 +84,14 @@ def _exported(entry: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def estimates(config: Config, shape: BertShape, network: Network) -> list[Latency]:
-    """Estimated latencies of the settings' target, in each of their precisions, batch sizes and lengths."""
+    """Estimated latencies of the settings' target, in each of their engines, precisions, batch sizes and lengths."""
     settings, target = config.latency, config.hardware
-    profile = target.engines.get(settings.estimate_engine)
-    precisions = [name for name in settings.precisions if profile and name in profile.efficiency]
     found = []
-    for precision, batch, length in product(precisions, settings.batch_sizes, settings.seq_lengths):
-        setting = (settings.estimate_engine, precision, batch, length)
-        ms = estimate(target, settings.estimate_engine, precision, shape, network.subnet, batch, length).ms
-        found.append(Latency(target.name, *setting, "estimated", ms))
+    for engine in engines_to_estimate(target, settings.estimate_engines):
+        ways = fastest_first(target, engine, settings.precisions)
+        for precision, batch, length in product(ways, settings.batch_sizes, settings.seq_lengths):
+            one = estimate(target, engine, precision, shape, network.subnet, batch, length)
+            found.append(Latency(target.name, engine, precision, batch, length, "estimated", one.ms, one.evidence))
     return found
 
 

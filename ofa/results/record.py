@@ -18,6 +18,7 @@ class Latency:
         where: the device or target, e.g. ``t4``, ``cpu``; without an underscore.
         kind: ``measured`` or ``estimated``; the one is never named as the other.
         ms: milliseconds per batch.
+        evidence: what an estimate rests on, e.g. ``fitted on 4 rows``.
     """
 
     where: str
@@ -27,6 +28,7 @@ class Latency:
     seq_length: int
     kind: str
     ms: float
+    evidence: str = ""
 
     def name(self, unnamed: Mapping[str, str]) -> str:
         """``cpu_onnxruntime_fp32_b16_s128_measured``.
@@ -101,11 +103,14 @@ class NetworkResult(Scored):
         return entry | {"speedup": self.speedups(unnamed, reference)}
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any], unnamed: Mapping[str, str]) -> NetworkResult:
+    def from_json(
+        cls, entry: Mapping[str, Any], unnamed: Mapping[str, str], evidence: Mapping[str, str]
+    ) -> NetworkResult:
         """A network from its entry; entries made before networks had names are understood."""
         values = {"name": f"w{entry['width']:.4g}", "depth": 1.0, **entry}
         values["latencies"] = tuple(
-            Latency.parse(name, ms, unnamed) for name, ms in entry.get("latency_ms", {}).items()
+            replace(Latency.parse(name, ms, unnamed), evidence=evidence.get(name, ""))
+            for name, ms in entry.get("latency_ms", {}).items()
         )
         values["parity"] = tuple(entry.get("parity", ()))
         values["lost"] = tuple(entry["lost"]) if "lost" in entry else None
@@ -166,6 +171,15 @@ class Results:
         """The network that the others' speed-ups are against."""
         return max(self.networks, key=lambda network: (network.macs, network.width))
 
+    @property
+    def estimated_for(self) -> dict[str, dict[str, str]]:
+        """Which engine each estimate is for, and what it rests on, by the name of the figure."""
+        estimates = [latency for latency in self.networks[0].latencies if latency.kind == "estimated"]
+        return {
+            latency.name(self.unnamed_engine): {"engine": latency.engine, "evidence": latency.evidence}
+            for latency in estimates
+        }
+
     def network(self, name: str | None) -> NetworkResult | None:
         return next((network for network in self.networks if network.name == name), None)
 
@@ -191,6 +205,8 @@ class Results:
         found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
+        if self.estimated_for:
+            found["estimated_for"] = self.estimated_for
         if self.measured_on:
             found["measured_on"] = self.measured_on
         if self.export:
@@ -204,7 +220,8 @@ class Results:
     def from_json(cls, found: Mapping[str, Any]) -> Results:
         """A run's results from the content of its results.json, of an earlier version too."""
         unnamed = found.get("unnamed_engine", UNNAMED)
-        networks = tuple(NetworkResult.from_json(entry, unnamed) for entry in found.get("widths", ()))
+        evidence = {name: about["evidence"] for name, about in found.get("estimated_for", {}).items()}
+        networks = tuple(NetworkResult.from_json(entry, unnamed, evidence) for entry in found.get("widths", ()))
         results = cls(found["task"], found["model"], found["seed"], found.get("run"), networks=networks)
         if "teacher" not in found:
             return results

@@ -35,7 +35,9 @@ def legend(results: Results) -> list[str]:
     for kind in KINDS:
         name = results.headline(kind)
         if name:
-            lines.append(f"{kind} ms: {name}, milliseconds per batch (b: batch size, s: tokens per row).")
+            rests = results.estimated_for.get(name)
+            on = f" for {rests['engine']}, {rests['evidence']}" if rests else ""
+            lines.append(f"{kind} ms: {name}{on}; milliseconds per batch (b: batch size, s: tokens per row).")
     for where, about in results.measured_on.items():
         machine = about["machine"]
         on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"

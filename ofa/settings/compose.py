@@ -32,7 +32,10 @@ def load(path: Path) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+        saved = OmegaConf.load(path)
+        if OmegaConf.select(saved, "latency.estimate_engine"):  # runs of earlier versions have one engine
+            saved.latency.estimate_engines = [saved.latency.pop("estimate_engine")]
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), saved))
     except (OSError, ValueError, OmegaConfBaseException) as error:
         raise UserError(f"{path}: not the settings of a run ({str(error).splitlines()[0]})") from None
     return _checked(config)

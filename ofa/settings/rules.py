@@ -208,8 +208,12 @@ def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterab
         yield from once(f"latency.{key}", getattr(latency, key))
     yield from at_least("latency.warmup", latency.warmup, 0)
     yield from at_least("latency.repeats", latency.repeats, 1)
-    if hardware.engines:  # a target without engines is one that nothing is estimated for
-        yield from choice("latency.estimate_engine", latency.estimate_engine, sorted(hardware.engines))
+    if latency.estimate_engines and not hardware.engines:
+        yield f"latency.estimate_engines: nothing is estimated for {hardware.name}, it has no engines; leave it out"
+        return
+    for engine in latency.estimate_engines or []:
+        yield from choice("latency.estimate_engines", engine, sorted(hardware.engines))
+    yield from once("latency.estimate_engines", latency.estimate_engines or [])
 
 
 def position_problems(trainer: TrainerConfig, latency: LatencyConfig, positions: int, owner: str) -> list[str]:

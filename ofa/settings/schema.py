@@ -172,7 +172,8 @@ class LatencyConfig:
     seq_lengths: list[int] = setting([128])
     warmup: int = 5
     repeats: int = 30
-    estimate_engine: str = "paddle"  # the target's engine that estimates are for
+    # The target's engines that estimates are for; null: the one fitted on the most published rows.
+    estimate_engines: list[str] | None = collected(None)
 
 
 @dataclass

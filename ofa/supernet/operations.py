@@ -25,8 +25,9 @@ def operations(
     """Every operation of one forward pass, in order: embeddings, encoder layers, pooler and classifier.
 
     An element takes ``ELEMENT_BYTES[precision]`` in a matrix product. Elsewhere it takes 2 bytes at least:
-    with INT8 engines the products are quantised and the rest stays in FP16. Biases are added inside the
-    products. Weights are read once per product, activations once per operation that uses them.
+    with INT8 engines the products are quantised and the rest stays in FP16; a layer norm quantises what it
+    hands to a product, elsewhere that takes an operation of its own. Biases are added inside the products.
+    Weights are read once per product, activations once per operation that uses them.
     """
     element = ELEMENT_BYTES[precision]
     rest = max(element, 2)
@@ -46,18 +47,23 @@ def operations(
             yield from (product(name, tokens, hidden, kept) for name in ("query", "key", "value"))
             yield from (Op(f"split heads ({name})", 0, 2 * rest * tokens * kept) for name in "qkv")
         yield Op("scores", attention.flops, attention.bytes_moved)
-        if not fused:
-            yield from (Op(name, 0, 2 * rest * table) for name in ("scale", "mask"))
+        yield from (Op(name, 0, 2 * rest * table) for name in (["scale and mask"] if fused else ["scale", "mask"]))
         yield Op("softmax", 0, 2 * rest * table)
         yield Op("values", attention.flops, attention.bytes_moved)
         if not fused:
             yield Op("merge heads", 0, 2 * rest * tokens * kept)
+        yield from quantised(tokens * kept)
         yield product("attention output", tokens, kept, hidden)
         yield from residual_norm()
         yield product("feed-forward in", tokens, hidden, neurons)
         yield Op("activation", 0, 2 * rest * tokens * neurons)
+        yield from quantised(tokens * neurons)
         yield product("feed-forward out", tokens, neurons, hidden)
         yield from residual_norm()
+
+    def quantised(elements: float) -> Iterator[Op]:
+        if element < rest:
+            yield Op("quantise", 0, (rest + element) * elements)
 
     def residual_norm() -> Iterator[Op]:
         if not fused:

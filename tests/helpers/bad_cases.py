@@ -154,7 +154,7 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "nothing timed": (None, "latency.batch_sizes=[]", "latency.batch_sizes: [] is empty", "one or more numbers from 1"),
     "no such precision": (None, "latency.precisions=[int4]", "latency.precisions: 'int4'", "allowed: fp32, bf16, fp16"),
     "no repeats": (None, "latency.repeats=0", "latency.repeats: 0", "allowed: from 1"),
-    "no estimate": (None, "latency.estimate_engine=x", "latency.estimate_engine: 'x'", "allowed: onnxruntime, paddle"),
+    "no estimate": (None, "latency.estimate_engines=[x]", "latency.estimate_engines: 'x'", "allowed: onnxruntime, onn"),
     "no such GPU": (
         None,
         "hardware.device=gpu",

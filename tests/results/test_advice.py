@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from helpers.results import network, results, timed
 
-from ofa.hardware import load_target
-from ofa.results import advice, collect
+from ofa.hardware import engines_to_estimate, load_target
+from ofa.results import advice, collect, report
 from ofa.settings.schema import Config, LatencyConfig
 from ofa.supernet.space import networks
 from ofa.supernet.subnet import BertShape
@@ -46,7 +46,8 @@ def settings(**latency):
 
 
 def estimated(config):
-    found = results()
+    engines = engines_to_estimate(config.hardware, config.latency.estimate_engines)
+    found = results(unnamed_engine={"measured": "paddle", **({"estimated": engines[0]} if engines else {})})
     ones = [replace(one, latencies=tuple(collect.estimates(config, SHAPE, FAMILY[one.name]))) for one in found.networks]
     return replace(found, networks=tuple(ones))
 
@@ -61,8 +62,33 @@ def test_estimates_are_named_and_speed_up_is_against_the_largest():
     assert advice.warnings(found, config, SHAPE, FAMILY) == []
 
 
+def test_an_estimate_says_for_which_engine_it_is_and_what_it_rests_on():
+    found = estimated(settings(batch_sizes=[16], estimate_engines=["paddle_tensorrt", "onnxruntime"]))
+    assert found.estimated_for == {
+        "t4_fp16_b16_s128_estimated": {"engine": "paddle_tensorrt", "evidence": "fitted on 3 rows"},
+        "t4_onnxruntime_fp32_b16_s128_estimated": {"engine": "onnxruntime", "evidence": "fitted on 2 rows"},
+    }
+    assert found.to_json()["estimated_for"] == found.estimated_for
+    said = "(t4_fp16_b16_s128_estimated, paddle_tensorrt, fitted on 3 rows)"
+    assert said in advice.recommend(found, 0.5).words
+    assert "t4_fp16_b16_s128_estimated for paddle_tensorrt, fitted on 3 rows;" in "\n".join(report.legend(found))
+
+
+def test_the_fitted_engine_at_its_fastest_precision_is_what_a_table_shows():
+    found = estimated(settings())
+    name = found.headline("estimated")
+    assert name == "t4_fp16_b16_s128_estimated"
+    assert found.estimated_for[name]["engine"] == "tensorrt"
+    assert "t4_fp32_b1_s128_estimated" in found.estimated_for
+
+
+def test_nothing_is_estimated_for_a_target_without_engines():
+    found = estimated(Config(hardware=load_target("a100")))
+    assert found.headline("estimated") is None and "estimated_for" not in found.to_json()
+
+
 def test_a_network_that_gains_nothing_is_explained():
-    config = settings(batch_sizes=[1], seq_lengths=[8], precisions=["fp16"])
+    config = settings(batch_sizes=[1], seq_lengths=[8], precisions=["fp16"], estimate_engines=["torchscript"])
     found = advice.warnings(estimated(config), config, SHAPE, FAMILY)
     assert len(found) == 2
     assert found[1] == (

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from helpers.toys import REPO
+from omegaconf import OmegaConf
 
 from ofa.jobs.preflight import problems
+from ofa.settings.compose import load
 from ofa.settings.schema import Config
 
 GROUPS = {
@@ -73,6 +76,15 @@ def test_no_default_of_one_file_survives_in_another(compose: Callable[..., Confi
     """Hydra merges mappings: a dev split or an engine of the default must not stay where another is chosen."""
     assert list(compose("task=mnli").task.dev) == ["dev_matched", "dev_mismatched"]
     assert list(compose("hardware=cpu").hardware.engines) == ["paddle", "onnxruntime"]
+
+
+def test_settings_of_a_run_of_an_earlier_version_are_read(compose: Callable[..., Config], tmp_path: Path) -> None:
+    saved = OmegaConf.create(asdict(compose("hardware=cpu", "latency.repeats=7")))
+    del saved.latency.estimate_engines
+    saved.latency.estimate_engine = "onnxruntime"
+    OmegaConf.save(saved, tmp_path / "config.yaml")
+    found = load(tmp_path / "config.yaml").latency
+    assert (found.estimate_engines, found.repeats) == (["onnxruntime"], 7)
 
 
 def _places(folder: Path) -> list[str]:
@@ -173,6 +185,18 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "list for a choice": ("task=[a]", ["task: 'a' is unknown; allowed: see --help"]),
     "unknown reference": ("task.name=${nope}", ["task.name: Interpolation key 'nope' not found; allowed: text"]),
+    "name of an earlier version": (
+        "latency.estimate_engine=paddle",
+        ["latency.estimate_engine: no such setting (did you mean latency.estimate_engines?)", "allowed here: "],
+    ),
+    "estimate for what is not described": (
+        "hardware=a100 latency.estimate_engines=[tensorrt]",
+        ["latency.estimate_engines: nothing is estimated for a100, it has no engines; leave it out"],
+    ),
+    "estimate twice": (
+        "latency.estimate_engines=[paddle,paddle]",
+        ["latency.estimate_engines names paddle twice; allowed: each once"],
+    ),
     "group removed": ("~task", ["task.name: has no value; set it with task.name=..."]),
     "no folder for the model": ("model=folder", ["model.path: has no value; set it with model.path=<folder with"]),
     "width above 1": ("ofa.widths=[1,1.5]", ["ofa.widths: 1.5 is outside (0, 1]"]),
@@ -186,7 +210,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "width twice": ("ofa.widths=[1,0.75,0.7501]", ["ofa.widths: 0.75, 0.7501 all keep 9 of 12 heads; allowed: each"]),
     "several at once": (
-        "ofa.widths=[0.7,2] trainer.seed=-1 task.bad_rows=drop hardware.device=tpu latency.estimate_engine=tvm",
+        "ofa.widths=[0.7,2] trainer.seed=-1 task.bad_rows=drop hardware.device=tpu latency.estimate_engines=[tvm]",
         [
             "task.bad_rows: 'drop' is unknown; allowed: error, skip",
             "ofa.widths: 0.7 of 12 heads",
@@ -194,7 +218,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
             "ofa.widths: [0.7, 2.0] lacks 1.0",
             "trainer.seed: -1 is outside [0, 4294967295]",
             "hardware.device: 'tpu' is unknown; allowed: auto, cpu, gpu",
-            "latency.estimate_engine: 'tvm' is unknown; allowed: onnxruntime, paddle, tensorrt, torchscript",
+            "latency.estimate_engines: 'tvm' is unknown; allowed: onnxruntime, onnxruntime_optimized, paddle, ",
         ],
     ),
 }
