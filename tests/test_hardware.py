@@ -25,7 +25,7 @@ from ofa.hardware import (
 )
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import HardwareConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())
@@ -43,7 +43,7 @@ SIZES |= {"num_labels": 2, "batch_size": 2, "seq_length": 24}
 
 def of_sizes(sizes: dict[str, int], *profile: str) -> float:
     shape = {key: value for key, value in sizes.items() if key not in ("batch_size", "seq_length")}
-    return estimate(*profile, BertShape(**shape), None, sizes["batch_size"], sizes["seq_length"]).ms
+    return estimate(*profile, EncoderShape(**shape), None, sizes["batch_size"], sizes["seq_length"]).ms
 
 
 @pytest.mark.parametrize("target, engine, precision", PROFILES)
@@ -84,7 +84,7 @@ def test_layers_of_different_size_add_up() -> None:
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_reproduces_the_committed_error_table(name: str) -> None:
     for row in RESULTS[name]["rows"]:
-        shape = BertShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
+        shape = EncoderShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
         heads, ffn = row.get("kept_heads", row["heads"]), row.get("kept_ffn", row["ffn"])
         subnet = SubNet((heads,) * row["layers"], (ffn,) * row["layers"])
         profile = (name, row["engine"], row["precision"])
@@ -150,7 +150,7 @@ def test_the_engine_with_the_most_evidence_is_estimated_for_and_its_fastest_prec
 
 
 def test_a_short_text_alone_is_bound_by_launches_and_a_batch_of_long_ones_is_not() -> None:
-    small = BertShape(6, 384, 12, 1536)
+    small = EncoderShape(6, 384, 12, 1536)
     for engine, precision in (("tensorrt", "fp16"), ("onnxruntime", "fp32")):
         alone = estimate("t4", engine, precision, small, None, 1, 16)
         assert alone.shares["launch"] > 0.9 and alone.ms < 2

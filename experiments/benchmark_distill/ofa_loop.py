@@ -56,7 +56,7 @@ def static_step(distillation, subnets):
 
     from ofa.model import network as models
     from ofa.supernet import elastic
-    from ofa.training.distillation import teach
+    from ofa.training.distillation import teacher_outputs
     from ofa.training.losses import LOGIT_LOSS, hidden_loss
 
     supernet = distillation.supernet
@@ -80,7 +80,9 @@ def static_step(distillation, subnets):
 
     def step(input_ids, token_type_ids, chosen):
         mask = (input_ids != 0).astype("float32").unsqueeze(-1)
-        teacher_logits, teacher_hidden = teach(distillation.teacher, input_ids, token_type_ids, distillation.precision)
+        teacher_logits, teacher_hidden = teacher_outputs(
+            distillation.teacher, input_ids, token_type_ids, distillation.precision
+        )
         embeddings, bias = models.embed(supernet, input_ids, token_type_ids)
         shared = embeddings.detach()
         shared.stop_gradient, total = False, 0.0
@@ -142,8 +144,8 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
     from ofa.settings.schema import LoopConfig
     from ofa.supernet.space import sample
     from ofa.supernet.subnet import count_macs
-    from ofa.training.checkpoint import Best
-    from ofa.training.distillation import Distillation, TeacherMemory
+    from ofa.training.checkpoint import BestNetworks
+    from ofa.training.distillation import Distillation, TeacherCache
     from ofa.training.loop import Loop, tensors
     from ofa.training.precision import Precision
 
@@ -152,7 +154,7 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
             return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
 
     distillation = Distillation(supernet, teacher, 0.1, 1.0, kind=kind_of(args))
-    memory = TeacherMemory(teacher, train, 128, Precision("fp32")) if "memory" in args.trial else None
+    memory = TeacherCache(teacher, train, 128, Precision("fp32")) if "memory" in args.trial else None
     one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
     if "static" in args.trial:
         one_step = static_step(distillation, list(subnets.values()))
@@ -165,7 +167,7 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
         pending[0] = len(batch.rows)
         input_ids, token_type_ids, _ = tensors(batch)
         names = sample(costs, args.sampling, args.sandwich_random, args.seed, number)
-        targets = {"targets": memory.recall(batch)} if memory else {}
+        targets = {"targets": memory.lookup(batch)} if memory else {}
         return one_step(input_ids, token_type_ids, [subnets[name] for name in names], **targets)
 
     class Unsorted(TrainBatches):
@@ -188,7 +190,7 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
             seed=args.seed,
             folder=Path(name),
             evaluate=lambda number: {},
-            best=Best(Path(name)),
+            best=BestNetworks(Path(name)),
             precision=precision,
         )
         loop.run()

@@ -24,13 +24,13 @@ from ofa.deploy.export import export
 from ofa.deploy.latency import measure
 from ofa.model import network as models
 from ofa.supernet import elastic
-from ofa.supernet.subnet import BertShape, SubNet, count_macs
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 from ofa.system import machine, process
 
 process.prepare()
 
 
-SHAPE = BertShape(4, 256, 4, 1024, max_position_embeddings=128)
+SHAPE = EncoderShape(4, 256, 4, 1024, max_position_embeddings=128)
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 BATCH, LENGTH = 16, 128
 ALLOWED = 1.10  # of the share of MACs

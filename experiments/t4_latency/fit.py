@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from ofa import hardware
 from ofa.settings.schema import EngineProfile, HardwareConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 HOLDOUT_RULE = "every third row of each GPU, engine and precision, in the file's order"
 LEAVE_ONE_OUT_RULE = "each T4 row of a profile with two rows or more, unless it alone determines a constant"
@@ -78,7 +78,7 @@ def estimate(target: HardwareConfig, row: Row) -> float:
     """Estimated latency in ms of a row; ``kept_heads`` and ``kept_ffn``, where it has them, are the sub-network's."""
     layers, hidden, heads, ffn, *sizes = (int(row[key]) for key in (*KEYS[:4], "batch_size", "seq_len"))
     kept = SubNet((int(row["kept_heads"] or heads),) * layers, (int(row["kept_ffn"] or ffn),) * layers)
-    shape = BertShape(layers, hidden, heads, ffn)
+    shape = EncoderShape(layers, hidden, heads, ffn)
     return hardware.estimate(target, row["engine"], row["precision"], shape, kept, *sizes).ms
 
 

@@ -128,7 +128,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     """Distil a BERT of 4 layers x 128 from random weights on the quickstart's rows for WARMUP + STEPS steps."""
     process.prepare(threads)
     process.set_device("cpu")
-    ranks.start("cpu")
+    ranks.init("cpu")
     import numpy as np
 
     from ofa.data.batches import TrainBatches
@@ -136,12 +136,12 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     from ofa.model import network as models
     from ofa.settings.schema import LoopConfig
     from ofa.supernet import elastic
-    from ofa.supernet.subnet import BertShape, SubNet
-    from ofa.training.checkpoint import Best
+    from ofa.supernet.subnet import EncoderShape, SubNet
+    from ofa.training.checkpoint import BestNetworks
     from ofa.training.distillation import Distillation
     from ofa.training.loop import Loop, tensors
 
-    shape = BertShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
+    shape = EncoderShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
     rng = np.random.default_rng(0)
     lengths = rng.integers(6, 32, 12_000)  # as the quickstart's sentences
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -172,12 +172,12 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
             seed=0,
             folder=scratch,
             evaluate=lambda number: {},
-            best=Best(scratch),
+            best=BestNetworks(scratch),
         )
         loop.run()
     seconds = started[WARMUP + STEPS] - started[WARMUP]
     sizes = [len(picked) for picked in batches.epoch(0)[WARMUP : WARMUP + STEPS]]
-    if ranks.leads():
+    if ranks.is_main():
         (folder / "rate.json").write_text(json.dumps(sum(sizes) / seconds))
 
 

@@ -66,7 +66,9 @@ def export(model: nn.Layer, folder: Path) -> None:
     # full_graph: a part that cannot be traced is an error here, not a slow surprise at the user's.
     static = paddle.jit.to_static(ExportedForward(model), input_spec=specs, full_graph=True)
     folder.mkdir(parents=True, exist_ok=True)
-    files.require(folder, 2 * sum(4 * value.size for value in model.parameters()))  # Paddle would cut its file short
+    files.require_space(
+        folder, 2 * sum(4 * value.size for value in model.parameters())
+    )  # Paddle would cut its file short
     graph = folder / PADDLE_GRAPH
     paddle.jit.save(static, str(graph))
     with _captured() as said, suppress(SystemExit):  # how the converter gives up

@@ -54,7 +54,7 @@ def compare(
     return Parity(engine, precision, difference, drift, sum(map(len, splits.values())))
 
 
-def require(parity: Parity, what: str, kind: str) -> None:
+def require_equal(parity: Parity, what: str, kind: str) -> None:
     """Refuse FP32 files that are not the network that was scored; reduced precision only reports.
 
     Args:

@@ -19,10 +19,10 @@ def predict(forward: Forward, encoded: Encoded, batch_size: int, together: bool 
     """
     batches = eval_batches(encoded.lengths, batch_size)
     parts = []
-    for picked in ranks.mine(batches) if together else batches:
+    for picked in ranks.shard(batches) if together else batches:
         batch = collate(encoded, picked)
         parts.append(forward(batch.input_ids, batch.token_type_ids))
-    logits = np.concatenate(ranks.dealt_back(parts) if together else parts)
+    logits = np.concatenate(ranks.unshard(parts) if together else parts)
     ordered = np.empty_like(logits)
     ordered[np.concatenate(batches)] = logits
     return ordered

@@ -42,20 +42,20 @@ def run_job(config: Config, yaml: str) -> Results:
     """
     log.info("Process: %s.", ", ".join(process.prepare(config.hardware.threads, config.sweep.parallel_jobs)))
     config = replace(config, hardware=replace(config.hardware, devices=ranks.size()))
-    ranks.start(config.hardware.device)
-    with ranks.leader_first():
+    ranks.init(config.hardware.device)
+    with ranks.main_first():
         inputs = load_inputs(config)
     output_dir = Path(config.output_dir).expanduser()
     name = run_name(config)
     title = config.tracking.run_name or name
     folder = output_dir / "runs" / f"{name}-{_digest(config, inputs)}"
     store = Store(output_dir / "store")
-    before = ranks.of_leader(_finished(config, inputs, store, folder) if ranks.leads() else None)
+    before = ranks.broadcast(_finished(config, inputs, store, folder) if ranks.is_main() else None)
     if before is not None:
         log.info("Already finished with the same settings and data; nothing to do: %s", folder)
         return before
-    tracker = Tracker(config.tracking if ranks.leads() else TrackingConfig("none"), output_dir, folder)
-    with ranks.leader_first():
+    tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
+    with ranks.main_first():
         _open_folder(folder, yaml)
     status = "FAILED"
     try:
@@ -63,9 +63,9 @@ def run_job(config: Config, yaml: str) -> Results:
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, store, stop.is_set)
-        here = collect.collect(config, folder, folders, inputs.shape, inputs.networks) if ranks.leads() else None
-        results: Results = ranks.of_leader(here)
-        if not ranks.leads():
+        here = collect.collect(config, folder, folders, inputs.shape, inputs.networks) if ranks.is_main() else None
+        results: Results = ranks.broadcast(here)
+        if not ranks.is_main():
             return results
         written = collect.write(folder, results)
         logged.log_results(tracker, title, config, folders, results)
@@ -94,7 +94,7 @@ def _show(results: Results, folder: Path, where: str | None) -> None:
 
 
 def _open_folder(folder: Path, yaml: str) -> None:
-    if not ranks.leads():
+    if not ranks.is_main():
         if not (folder / "config.yaml").exists():
             raise UserError(
                 f"output_dir: rank {ranks.rank()} does not find {folder}, which rank 0 made\n"

@@ -54,15 +54,15 @@ def run(config: Config, yaml: str) -> Results:
 
         return run_job(config, yaml)
     with tempfile.TemporaryDirectory(prefix="ofa-ranks-") as folder:
-        team = Team(devices, Path(folder))
-        with team.signals():
+        group = RankGroup(devices, Path(folder))
+        with group.signals():
             files = [handler.baseFilename for handler in logging.root.handlers if hasattr(handler, "baseFilename")]
-            team.start(pickle.dumps((config, yaml, files)))
-            team.wait()
-        return team.results()
+            group.start(pickle.dumps((config, yaml, files)))
+            group.wait()
+        return group.results()
 
 
-class Team:
+class RankGroup:
     """The ranks of one job as processes of this machine.
 
     Attributes:
@@ -206,7 +206,7 @@ def main(folder: Path) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     handlers: list[logging.Handler] = [
         logging.StreamHandler(sys.stdout),
-        *map(logging.FileHandler, log_files if ranks.leads() else ()),
+        *map(logging.FileHandler, log_files if ranks.is_main() else ()),
     ]
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers)
     outcome: dict[str, Any] = {}

@@ -15,22 +15,22 @@ from ofa.evaluation.intervals import interval_of_loss, resampled
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import Job
+from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.subnet import count_macs, count_params, uniform
 from ofa.system import ranks
 
 
-def run(job: Job) -> None:
+def run(context: StageContext) -> None:
     """Writes ``scores.json``: ``teacher``, ``networks`` by name, and ``alarms`` as sentences."""
-    last = json.loads((job.needs["distill"] / "distill.json").read_text())["last"]
-    undistilled = _undistilled(job)
-    teacher, reference, spread = _score(job, job.needs["finetune"] / "model")
+    last = json.loads((context.needs["distill"] / "distill.json").read_text())["last"]
+    undistilled = _undistilled(context)
+    teacher, reference, spread = _score(context, context.needs["finetune"] / "model")
     for key in ("heads", "neurons"):
         teacher.pop(key)
     networks, spreads = {}, {"teacher": spread}
-    for name, network in tqdm(job.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
-        entry, sampled, spreads[name] = _score(job, job.needs["distill"] / "widths" / name)
+    for name, network in tqdm(context.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
+        entry, sampled, spreads[name] = _score(context, context.needs["distill"] / "widths" / name)
         networks[name] = {
             "width": network.width,
             "depth": network.depth,
@@ -39,30 +39,32 @@ def run(job: Job) -> None:
             "undistilled": undistilled[name],
             "lost": interval_of_loss(reference, sampled),
         }
-    if ranks.leads():
-        rows = len(next(iter(job.inputs.dev.values())))
-        warned = _alarms(job, teacher, networks, spreads)
+    if ranks.is_main():
+        rows = len(next(iter(context.inputs.dev.values())))
+        warned = _alarms(context, teacher, networks, spreads)
         record = {"rows": rows, "teacher": teacher, "networks": networks, "alarms": warned}
-        (job.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
+        (context.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _undistilled(job: Job) -> dict[str, float]:
+def _undistilled(context: StageContext) -> dict[str, float]:
     """The score of each sub-network cut from the reordered teacher, before anything is distilled."""
-    supernet, _ = models.load(job.needs["reorder"] / "model")
+    supernet, _ = models.load(context.needs["reorder"] / "model")
     elastic.make_elastic(supernet)
     found = {}
-    for name, network in job.inputs.networks.items():
+    for name, network in context.inputs.networks.items():
         with elastic.selected(supernet, network.subnet):
-            found[name] = main_score(_dev_scores(job, supernet))
+            found[name] = main_score(_dev_scores(context, supernet))
     return found
 
 
-def _dev_scores(job: Job, model: nn.Layer) -> dict[str, float]:
-    return evaluate(forward_of(model), job.inputs.dev, job.config.task.metrics, job.config.trainer.eval_batch_size)
+def _dev_scores(context: StageContext, model: nn.Layer) -> dict[str, float]:
+    return evaluate(
+        forward_of(model), context.inputs.dev, context.config.task.metrics, context.config.trainer.eval_batch_size
+    )
 
 
-def _alarms(job: Job, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]) -> list[str]:
-    inputs, task = job.inputs, job.config.task
+def _alarms(context: StageContext, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]) -> list[str]:
+    inputs, task = context.inputs, context.config.task
     encoded = {split: inputs.encoded(split) for split in inputs.rows}
     cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
     labels = next(iter(inputs.dev.values())).labels
@@ -74,11 +76,11 @@ def _alarms(job: Job, teacher: dict, networks: dict[str, dict], spreads: dict[st
     ]
 
 
-def _score(job: Job, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:
+def _score(context: StageContext, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:
     """A network's entry, its score on resampled dev rows, and the largest difference of one logit over the rows."""
     model, folder = models.load(path)
-    metrics, batch_size = job.config.task.metrics, job.config.trainer.eval_batch_size
-    dev = job.inputs.dev
+    metrics, batch_size = context.config.task.metrics, context.config.trainer.eval_batch_size
+    dev = context.inputs.dev
     logits = {split: predict(forward_of(model), rows, batch_size, together=True) for split, rows in dev.items()}
     found, first = scores(logits, dev, metrics), next(iter(dev))
     subnet = elastic.full(model)
@@ -88,9 +90,9 @@ def _score(job: Job, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:
         "score": main_score(found),
         "metrics": found,
         "params": count_params(folder.shape, subnet),
-        "macs": count_macs(folder.shape, subnet, job.config.trainer.max_seq_length),
+        "macs": count_macs(folder.shape, subnet, context.config.trainer.max_seq_length),
     }
-    if job.inputs.test is not None:
-        entry["test"] = evaluate(forward_of(model), {"test": job.inputs.test}, metrics, batch_size)
+    if context.inputs.test is not None:
+        entry["test"] = evaluate(forward_of(model), {"test": context.inputs.test}, metrics, batch_size)
     sampled = resampled(metrics[0], logits[first], dev[first].labels)
     return entry, sampled, float(np.ptp(logits[first], axis=0).max())

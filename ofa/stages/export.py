@@ -11,46 +11,46 @@ from tqdm import tqdm
 
 from ofa.deploy.engines import available, load_engine
 from ofa.deploy.export import export
-from ofa.evaluation.parity import Parity, compare, require
+from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import Job
+from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.system import machine
 
 
-def run(job: Job) -> None:
+def run(context: StageContext) -> None:
     """Writes ``<name>/`` (weights, graphs, vocabulary) and ``parity.json``."""
     found = {}
-    for name in tqdm(job.inputs.networks, desc="export and re-score", leave=False, dynamic_ncols=True):
-        target = job.folder / name
-        shutil.copytree(job.needs["distill"] / "widths" / name, target)
+    for name in tqdm(context.inputs.networks, desc="export and re-score", leave=False, dynamic_ncols=True):
+        target = context.folder / name
+        shutil.copytree(context.needs["distill"] / "widths" / name, target)
         model, _ = models.load(target)
         (target / "subnet.json").write_text(json.dumps(elastic.full(model).to_dict()) + "\n")
         export(model, target)
         found[name] = {
-            "parity": [asdict(parity) for parity in _prove(job, name, target)],
+            "parity": [asdict(parity) for parity in _prove(context, name, target)],
             "bytes": {path.name: path.stat().st_size for path in sorted(target.iterdir())},
         }
-    (job.folder / "parity.json").write_text(json.dumps(found, indent=1) + "\n")
+    (context.folder / "parity.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-def _prove(job: Job, name: str, folder: Path) -> list[Parity]:
+def _prove(context: StageContext, name: str, folder: Path) -> list[Parity]:
     """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with."""
-    scored, _ = models.load(job.needs["distill"] / "widths" / name)
-    config, found = job.config, []
+    scored, _ = models.load(context.needs["distill"] / "widths" / name)
+    config, found = context.config, []
     for engine, precisions in available("cpu").items():
         for precision in precisions:
             exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
             parity = compare(
                 forward_of(scored),
                 exported,
-                job.inputs.dev,
+                context.inputs.dev,
                 config.task.metrics,
                 config.trainer.eval_batch_size,
                 engine,
                 precision,
             )
-            require(parity, name, config.task.kind)
+            require_equal(parity, name, config.task.kind)
             found.append(parity)
     return found

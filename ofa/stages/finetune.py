@@ -16,10 +16,10 @@ from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import Job
+from ofa.stages.pipeline import StageContext
 from ofa.system import ranks
 from ofa.system.process import seed_everything
-from ofa.training.checkpoint import Best
+from ofa.training.checkpoint import BestNetworks
 from ofa.training.loop import Loop, tensors
 from ofa.training.losses import TASK_LOSS
 from ofa.training.precision import Precision
@@ -27,45 +27,45 @@ from ofa.training.precision import Precision
 log = logging.getLogger(__name__)
 
 
-def run(job: Job) -> None:
+def run(context: StageContext) -> None:
     """Writes ``model/`` (the teacher, Hugging Face layout) and ``finetune.json``."""
-    if job.inputs.label_order is not None:
-        if ranks.leads():
-            _take_over(job)
+    if context.inputs.label_order is not None:
+        if ranks.is_main():
+            _take_over(context)
     else:
-        _train(job)
+        _train(context)
 
 
-def _save(job: Job, model: nn.Layer, folder: Path) -> None:
-    models.save(model, folder, tuple(job.config.task.outputs), job.inputs.vocab, job.inputs.lower_case)
+def _save(context: StageContext, model: nn.Layer, folder: Path) -> None:
+    models.save(model, folder, tuple(context.config.task.outputs), context.inputs.vocab, context.inputs.lower_case)
 
 
-def _take_over(job: Job) -> None:
+def _take_over(context: StageContext) -> None:
     """Bring a finished teacher's classes into the task's order; its weights stay as they are."""
-    assert job.inputs.folder is not None and job.inputs.label_order is not None
-    source = job.inputs.folder.path
-    model, _ = models.load(source, allow_pickle=job.config.model.allow_pickle)
-    order = paddle.to_tensor(np.array(job.inputs.label_order), dtype="int64")
+    assert context.inputs.folder is not None and context.inputs.label_order is not None
+    source = context.inputs.folder.path
+    model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
+    order = paddle.to_tensor(np.array(context.inputs.label_order), dtype="int64")
     model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
     model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
-    _save(job, model, job.folder / "model")
+    _save(context, model, context.folder / "model")
     log.info("finetune: skipped, %s is the teacher as it stands", source)
-    (job.folder / "finetune.json").write_text(json.dumps({"skipped": True, "teacher": str(source.name)}))
+    (context.folder / "finetune.json").write_text(json.dumps({"skipped": True, "teacher": str(source.name)}))
 
 
-def _start(job: Job) -> nn.Layer:
+def _start(context: StageContext) -> nn.Layer:
     """The network before finetuning: random weights, or a folder's encoder with a new classifier."""
-    config, inputs = job.config.model, job.inputs
-    seed_everything(job.config.trainer.seed)
+    config, inputs = context.config.model, context.inputs
+    seed_everything(context.config.trainer.seed)
     if inputs.folder is None:
         return models.build(inputs.shape, config.dropout)
     return models.load_encoder(inputs.folder.path, inputs.shape.num_labels, config.dropout, config.allow_pickle)
 
 
-def _train(job: Job) -> None:
-    trainer, task, metrics = job.config.trainer, job.config.task, job.config.task.metrics
-    model = _start(job)
-    best, precision = Best(job.work), Precision(trainer.precision)
+def _train(context: StageContext) -> None:
+    trainer, task, metrics = context.config.trainer, context.config.task, context.config.task.metrics
+    model = _start(context)
+    best, precision = BestNetworks(context.work), Precision(trainer.precision)
     last: dict[str, float] = {}
 
     def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
@@ -76,33 +76,33 @@ def _train(job: Job) -> None:
         return {"loss": loss}
 
     def score(number: int) -> dict[str, float]:
-        scores = evaluate(forward_of(model), job.inputs.dev, metrics, trainer.eval_batch_size)
+        scores = evaluate(forward_of(model), context.inputs.dev, metrics, trainer.eval_batch_size)
         last.update(scores)
-        job.monitor.metrics({f"finetune/dev/{key}": value for key, value in scores.items()}, number)
-        best.offer("teacher", number, main_score(scores), lambda folder: _save(job, model, folder))
+        context.monitor.metrics({f"finetune/dev/{key}": value for key, value in scores.items()}, number)
+        best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))
         return {"score": main_score(scores)}
 
     loop = Loop(
         name="finetune",
         model=model,
         step=step,
-        batches=TrainBatches(job.inputs.encoded("train"), trainer.finetune.batch_size, trainer.seed),
+        batches=TrainBatches(context.inputs.encoded("train"), trainer.finetune.batch_size, trainer.seed),
         settings=trainer.finetune,
         seed=trainer.seed,
-        folder=job.work,
+        folder=context.work,
         evaluate=score,
         best=best,
         precision=precision,
-        monitor=job.monitor,
-        stop=job.stop,
+        monitor=context.monitor,
+        stop=context.stop,
     )
     steps = loop.run()
-    if not ranks.leads():
+    if not ranks.is_main():
         return
-    shutil.copytree(best.path("teacher"), job.folder / "model")
+    shutil.copytree(best.path("teacher"), context.folder / "model")
     record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
-    (job.folder / "finetune.json").write_text(json.dumps(record))
-    labels = next(iter(job.inputs.dev.values())).labels
+    (context.folder / "finetune.json").write_text(json.dumps(record))
+    labels = next(iter(context.inputs.dev.values())).labels
     constant = alarms.constant_score(task.kind, metrics, labels, len(task.outputs))
     for alarm in alarms.teacher(best.found["teacher"]["score"], constant):
         log.warning(alarm)

@@ -7,11 +7,11 @@ import json
 import paddle
 
 from ofa.deploy.latency import time_folders
-from ofa.stages.pipeline import Job
+from ofa.stages.pipeline import StageContext
 
 
-def run(job: Job) -> None:
+def run(context: StageContext) -> None:
     """Writes ``latency.json``: every timing, and the machine it was measured on."""
-    folders = {name: job.needs["export"] / name for name in job.inputs.networks}
-    record = time_folders(folders, job.config.latency, str(paddle.get_device()), job.config.hardware.threads)
-    (job.folder / "latency.json").write_text(json.dumps(record, indent=1) + "\n")
+    folders = {name: context.needs["export"] / name for name in context.inputs.networks}
+    record = time_folders(folders, context.config.latency, str(paddle.get_device()), context.config.hardware.threads)
+    (context.folder / "latency.json").write_text(json.dumps(record, indent=1) + "\n")

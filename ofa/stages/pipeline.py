@@ -49,13 +49,13 @@ class Stage:
     version: int = 1
     alone: bool = False
 
-    def run(self, job: Job) -> None:
+    def run(self, context: StageContext) -> None:
         """Import the stage's module, and with it Paddle, only now that there is work for it."""
-        importlib.import_module(f"ofa.stages.{self.name}").run(job)
+        importlib.import_module(f"ofa.stages.{self.name}").run(context)
 
 
 @dataclass
-class Job:
+class StageContext:
     """What a running stage is given.
 
     Attributes:
@@ -178,56 +178,56 @@ def run_stages(
     folders: dict[str, Path] = {}
     for stage, key, folders in plan(config, inputs, store):
         folder = folders[stage.name]
-        if ranks.of_leader(stop()):
+        if ranks.broadcast(stop()):
             raise Interrupted(f"stopped before {stage.name}")
-        with store.locked(folder, stop) if ranks.leads() else nullcontext():
-            if ranks.of_leader(store.complete(folder) and stage.name not in config.force):
+        with store.locked(folder, stop) if ranks.is_main() else nullcontext():
+            if ranks.broadcast(store.complete(folder) and stage.name not in config.force):
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
                 continue
             needs = {name: folders[name] for name in stage.needs}
-            _run(stage, key, folder, Job(config, inputs, needs, folder, folder, monitor, stop))
+            _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
     return folders
 
 
-def _run(stage: Stage, key: dict[str, Any], folder: Path, job: Job) -> None:
+def _run(stage: Stage, key: dict[str, Any], folder: Path, context: StageContext) -> None:
     """Run ``stage`` in a folder beside its own and rename that when all is written."""
     log.info("%s: %s", stage.name, stage.title)
     part = folder.with_name(folder.name + PART)
-    job.folder, job.work = part / "result", part / "work"
+    context.folder, context.work = part / "result", part / "work"
     started = time.monotonic()
-    if ranks.leads():
-        _make_room(part, job, afresh=stage.name in job.config.force and folder.exists())
-    ranks.meet()
-    if ranks.leads() or not stage.alone:
-        stage.run(job)
-    ranks.meet()
-    if ranks.leads():
-        _complete(key, folder, part, job, time.monotonic() - started)
+    if ranks.is_main():
+        _make_room(part, context, afresh=stage.name in context.config.force and folder.exists())
+    ranks.barrier()
+    if ranks.is_main() or not stage.alone:
+        stage.run(context)
+    ranks.barrier()
+    if ranks.is_main():
+        _complete(key, folder, part, context, time.monotonic() - started)
     log.info("%s: done in %.0f s", stage.name, time.monotonic() - started)
 
 
-def _make_room(part: Path, job: Job, afresh: bool) -> None:
+def _make_room(part: Path, context: StageContext, afresh: bool) -> None:
     """Empty folders for the result, and for checkpoints unless there are some to go on from."""
     if afresh:
         shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(job.folder, ignore_errors=True)
-    job.folder.mkdir(parents=True)
-    job.work.mkdir(exist_ok=True)
+    shutil.rmtree(context.folder, ignore_errors=True)
+    context.folder.mkdir(parents=True)
+    context.work.mkdir(exist_ok=True)
 
 
-def _complete(key: dict[str, Any], folder: Path, part: Path, job: Job, seconds: float) -> None:
+def _complete(key: dict[str, Any], folder: Path, part: Path, context: StageContext, seconds: float) -> None:
     """Say in the result what made it, and put it where finished work is."""
     record = {
         **key,
         "seconds": round(seconds, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": job.config.task.name,
-        "model": job.config.model.name,
+        "task": context.config.task.name,
+        "model": context.config.model.name,
         "versions": versions(),
         "machine": machine(),
     }
-    (job.folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    (context.folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     if folder.exists():
         shutil.rmtree(folder)
-    job.folder.rename(folder)
+    context.folder.rename(folder)
     shutil.rmtree(part)

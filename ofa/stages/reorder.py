@@ -9,7 +9,7 @@ from paddle import Tensor, nn
 from ofa.data.batches import Batch, collate, eval_batches
 from ofa.errors import UserError
 from ofa.model import network as models
-from ofa.stages.pipeline import Job
+from ofa.stages.pipeline import StageContext
 from ofa.supernet.importance import importance
 from ofa.supernet.reorder import descending, reorder
 from ofa.system import ranks
@@ -20,22 +20,22 @@ from ofa.training.losses import TASK_LOSS
 TOLERANCE = 1e-4
 
 
-def run(job: Job) -> None:
+def run(context: StageContext) -> None:
     """Writes ``model/`` (the permuted teacher) and ``importance.npz`` (scores and orders)."""
-    settings = job.config.ofa.importance
-    splits = [job.inputs.encoded("train")] if settings.split == "train" else list(job.inputs.dev.values())
+    settings = context.config.ofa.importance
+    splits = [context.inputs.encoded("train")] if settings.split == "train" else list(context.inputs.dev.values())
     encoded = splits[0].join(splits[1:])
-    chosen = np.random.default_rng(job.config.trainer.seed).permutation(len(encoded))[: settings.rows]
+    chosen = np.random.default_rng(context.config.trainer.seed).permutation(len(encoded))[: settings.rows]
     sample = encoded.take(np.sort(chosen))
     batches = [collate(sample, rows) for rows in eval_batches(sample.lengths, settings.batch_size)]
-    model, folder = models.load(job.needs["finetune"] / "model", dropout=0.0)
+    model, folder = models.load(context.needs["finetune"] / "model", dropout=0.0)
 
     def loss_of(network: nn.Layer, batch: Batch) -> Tensor:
         input_ids, token_type_ids, labels = tensors(batch)
-        return TASK_LOSS[job.config.task.kind](models.forward(network, input_ids, token_type_ids)[0], labels)
+        return TASK_LOSS[context.config.task.kind](models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(model, batches, loss_of)
-    if not ranks.leads():
+    if not ranks.is_main():
         return
     head_order, neuron_order = descending(heads), descending(neurons)
     before = _logits(model, batches[0])
@@ -43,9 +43,13 @@ def run(job: Job) -> None:
     drift = float(np.abs(_logits(model, batches[0]) - before).max())
     if drift > TOLERANCE * max(1.0, float(np.abs(before).max())):
         raise UserError(f"reorder: permuting changed the logits by {drift:.2g}; allowed is {TOLERANCE:g}")
-    models.save(model, job.folder / "model", folder.labels, job.inputs.vocab, job.inputs.lower_case)
+    models.save(model, context.folder / "model", folder.labels, context.inputs.vocab, context.inputs.lower_case)
     np.savez(
-        job.folder / "importance.npz", heads=heads, neurons=neurons, head_order=head_order, neuron_order=neuron_order
+        context.folder / "importance.npz",
+        heads=heads,
+        neurons=neurons,
+        head_order=head_order,
+        neuron_order=neuron_order,
     )
 
 

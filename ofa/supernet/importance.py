@@ -64,14 +64,14 @@ def importance(
     training = model.training
     model.eval()
     try:
-        for batch in ranks.mine(batches):
+        for batch in ranks.shard(batches):
             model.clear_gradients()
             loss_of(model, batch).backward()
             scores.append([_scores(block) for block in layers])
     finally:
         model.clear_gradients()
         model.train() if training else model.eval()
-    for of_batch in ranks.dealt_back(scores):  # in the batches' order, however many ranks there are
+    for of_batch in ranks.unshard(scores):  # in the batches' order, however many ranks there are
         heads += np.stack([of_layer["heads"] for of_layer in of_batch])
         neurons += np.stack([of_layer["neurons"] for of_layer in of_batch])
     return heads, neurons

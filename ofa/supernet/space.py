@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def name_of(width: float, depth: float = 1.0) -> str:
     return f"w{width:.4g}" if depth == 1.0 else f"w{width:.4g}-d{depth:.4g}"
 
 
-def networks(widths: Sequence[float], shape: BertShape) -> dict[str, Network]:
+def networks(widths: Sequence[float], shape: EncoderShape) -> dict[str, Network]:
     """The sub-networks of a job by name, in the order of the settings.
 
     Raises:

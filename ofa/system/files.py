@@ -33,7 +33,7 @@ def flush(path: Path) -> None:
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk's end, or that of the user's share of it
 
 
-def require(folder: Path, needed: int) -> None:
+def require_space(folder: Path, needed: int) -> None:
     """Refuse to begin what would not fit; some writers leave a file cut short and say nothing.
 
     Args:

@@ -4,7 +4,7 @@ Whoever starts them, ``ofa.jobs.spawn`` or ``python -m paddle.distributed.launch
 environment. In a job of one process every function here does nothing or returns what it was given.
 
 Gloo, which CPUs use, gives up on a partner after 30 seconds and cannot be told otherwise. So ranks
-that may be far apart, because one of them wrote files, :func:`meet` before they exchange anything.
+that may be far apart, because one of them wrote files, :func:`barrier` before they exchange anything.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def size() -> int:
     return process.number("PADDLE_TRAINERS_NUM", 1, 1)
 
 
-def leads() -> bool:
+def is_main() -> bool:
     """Whether this process is rank 0."""
     return rank() == 0
 
 
-def start(device: str) -> None:
+def init(device: str) -> None:
     """Join the others on ``device`` (``auto``, ``cpu`` or ``gpu``), once per process; rank 0 alone keeps a log file.
 
     Raises:
@@ -64,15 +64,15 @@ def start(device: str) -> None:
     if process.set_device(device) == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
     for handler in list(logging.root.handlers):
-        if isinstance(handler, logging.FileHandler) and not leads():
+        if isinstance(handler, logging.FileHandler) and not is_main():
             logging.root.removeHandler(handler)
     if not distributed.is_initialized():
         with contextlib.redirect_stderr(io.StringIO()):  # a list of Paddle's flags
             distributed.init_parallel_env()
-    meet()
+    barrier()
 
 
-def meet() -> None:
+def barrier() -> None:
     """Wait, for as long as it takes, until every rank has called this as often as this one."""
     if size() == 1:
         return
@@ -88,13 +88,13 @@ def meet() -> None:
 
 
 @contextlib.contextmanager
-def leader_first() -> Iterator[None]:
+def main_first() -> Iterator[None]:
     """Run a block in rank 0, then in the others: what it makes in a shared folder they find there."""
-    if not leads():
-        meet()
+    if not is_main():
+        barrier()
     yield
-    if leads():
-        meet()
+    if is_main():
+        barrier()
 
 
 def gather(value: Any) -> list[Any]:
@@ -103,24 +103,24 @@ def gather(value: Any) -> list[Any]:
         return [value]
     from paddle import distributed
 
-    meet()
+    barrier()
     found: list[Any] = []
     distributed.all_gather_object(found, value)
     return found
 
 
-def of_leader(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """The ``value`` of rank 0."""
     return gather(value)[0]
 
 
-def mine(items: Sequence[Item]) -> Sequence[Item]:
+def shard(items: Sequence[Item]) -> Sequence[Item]:
     """This rank's share of ``items``: dealt out in turns."""
     return items[rank() :: size()]
 
 
-def dealt_back(results: list[Item]) -> list[Item]:
-    """The results of every rank's :func:`mine`, in the order of all items."""
+def unshard(results: list[Item]) -> list[Item]:
+    """The results of every rank's :func:`shard`, in the order of all items."""
     nothing = object()
     turns = zip_longest(*gather(results), fillvalue=nothing)
     return [result for turn in turns for result in turn if result is not nothing]

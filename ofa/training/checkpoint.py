@@ -51,7 +51,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> list[dict]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        files.require(
+        files.require_space(
             folder, sum(value.nbytes for value in [*checkpoint.weights.values(), *checkpoint.optimizer.values()])
         )
         save_file(checkpoint.weights, part / "weights.safetensors")
@@ -96,13 +96,13 @@ def latest(folder: Path) -> Checkpoint | None:
 
 
 @dataclass
-class Best:
+class BestNetworks:
     """The best weights of each network trained by a loop, kept as folders ``<name>@<step>``."""
 
     folder: Path
     found: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def offer(
+    def update(
         self, name: str, step: int, score: float, save: Callable[[Path], None], rank: float | None = None
     ) -> None:
         """Keep what ``save(folder)`` writes if ``rank`` (left out: its ``score``) beats the best so far."""
@@ -110,7 +110,7 @@ class Best:
         if name in self.found and rank <= self.found[name].get("rank", self.found[name]["score"]):
             return
         target = self.folder / f"{name}@{step}"
-        if ranks.leads():
+        if ranks.is_main():
             shutil.rmtree(target, ignore_errors=True)
             save(target)
         self.found[name] = {"step": step, "score": score, **({} if rank == score else {"rank": rank})}

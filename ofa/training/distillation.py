@@ -14,7 +14,7 @@ from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.tokens import Encoded
 from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.training.losses import LOGIT_LOSS, hidden_loss
 from ofa.training.precision import Precision
 
@@ -55,7 +55,9 @@ class Distillation:
             ``loss``, summed over the sub-networks, and its two parts.
         """
         mask = _token_mask(padding(self.supernet, input_ids))
-        teacher_logits, teacher_hidden = targets or teach(self.teacher, input_ids, token_type_ids, self.precision)
+        teacher_logits, teacher_hidden = targets or teacher_outputs(
+            self.teacher, input_ids, token_type_ids, self.precision
+        )
         with self.precision.autocast():
             embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
         shared = embeddings.detach()
@@ -84,13 +86,13 @@ def _token_mask(padded: Tensor) -> Tensor | None:
 Targets = tuple[Tensor, tuple[Tensor, ...]]  # logits [B, C]; L + 1 hidden states [B, S, H]
 
 
-def teach(teacher: nn.Layer, input_ids: Tensor, token_type_ids: Tensor, precision: Precision) -> Targets:
+def teacher_outputs(teacher: nn.Layer, input_ids: Tensor, token_type_ids: Tensor, precision: Precision) -> Targets:
     """The outputs of ``teacher``, in evaluation mode, on one batch ``[B, S]``."""
     with paddle.no_grad(), precision.autocast():
         return forward(teacher, input_ids, token_type_ids)
 
 
-class TeacherMemory:
+class TeacherCache:
     """The teacher's outputs on all rows of a split, computed once, for epochs that read them again.
 
     They are computed in an order of their own, not as batches come, so that a run that goes on from a
@@ -105,7 +107,7 @@ class TeacherMemory:
         for rows in tqdm(batches, desc="teacher's outputs", unit="batch", leave=False, dynamic_ncols=True):
             batch = collate(encoded, rows)
             inputs = paddle.to_tensor(batch.input_ids), paddle.to_tensor(batch.token_type_ids)
-            logits, hidden = teach(teacher, *inputs, precision)
+            logits, hidden = teacher_outputs(teacher, *inputs, precision)
             if not self._hidden:
                 self._logits = np.empty([len(encoded), logits.shape[-1]], "float32")
                 self._hidden = [np.empty([encoded.offsets[-1], layer.shape[-1]], "float32") for layer in hidden]
@@ -115,7 +117,7 @@ class TeacherMemory:
                 kept[tokens[filled]] = layer.astype("float32").numpy()[filled]
 
     @staticmethod
-    def size_mb(encoded: Encoded, shape: BertShape) -> float:
+    def size_mb(encoded: Encoded, shape: EncoderShape) -> float:
         """Memory for a teacher of ``shape``, in MB."""
         hidden = int(encoded.offsets[-1]) * (shape.num_hidden_layers + 1) * shape.hidden_size
         return 4 * (hidden + len(encoded) * shape.num_labels) / 1e6
@@ -129,7 +131,7 @@ class TeacherMemory:
         place = np.arange(lengths.max())[None, :]
         return starts + np.minimum(place, lengths - 1), place < lengths
 
-    def recall(self, batch: Batch) -> Targets:
+    def lookup(self, batch: Batch) -> Targets:
         """The outputs on the rows of ``batch``; on padding, which no loss reads, those of the last token."""
         tokens, _ = self._tokens(batch.rows)
         return paddle.to_tensor(self._logits[batch.rows]), tuple(

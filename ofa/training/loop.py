@@ -19,7 +19,7 @@ from ofa.errors import Interrupted, UserError
 from ofa.settings.schema import LoopConfig
 from ofa.system import ranks
 from ofa.training import checkpoint
-from ofa.training.checkpoint import Best
+from ofa.training.checkpoint import BestNetworks
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Loop:
     seed: int
     folder: Path
     evaluate: Callable[[int], dict[str, float]]
-    best: Best
+    best: BestNetworks
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
     monitor: Monitor = field(default_factory=NullMonitor)
     stop: Callable[[], bool] = lambda: False
@@ -106,7 +106,7 @@ class Loop:
         optimizer = make_optimizer(self.model, self.settings)
         done = self._resume(optimizer)
         self.model.train()
-        ranks.meet()
+        ranks.barrier()
         with tqdm(total=total, initial=done, desc=self.name, unit="step", dynamic_ncols=True) as bar:
             for number, rows in self._batches(done, total, per_epoch):
                 losses = self._update(optimizer, number, total, rows)
@@ -124,7 +124,7 @@ class Loop:
                 stopping = finished < total and self.asked_to_stop
                 if evaluated or stopping or finished % self.settings.save_steps == 0:
                     self._save(optimizer, finished)
-                    ranks.meet()
+                    ranks.barrier()
                 if stopping:
                     raise Interrupted(f"{self.name} stopped after step {finished} of {total}")
         self.model.eval()
@@ -174,7 +174,7 @@ class Loop:
         self.monitor.metrics(values, step)
 
     def _save(self, optimizer: paddle.optimizer.Optimizer, step: int) -> None:
-        if not ranks.leads():
+        if not ranks.is_main():
             return
         names = {p.name: key for key, p in self.model.named_parameters()}
         state = {}

@@ -16,14 +16,14 @@ from ofa.deploy.engines import available, load_engine
 from ofa.deploy.export import export
 from ofa.deploy.latency import measure, time_folders
 from ofa.errors import UserError
-from ofa.evaluation.parity import Parity, compare, require
+from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.evaluation.scores import predict
 from ofa.model import network as models
 from ofa.model.folder import Folder, write_folder
 from ofa.model.network import forward_of
 from ofa.settings.schema import LatencyConfig
 from ofa.supernet import elastic
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 ENGINES = [(engine, precision) for engine, found in available("cpu").items() for precision in found]
 
@@ -56,7 +56,7 @@ def test_an_exported_network_is_the_one_it_came_from(network, encoded, engine, p
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, precision)
     assert parity.rows == 23
     assert parity.logit_difference < (1e-4 if precision == "fp32" else 0.2)
-    require(parity, "w1", kind="classes")
+    require_equal(parity, "w1", kind="classes")
 
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
@@ -71,7 +71,7 @@ def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
     exported = load_engine(tmp_path, engine, threads=2)
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
     with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
-        require(parity, "w0.5", kind="classes")
+        require_equal(parity, "w0.5", kind="classes")
 
 
 def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monkeypatch):
@@ -88,11 +88,11 @@ def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monke
 
 
 def test_a_score_that_changes_fails_the_gate_and_nan_does_too():
-    require(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", kind="classes")
+    require_equal(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", kind="classes")
     for difference, drift in ((1e-6, 0.1), (1e-3, 0.0), (float("nan"), 0.0)):
         with pytest.raises(UserError, match=r"allowed 0.0001"):
-            require(Parity("paddle", "fp32", difference, drift, 10), "w1", kind="classes")
-    require(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", kind="classes")
+            require_equal(Parity("paddle", "fp32", difference, drift, 10), "w1", kind="classes")
+    require_equal(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", kind="classes")
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "inference.json"])
@@ -148,7 +148,7 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
 def test_head_size_times_heads_need_not_be_the_hidden_size(engine, tmp_path):
-    shape = BertShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
+    shape = EncoderShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
     model = elastic.cut(noisy(models.build(shape, 0.0)), SubNet((3, 1), (7, 30)))
     export(model, tmp_path)
     exported = load_engine(tmp_path, engine)

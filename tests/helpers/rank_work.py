@@ -20,14 +20,14 @@ from ofa.model.network import forward_of
 from ofa.settings.schema import LoopConfig
 from ofa.supernet import elastic
 from ofa.supernet.importance import importance
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import ranks
-from ofa.training.checkpoint import Best
+from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation
 from ofa.training.loop import Loop, tensors
 from ofa.training.losses import TASK_LOSS
 
-TOY = BertShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
+TOY = EncoderShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
 SUBNETS = [SubNet.at_width(width, TOY) for width in (1.0, 0.5)]
 BATCHES = [np.arange(7), np.arange(7, 24), np.array([30])]  # odd, odd, and less than one row per rank
 SETTINGS = LoopConfig(epochs=2, batch_size=9, learning_rate=1e-3, log_steps=2, save_steps=3)
@@ -85,7 +85,7 @@ def scores(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
 def trained(encoded: Encoded, folder: Path, stops: bool) -> dict[str, Any]:
     """Weights, history and best step after SETTINGS; ``stops`` has the last rank ask for it after STOP_AT steps."""
     work, made = distillation(), []
-    best = Best(folder)
+    best = BestNetworks(folder)
 
     def loop_step(batch, number: int) -> dict[str, paddle.Tensor]:
         made.append(number)
@@ -93,7 +93,7 @@ def trained(encoded: Encoded, folder: Path, stops: bool) -> dict[str, Any]:
 
     def evaluate(number: int) -> dict[str, float]:
         score = -float(predict(forward_of(work.supernet), encoded, 4, together=True).std())
-        best.offer("net", number, score, lambda path: path.mkdir(parents=True))
+        best.update("net", number, score, lambda path: path.mkdir(parents=True))
         return {"score": score}
 
     loop = Loop(
@@ -133,6 +133,6 @@ def work(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    ranks.start("cpu")
+    ranks.init("cpu")
     result = work(Path(sys.argv[1]))
     Path(sys.argv[1], f"found-{ranks.rank()}").write_bytes(pickle.dumps(result))

@@ -11,7 +11,7 @@ from paddle import nn
 
 from ofa.model import network as models
 from ofa.supernet import elastic
-from ofa.supernet.subnet import BertShape, SubNet, count_params
+from ofa.supernet.subnet import EncoderShape, SubNet, count_params
 
 NARROW = SubNet.at_width(0.5, TOY)
 MIXED = SubNet((4, 1, 2), (64, 7, 33))
@@ -174,7 +174,7 @@ def test_an_elastic_model_can_be_copied_and_cut_twice(toy, tokens):
 
 
 def test_head_size_times_heads_need_not_be_the_hidden_size():
-    shape = BertShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
+    shape = EncoderShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
     model = elastic.make_elastic(noisy(models.build(shape, 0.0)))
     subnet = SubNet.at_width(0.6, shape)
     tokens = paddle.randint(5, 50, [2, 7]), paddle.zeros([2, 7], dtype="int64")

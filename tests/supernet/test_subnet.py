@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ofa.errors import UserError
-from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, depth_problem, uniform, width_problem
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params, depth_problem, uniform, width_problem
 
-BASE = BertShape(12, 768, 12, 3072)
+BASE = EncoderShape(12, 768, 12, 3072)
 
 
 def test_width_three_quarters_of_bert_base():
@@ -93,7 +93,7 @@ SHARES = st.floats(-0.5, 1.5) | st.builds(lambda k, n: min(k, n) / n, st.integer
 
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 5000), SHARES, SHARES)
 def test_a_share_is_taken_or_refused_with_neighbours_that_are(heads, layers, neurons, width, depth):
-    shape = BertShape(layers, 8 * heads, heads, neurons)
+    shape = EncoderShape(layers, 8 * heads, heads, neurons)
     problems = [width_problem(width, heads), depth_problem(depth, layers)]
     for problem, accepts, count in zip(problems, (width_problem, depth_problem), (heads, layers), strict=True):
         near = re.findall(r"([\d.e-]+) \(\d+ (?:heads|layers)\)", problem or "")
@@ -113,7 +113,7 @@ def test_a_share_is_taken_or_refused_with_neighbours_that_are(heads, layers, neu
 
 @given(st.data())
 def test_any_sub_network_fits_itself_and_costs_more_with_one_part_more(data):
-    shape = BertShape(6, 48, 6, 60)
+    shape = EncoderShape(6, 48, 6, 60)
     layers = sorted(data.draw(st.sets(st.integers(0, 5), min_size=1)))
     heads, neurons = (
         data.draw(st.lists(st.integers(1, most - 1), min_size=len(layers), max_size=len(layers)).map(tuple))

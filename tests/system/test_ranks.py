@@ -101,9 +101,9 @@ def test_one_rank_asked_to_stop_stops_both_and_they_go_on_to_the_same_bits(two):
 
 
 def test_alone_everything_is_returned_as_it_is():
-    assert (ranks.rank(), ranks.size(), ranks.leads()) == (0, 1, True)
-    assert ranks.gather({"a": 1}) == [{"a": 1}] and ranks.of_leader("x") == "x"
-    assert ranks.mine([1, 2, 3]) == [1, 2, 3] and ranks.dealt_back([1, None, 3]) == [1, None, 3]
+    assert (ranks.rank(), ranks.size(), ranks.is_main()) == (0, 1, True)
+    assert ranks.gather({"a": 1}) == [{"a": 1}] and ranks.broadcast("x") == "x"
+    assert ranks.shard([1, 2, 3]) == [1, 2, 3] and ranks.unshard([1, None, 3]) == [1, None, 3]
     assert ranks.sum_gradients([], [1.5, 2.5]) == [1.5, 2.5]
 
 
@@ -112,9 +112,9 @@ def test_ranks_deal_out_in_turns(monkeypatch):
     for number in range(3):
         monkeypatch.setenv("PADDLE_TRAINER_ID", str(number))
         monkeypatch.setenv("PADDLE_TRAINERS_NUM", "3")
-        hands.append(ranks.mine(list("abcdefgh")))
+        hands.append(ranks.shard(list("abcdefgh")))
     monkeypatch.setattr(ranks, "gather", lambda _: hands)
-    assert ranks.dealt_back(hands[0]) == list("abcdefgh")
+    assert ranks.unshard(hands[0]) == list("abcdefgh")
 
 
 @pytest.mark.process

@@ -10,7 +10,7 @@ import pytest
 from ofa.errors import Interrupted, UserError
 from ofa.settings.schema import LoopConfig
 from ofa.training import checkpoint
-from ofa.training.checkpoint import Best
+from ofa.training.checkpoint import BestNetworks
 from ofa.training.loop import Loop, learning_rate, make_optimizer
 
 ROWS = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
@@ -55,11 +55,11 @@ def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
         loss.backward()
         return {"loss": loss}
 
-    best = Best(folder)
+    best = BestNetworks(folder)
 
     def evaluate(number):
         value = scores[number] if scores else -float(((net(paddle.to_tensor(ROWS))) ** 2).mean())
-        best.offer("net", number, value, lambda path: (path.mkdir(), (path / "step").write_text(str(number))))
+        best.update("net", number, value, lambda path: (path.mkdir(), (path / "step").write_text(str(number))))
         return {"net": value}
 
     loop = Loop(
