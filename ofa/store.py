@@ -57,7 +57,7 @@ class Store:
         with suppress(Timeout):
             lock.acquire(timeout=0)
             return lock
-        log.info("%s: another job is making it; waiting", folder.name)
+        log.info("%s: another job is building it; waiting for its lock", folder.name)
         while not stop():
             with suppress(Timeout):
                 lock.acquire(timeout=WAIT_S)

@@ -84,7 +84,7 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, caplog):
     timer = subprocess.Popen([sys.executable, "-c", f"import os,time; time.sleep(1); os.kill({holder.pid}, 9)"])
     with store.locked(tmp_path / "distill-1"):
         assert holder.wait() == -signal.SIGKILL
-    assert "distill-1: another job is making it; waiting" in caplog.text
+    assert "distill-1: another job is building it; waiting" in caplog.text
     timer.wait()
 
 

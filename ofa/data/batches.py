@@ -54,7 +54,7 @@ def collate_part(encoded: Encoded, rows: np.ndarray, part: int, parts: int) -> B
     """Part number ``part`` of ``parts`` of the batch of ``rows``, padded to its own longest row.
 
     Rows are dealt out in turns. A part that is left without any holds one of the others' with a share of
-    0: its process works as the others do, and nothing of it counts.
+    0: its rank computes on it, and its result has weight 0.
     """
     dealt = rows[part::parts]
     batch = collate(encoded, dealt if len(dealt) else rows[:1])

@@ -1,4 +1,4 @@
-"""Download an archive and take named files out of it, without trusting either."""
+"""Download an archive and extract named files; both are treated as untrusted input."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ofa.model.folder import read_folder
 from ofa.model.network import Forward
 from ofa.system.machine import cpu_flags
 
-# Batch and length that TensorRT tunes for, the published measurements' ones, and the largest it will take.
+# TensorRT optimisation profile: optimal batch and length (those of the published measurements) and the largest allowed.
 TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128
 # ONNX Runtime's fused residual + layer norm is not vectorised on CPU: as long as four matrix products.
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
@@ -63,7 +63,7 @@ def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3
     # Waiting threads of one session would spin on the cores that the next width is timed on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     gpu = device.startswith("gpu")

@@ -63,7 +63,7 @@ def export(model: nn.Layer, folder: Path) -> None:
 
     model.eval()
     specs = [InputSpec([None, None], "int64", name) for name in INPUTS]
-    # full_graph: a part that cannot be traced is an error here, not a slow surprise at the user's.
+    # full_graph: fail now if a part cannot be traced, instead of falling back to a slower graph in deployment.
     static = paddle.jit.to_static(ExportedForward(model), input_spec=specs, full_graph=True)
     folder.mkdir(parents=True, exist_ok=True)
     files.require_space(

@@ -32,7 +32,7 @@ class TextClassifier:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors
+        options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(str(folder / FILES[0]), options, ["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
         self.labels, self.vocab = read_folder(folder).labels, folder / "vocab.txt"

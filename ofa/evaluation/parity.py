@@ -1,4 +1,4 @@
-"""The gate between a scored network and its exported files: the same logits, the same scores."""
+"""Parity check: exported files must reproduce the logits and scores of the network they came from."""
 
 from __future__ import annotations
 

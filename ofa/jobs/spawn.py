@@ -35,7 +35,7 @@ WAIT_S = 0.1
 # For the others to end by themselves after one rank has: rank 0 closes its MLflow run and, if the job was
 # stopped, its checkpoint; nothing is lost with the rest.
 GRACE_S, GRACE_TO_SAVE_S, GRACE_OF_THE_REST_S = 20.0, 120.0, 3.0
-FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
+FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # as Hydra formats the log of a job
 TAIL = 15  # lines of a broken rank's output to show
 
 
@@ -225,7 +225,7 @@ def main(folder: Path) -> int:
 
 
 def _end_with_parent() -> None:
-    """The parent was killed if it hangs up: nobody is left to see what becomes of this job."""
+    """End of file on standard input means that the parent process has died; exit."""
     while os.read(0, 1):  # not sys.stdin, which must not be in use when the interpreter ends
         pass
     os._exit(1)

@@ -43,7 +43,7 @@ def explain(error: BaseException) -> str:
     written = re.search(r"(?:parsing override|at input|mismatched input|extraneous input) '([^']*)'", text)
     written = written or re.match(r"LexerNoViableAltException: (.*)", text)
     if written:
-        return f"{written[1]!r} cannot be read; allowed: key=value, a list as key=[1,2], quotes around odd characters"
+        return f"cannot parse {written[1]!r}; expected key=value or key=[1,2]; quote special characters"
     if text.startswith("Config group override must be"):
         return "A group takes the name of one of its files, e.g. task=sst2; --help lists the groups and their files"
     # Hydra's advice to add the key with + would only make the mistake silent.

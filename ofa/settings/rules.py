@@ -27,7 +27,7 @@ from ofa.system import machine
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
 PRECISIONS = ("fp32", "bf16", "fp16")
-MAX_SEED = 2**32 - 1  # NumPy's
+MAX_SEED = 2**32 - 1  # the largest that NumPy takes
 MOST_PER_CPU = 4
 
 

@@ -164,7 +164,10 @@ class HardwareConfig:
 
 @dataclass
 class LatencyConfig:
-    """What is timed on this machine, and estimated for the target. What a machine lacks is left out."""
+    """Latency measurements on this machine and estimates for the target.
+
+    Engines and precisions that a machine lacks are skipped.
+    """
 
     engines: list[str] = setting(["paddle", "onnxruntime"])
     precisions: list[str] = setting(["fp32", "bf16", "fp16"])

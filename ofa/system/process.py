@@ -46,8 +46,8 @@ def mkl_path() -> str:
 def prepare(threads: int | None = None, jobs: int = 1) -> list[str]:
     """Set up this process for training on CPU; returns what was done, in words.
 
-    Each measure but the number of threads gives way to the environment: a variable that is already set
-    stays as it is. ``OFA_TUNE=0`` turns all of them off; the threads are then MKL_NUM_THREADS, or one.
+    Environment variables that are already set take precedence, except for the number of threads. ``OFA_TUNE=0``
+    turns all of them off; the threads are then MKL_NUM_THREADS, or one.
 
     Args:
         threads: CPU threads for the math libraries; null takes all cores this process may use, or

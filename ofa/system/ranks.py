@@ -3,7 +3,7 @@
 Whoever starts them, ``ofa.jobs.spawn`` or ``python -m paddle.distributed.launch``, numbers them in the
 environment. In a job of one process every function here does nothing or returns what it was given.
 
-Gloo, which CPUs use, gives up on a partner after 30 seconds and cannot be told otherwise. So ranks
+Gloo, which CPUs use, has a fixed timeout of 30 seconds. So ranks
 that may be far apart, because one of them wrote files, :func:`barrier` before they exchange anything.
 """
 

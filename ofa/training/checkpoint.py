@@ -2,7 +2,7 @@
 
 A checkpoint is a folder ``step-00000500`` with the weights, the optimizer's state and ``state.json``
 (step, progress, and the SHA-256 of the other files). It is written beside and renamed, so it is
-whole or absent; the last two are kept, and a damaged one gives way to the one before it.
+whole or absent; the last two are kept, and if the latest is corrupt, the previous one is used.
 """
 
 from __future__ import annotations

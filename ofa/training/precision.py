@@ -13,7 +13,7 @@ from paddle import Tensor, nn
 from ofa.errors import UserError
 
 CAPABILITIES = {"fp16": (7, 0), "bf16": (8, 0)}  # that ``paddle.amp`` asks of a GPU: Volta, Ampere
-SMALLEST_SCALE = 1.0  # of the loss; below it gradients that are not finite are not the scale's doing
+SMALLEST_SCALE = 1.0  # of the loss; below it non-finite gradients are not caused by loss scaling
 
 
 class Precision:
@@ -66,7 +66,7 @@ class Precision:
         return norm
 
     def skips(self, norm: float) -> bool:
-        """Whether a norm that is not finite is the scale's doing, and the step only to be left out."""
+        """True if the norm overflowed because of loss scaling, so that the step is skipped instead of reported."""
         return self.scaler is not None and not math.isfinite(norm) and self._scale() >= SMALLEST_SCALE
 
     def _scale(self) -> float:

@@ -127,7 +127,7 @@ def test_two_jobs_at_once_make_a_common_stage_once(tmp_path):
     for stage, made in (("finetune", 1), ("reorder", 1), ("distill", 2)):
         assert len(list((tmp_path / "out" / "store").glob(f"{stage}-*/stage.json"))) == made
         assert sum(f"{stage}: done" in words for words in said) == made
-    waited = "finetune-[0-9a-f]+: another job is making it; waiting"
+    waited = "finetune-[0-9a-f]+: another job is building it; waiting"
     assert sum(bool(re.search(waited, words)) and "finetune: taken from the store" in words for words in said) == 1
 
 

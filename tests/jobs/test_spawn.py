@@ -109,7 +109,9 @@ def test_a_job_that_waits_for_another_one_can_be_stopped(tmp_path):
     command = [sys.executable, "main.py", *SMALL, *places(tmp_path), "tracking=none", "hardware.devices=2"]
     command += ["stages=[finetune]", "trainer.finetune.max_steps=3000"]
     waiting = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while "another job is making it; waiting" not in (waiting.stdout.readline() or "another job is making it; waiting"):
+    while "another job is building it; waiting" not in (
+        waiting.stdout.readline() or "another job is building it; waiting"
+    ):
         pass
     waiting.send_signal(signal.SIGINT)
     said, _ = waiting.communicate(timeout=30)

@@ -142,10 +142,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["experiment: 'x' is unknown; allowed: glue_small, published_recipe, quickstart"],
     ),
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
-    "bracket left open": ("ofa.widths=[1,0.5", ["'[1,0.5' cannot be read; allowed: key=value, a list as key=[1,2],"]),
-    "two in one": ("trainer.seed=1=ofa.tolerance=2", ["'=' cannot be read; allowed: key=value,"]),
+    "bracket left open": ("ofa.widths=[1,0.5", ["cannot parse '[1,0.5'; expected key=value or key=[1,2]; quote"]),
+    "two in one": ("trainer.seed=1=ofa.tolerance=2", ["cannot parse '='; expected key=value"]),
     "home folder": ("output_dir=~/.ofa-test ofa.tolerance=-1", ["ofa.tolerance: -1.0 is not allowed"]),
-    "no value": ("ofa.widths", ["'ofa.widths' cannot be read; allowed: key=value,"]),
+    "no value": ("ofa.widths", ["cannot parse 'ofa.widths'; expected key=value"]),
     "list in a list of numbers": ("ofa.widths=[[1,0.5],1]", ["ofa.widths[0]: [1, 0.5] is not allowed; allowed:"]),
     "list in a list of text": ("task.labels=[[no],[yes]]", ["task.labels[0]: ['no'] is not allowed; allowed: text"]),
     "list in a list of sizes": (
