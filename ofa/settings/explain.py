@@ -32,6 +32,12 @@ def explain(error: BaseException) -> str:
             return _system(cause)
         if getattr(cause, "full_key", None):
             return _setting(cause)
+        key, _, value = str(getattr(cause, "override", "")).partition("=")
+        if "://" in value:  # Hydra shows pieces of what it cannot read, and they may be of a password
+            return (
+                f"{key}: this address cannot be read (not shown, as it may hold a password)\n"
+                f"allowed: an address in quotes, as in '{key}=\"http://...\"'"
+            )
     text = without_secrets(str(error))
     choice = re.search(r"Could not find '([^']+)'", text)
     if choice:
