@@ -21,7 +21,7 @@ ODD = st.text(st.sampled_from("'\"{}[](),$=:@\\ /?#"), max_size=3)
 def test_an_address_that_hydra_cannot_read_is_not_shown(before, after, quote):
     override = f"tracking.uri={quote}http://me:{before}s3cret{after}@host:5000{quote}"
     try:
-        OverridesParser.create().parse_override(override)
+        OverridesParser.create().parse_overrides([override])
     except OverrideParseException as error:
         said = explain(error)
         assert "s3cret" not in said and said.startswith("tracking.uri: ") and said.count("\n") == 1
