@@ -116,8 +116,7 @@ def _system(error: OSError) -> str:
         where = f": {error.filename} ({error.strerror})" if error.filename else ""
         return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
     place = f"{error.filename}: " if error.filename else ""
-    hint = next(iter(getattr(error, "__notes__", ())), "debug=true shows where this happened")
-    return f"{place}{error.strerror or error}\n{hint}"
+    return "\n".join([f"{place}{error.strerror or error}", *getattr(error, "__notes__", ())[:1]])
 
 
 @contextmanager
