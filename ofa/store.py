@@ -135,12 +135,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep-gb", type=float, help="clean: the oldest folders until the rest fits")
     options = parser.parse_args(arguments)
     store = Store(options.output_dir.expanduser() / "store")
-    if options.command == "clean":
-        if options.older_than is None and options.keep_gb is None:
-            parser.error("clean needs --older-than or --keep-gb")
-        shown = clean(store, options.older_than, options.keep_gb)
-    else:
-        shown = store.entries()
+    if options.command == "clean" and options.older_than is None and options.keep_gb is None:
+        parser.error("clean needs --older-than or --keep-gb")
+    try:
+        shown = clean(store, options.older_than, options.keep_gb) if options.command == "clean" else store.entries()
+    except OSError as error:  # a disk that is read-only, for instance
+        print(f"{error.filename or store.root}: {error.strerror or error}", file=sys.stderr)
+        return 1
     for entry in shown:
         age = (time.time() - entry.modified) / 86400
         print(f"{entry.size / 1e6:10.1f} MB  {age:6.1f} d  {entry.path.name:42}  {entry.what}")

@@ -18,6 +18,7 @@ from ofa.model.folder import read_folder
 from ofa.results import collect, report
 from ofa.results.record import Results
 from ofa.settings.compose import load
+from ofa.settings.explain import explain
 from ofa.settings.rules import latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
 from ofa.supernet.space import networks
@@ -96,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
         own = load(options.run_folder / "config.yaml").latency
         settings = replace(own, **chosen)
         results = time_run(options.run_folder, options.device, options.threads, settings, options.tracking_uri)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(explain(error), file=sys.stderr)
         return 1
     print(report.markdown(report.table(results)))
     print("\n".join(report.legend(results)))

@@ -12,6 +12,7 @@ import numpy as np
 from ofa.data.batches import collate, eval_batches
 from ofa.data.rows import Rows
 from ofa.data.tokens import tokenize
+from ofa.errors import UserError
 from ofa.model.folder import read_folder
 
 if TYPE_CHECKING:
@@ -49,11 +50,19 @@ class TextClassifier:
             found[picked] = self.session.run(None, given)[0]
         return found
 
-    def predict(self, model_input: pandas.DataFrame, params: dict[str, Any] | None = None) -> pandas.DataFrame:
-        """The columns that ``ANSWERS`` has for this kind of task, for each row."""
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
+        """The columns that ``ANSWERS`` has for this kind of task, for each row.
+
+        Args:
+            model_input: a DataFrame or a dictionary with the columns; of single texts also one of them, a list or a
+                Series. MLflow's own check of a model's input lets only those through that name the columns.
+
+        Raises:
+            UserError: if a column is missing or a cell is no text, naming it.
+        """
         import pandas
 
-        texts = [[str(text) for text in model_input[column]] for column in columns(self.settings["pair"])]
+        texts = texts_of(model_input, columns(self.settings["pair"]))
         logits = self.logits(texts[0], texts[1] if self.settings["pair"] else None)
         kind = self.settings["kind"]
         return pandas.DataFrame(dict(zip(ANSWERS[kind], _ANSWER[kind](logits, self.labels), strict=True)))
@@ -79,3 +88,30 @@ def _load_pyfunc(path: str) -> TextClassifier:
 
 def columns(pair: bool) -> list[str]:
     return [TEXT, SECOND] if pair else [TEXT]
+
+
+def texts_of(given: Any, names: Sequence[str]) -> list[list[str]]:
+    """The columns ``names`` of ``given``, in any of the forms of `TextClassifier.predict`.
+
+    Raises:
+        UserError: as there.
+    """
+    given = [given] if isinstance(given, str) else given
+    if not hasattr(given, "keys") or getattr(given, "ndim", 2) == 1:  # a list, an array or a Series
+        if len(names) > 1:
+            raise UserError(f"pairs of texts need a table with the columns {', '.join(names)}")
+        given = {names[0]: given}
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise UserError(f"no column {', '.join(missing)}; the model takes {', '.join(names)}")
+    cells = [[given[name]] if isinstance(given[name], str) else list(given[name]) for name in names]
+    # A dictionary of lists reaches a served model as one row of lists.
+    if all(len(column) == 1 and isinstance(column[0], list | np.ndarray) for column in cells):
+        cells = [list(column[0]) for column in cells]
+    for name, column in zip(names, cells, strict=True):
+        for row, text in enumerate(column):
+            if not isinstance(text, str):
+                raise UserError(f"{name}[{row}]: {type(text).__name__} is no text; allowed: a string in every row")
+    if len({len(column) for column in cells}) > 1:
+        raise UserError(f"{', '.join(f'{len(c)} in {n}' for n, c in zip(names, cells, strict=True))}: not as many")
+    return cells

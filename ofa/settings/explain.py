@@ -30,6 +30,12 @@ def explain(error: BaseException) -> str:
             return _system(cause)
         if getattr(cause, "full_key", None):
             return _setting(cause)
+        key, _, value = str(getattr(cause, "override", "")).partition("=")
+        if "://" in value:  # Hydra shows pieces of what it cannot read, and they may be of a password
+            return (
+                f"{key}: this address cannot be read (not shown, as it may hold a password)\n"
+                f"allowed: an address in quotes, as in '{key}=\"http://...\"'"
+            )
     text = without_secrets(str(error))
     several = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text)
     if several:
@@ -75,8 +81,7 @@ def _system(error: OSError) -> str:
         where = f": {error.filename} ({error.strerror})" if error.filename else ""
         return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
     place = f"{error.filename}: " if error.filename else ""
-    hint = next(iter(getattr(error, "__notes__", ())), "debug=true shows where this happened")
-    return f"{place}{error.strerror or error}\n{hint}"
+    return "\n".join([f"{place}{error.strerror or error}", *getattr(error, "__notes__", ())[:1]])
 
 
 @contextmanager

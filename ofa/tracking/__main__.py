@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ofa.errors import UserError
+from ofa.settings.explain import explain
 from ofa.tracking.journal import Busy, Journal
 from ofa.tracking.sender import Sender
 from ofa.tracking.server import Server
@@ -50,8 +51,8 @@ def main(arguments: list[str]) -> int:
     for argument in arguments:
         try:
             remaining = resend(Path(argument))
-        except UserError as error:
-            print(error, file=sys.stderr)
+        except (UserError, OSError) as error:
+            print(explain(error), file=sys.stderr)
             remaining = 1
         else:
             print(f"{argument}: {remaining} entries left" if remaining else f"{argument}: all sent")

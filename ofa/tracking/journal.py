@@ -18,9 +18,26 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ofa.supernet.space import name_of
 from ofa.system.files import write_whole
 
 log = logging.getLogger(__name__)
+MARK = "tracking.json"
+VALUES = ("run", "values")
+# Kind of entry -> what it must hold.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "journal": ("id",),
+    "run": ("run", "name", "tags", "ms"),
+    "params": VALUES,
+    "tags": VALUES,
+    "experiment": VALUES,
+    "metrics": (*VALUES, "step", "ms"),
+    "artifact": ("run", "name", "digest", "path", "folder"),
+    "model": ("run", "name", "digest", "folder", "settings"),
+    "end": ("status", "ms"),
+}
+# What the mark says of the server, all of it or nothing.
+PLACE = {"uri": str, "experiment": str, "output_dir": str, "secret": bool}
 
 
 class Busy(Exception):
@@ -42,7 +59,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.path, self.mark = folder, folder / "tracking.jsonl", folder / "tracking.json"
+        self.folder, self.path, self.mark = folder, folder / "tracking.jsonl", folder / MARK
         self._lock = FileLock(folder / "tracking.lock")  # freed by the system when its holder dies
         try:
             self._lock.acquire(timeout=0)
@@ -53,9 +70,11 @@ class Journal:
         self._known: dict[tuple[str, ...], str] = {}
         self.entries = self._read()
         self.resumed = bool(self.entries)
-        self.state: dict[str, Any] = {"sent": 0, "runs": {}, **(_read_json(self.mark) or {})}
+        self.state = read_mark(folder)
         self.sent: int = min(self.state["sent"], len(self.entries))
         self.runs: dict[str, str] = self.state["runs"]
+        if not {entry["run"] for entry in self.entries[: self.sent] if entry["op"] == "run"} <= self.runs.keys():
+            self.sent = 0  # the server has runs whose ids are lost; they are found again by their tags
         if not self.entries:
             self.path.unlink(missing_ok=True)  # of no use: it lacks even its first line
             self._append({"op": "journal", "id": uuid.uuid4().hex})
@@ -150,16 +169,52 @@ class Journal:
         self.sent = 0
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:  # the last line of a job that was killed while writing it
-        return None
-    return entry if isinstance(entry, dict) and "op" in entry else None
+def read_mark(folder: Path) -> dict[str, Any]:
+    """What ``tracking.json`` in ``folder`` says; of one that is damaged nothing, so that all is sent afresh.
 
-
-def _read_json(path: Path) -> dict[str, Any] | None:
+    Runs that the server has already are found there by their tags.
+    """
     try:
-        return json.loads(path.read_text())
+        text = (folder / MARK).read_text()
     except (OSError, ValueError):
+        text = ""
+    state = _parsed_json(text or "null")
+    if not isinstance(state, dict) or not _is_mark(state):
+        if text:
+            log.warning("%s is damaged; what was sent is looked up at the server.", folder / MARK)
+        return {"sent": 0, "runs": {}}
+    return {**state, "runs": {_network(run): run_id for run, run_id in state["runs"].items()}}
+
+
+def _is_mark(state: dict[str, Any]) -> bool:
+    sent, runs = state.get("sent"), state.get("runs")
+    if type(sent) is not int or sent < 0 or not isinstance(runs, dict):
+        return False
+    place = [key for key, kind in PLACE.items() if isinstance(state.get(key), kind)]
+    return all(isinstance(run_id, str) for run_id in runs.values()) and len(place) in (0, len(PLACE))
+
+
+def _network(run: str) -> str:
+    """The name of a run; one of a journal from before sub-networks had names is a width, ``0.75``."""
+    try:
+        return name_of(float(run))
+    except ValueError:
+        return run
+
+
+def _parsed_json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The entry of a line; None for one cut off by a kill, or damaged otherwise."""
+    entry = _parsed_json(line)
+    if not isinstance(entry, dict) or not isinstance(entry.get("op"), str):
+        return None
+    fields = FIELDS.get(entry["op"])
+    if fields is None or not all(field in entry for field in fields) or not isinstance(entry.get("values", {}), dict):
+        return None
+    return {**entry, "run": _network(str(entry["run"]))} if "run" in entry else entry

@@ -49,10 +49,10 @@ class Server:
 
     @classmethod
     def of_journal(cls, state: dict[str, Any]) -> Server | None:
-        """The server that a journal's ``state`` names; None if its address had secrets, which only
-        MLFLOW_TRACKING_URI can give back, and does not.
+        """The server that a journal's ``state`` names; None if it names none, or one whose address had secrets,
+        which MLFLOW_TRACKING_URI does not give back.
         """
-        uri = os.environ.get("MLFLOW_TRACKING_URI", "") if state["secret"] else state["uri"]
+        uri = os.environ.get("MLFLOW_TRACKING_URI") if state.get("secret") else state.get("uri")
         return cls(uri, state["experiment"], Path(state["output_dir"])) if uri else None
 
     @property

@@ -8,7 +8,6 @@ send, from this job, a later start of it or ``python -m ofa.tracking``, begins w
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import threading
@@ -21,7 +20,7 @@ from ofa.system.machine import SystemMetrics
 from ofa.system.process import process_tag
 from ofa.system.redact import without_secrets
 from ofa.tracking.address import from_environment, tracking_uri
-from ofa.tracking.journal import Busy, Journal
+from ofa.tracking.journal import Busy, Journal, read_mark
 from ofa.tracking.sender import JOB, Sender
 from ofa.tracking.server import PROCESS, Server
 
@@ -194,7 +193,7 @@ def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
         Whether that could be said: not if the server does not know the parent's run yet, or nothing is tracked.
     """
     try:
-        above = json.loads((parent / "tracking.json").read_text())
+        above = read_mark(parent)
         if above["runs"].get(JOB) is None:
             return False
         journal = Journal(folder)
@@ -202,7 +201,7 @@ def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
         return False
     try:
         state = journal.state
-        if any(above[key] != state.get(key) for key in ("uri", "experiment")):
+        if any(above.get(key) != state.get(key) for key in ("uri", "experiment")):
             return False
         server = Server.of_journal(state)
         values = {**tags, "mlflow.parentRunId": above["runs"][JOB]}

@@ -19,6 +19,7 @@ from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import name_of, networks
 from ofa.supernet.subnet import EncoderShape
 from ofa.tracking import logged
+from ofa.tracking.address import default_uri
 from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
@@ -45,7 +46,7 @@ def found() -> Results:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The pages of a store that one job has reported to, as `make ui` serves them."""
-    out = tmp_path_factory.mktemp("out")
+    out = tmp_path_factory.mktemp("out") / "100%25 of it"  # what means something in an address
     config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
     config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
     tracker = Tracker(config.tracking, out, out / "runs" / "job")
@@ -57,7 +58,7 @@ def server(tmp_path_factory):
     logged.log_results(tracker, "toy-bert_4x128-s42", config, {}, found())
     tracker.artifacts(collect.write(out / "runs" / "job", found()))
     tracker.finish("FINISHED")
-    store = ("--backend-store-uri", f"sqlite:///{out / 'mlflow.db'}")
+    store = ("--backend-store-uri", default_uri(out))
     with Server(out / "ui", "ui", "--workers", "1", *store) as started:
         yield started
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
 from helpers.reporting import MlflowClient, assert_whole, begin, conclude, history, kill, runs_of, sqlite, train
 from helpers.servers import Server, free_port, fresh_database
+from helpers.toys import REPO
 
 from ofa.errors import UserError
 from ofa.settings.compose import without_secrets_in
@@ -51,6 +55,37 @@ def test_a_deleted_experiment_is_refused_in_words(out):
     MlflowClient(sqlite(out)).delete_experiment("1")
     with pytest.raises(UserError, match=r"tracking\.experiment: 'ofa' was deleted in MLflow; restore it"):
         begin(out, "second")
+
+
+def test_a_database_of_another_mlflow_comes_with_the_command_that_upgrades_it(out):
+    begin(out).finish("FINISHED")
+    with sqlite3.connect(out / "mlflow.db") as database:
+        database.execute("update alembic_version set version_num = 'bd07f7e963c5'")
+    with pytest.raises(UserError) as refused:
+        begin(out, "second")
+    first, second = str(refused.value).splitlines()
+    assert re.fullmatch(r"tracking\.uri: Detected out-of-date .*bd07f7e963c5, but expected \w+\): sqlite.*db", first)
+    assert second.endswith(f"mlflow db upgrade {sqlite(out)}") and "start the server" not in second
+
+
+WARNED = """
+import sys
+sys.path[:0] = [{repo!r}, {repo!r} + "/tests"]
+from pathlib import Path
+from ofa.settings.schema import TrackingConfig
+from ofa.tracking.tracker import Tracker
+tracker = Tracker(TrackingConfig(system_metrics=False), Path({out!r}), Path({out!r}) / "runs" / "job")
+tracker.start("job", {{}}, {{}})
+tracker.finish("FINISHED")
+print(tracker.unsent)
+"""
+
+
+@pytest.mark.process
+def test_a_deprecation_inside_mlflow_does_not_end_tracking(out):
+    code = WARNED.format(repo=str(REPO), out=str(out))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 @pytest.mark.process

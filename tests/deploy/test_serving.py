@@ -1,0 +1,50 @@
+"""What a served model is asked, in every form, and what of it is refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ofa.deploy.serving import SECOND, TEXT, texts_of
+from ofa.errors import UserError
+
+PAIR = [TEXT, SECOND]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_every_form_of_the_same_texts_is_the_same(texts):
+    forms = [
+        texts,
+        np.array(texts, object),
+        pandas.Series(texts, dtype=object),
+        pandas.Series(texts, name="words", dtype=object),
+        {TEXT: texts},
+        {TEXT: np.array(texts, object)},
+        pandas.DataFrame({TEXT: texts, "more": range(len(texts))}),
+        pandas.DataFrame([{TEXT: texts}]),  # what MLflow makes of a dictionary of lists
+    ]
+    assert [texts_of(form, [TEXT]) for form in forms] == [[texts]] * len(forms)
+    assert texts_of(texts[0], [TEXT]) == texts_of({TEXT: texts[0]}, [TEXT]) == [texts[:1]]
+    assert texts_of(pandas.DataFrame([{TEXT: texts, SECOND: texts[::-1]}]), PAIR) == [texts, texts[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [(None, "NoneType"), (float("nan"), "float"), (7, "int"), (["a", "b"], "list"), ({"a": 1}, "dict")],
+)
+def test_a_cell_that_is_no_text_is_named(cell, kind):
+    for form in ({TEXT: ["a", cell]}, pandas.DataFrame({TEXT: pandas.Series(["a", cell], dtype=object)})):
+        with pytest.raises(UserError, match=rf"^text\[1\]: {kind} is no text; allowed: a string"):
+            texts_of(form, [TEXT])
+
+
+def test_columns_that_are_missing_or_unequal_are_named():
+    with pytest.raises(UserError, match="^no column text; the model takes text$"):
+        texts_of({"txt": ["a"]}, [TEXT])
+    with pytest.raises(UserError, match="need a table with the columns text, text_pair"):
+        texts_of(["a"], PAIR)
+    with pytest.raises(UserError, match="2 in text, 1 in text_pair"):
+        texts_of({TEXT: ["a", "b"], SECOND: ["c"]}, PAIR)
