@@ -32,7 +32,7 @@ def number(name: str, default: int, least: int = 0) -> int:
     Raises:
         UserError: if the variable ``name`` is something else.
     """
-    value = os.environ.get(name, str(default)).partition(",")[0]
+    value = (os.environ.get(name) or str(default)).partition(",")[0]
     if not (value.isdecimal() and value.isascii() and int(value) >= least):
         raise UserError(f"{name}: {value!r} in the environment is not allowed; allowed: a whole number from {least}")
     return int(value)

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from ofa.system import machine, process
+from ofa.errors import UserError
+from ofa.system import machine, process, ranks
 
 AVX512_SERVER = "fma avx2 avx512f avx512cd avx512bw avx512dq avx512vl"
 
@@ -54,3 +55,36 @@ def test_where_nvidias_driver_is_fp32_means_fp32(monkeypatch, tmp_path):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     process.prepare(1)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "0", "1.5", "²", "x,2"])
+def test_a_variable_that_is_no_number_is_named(monkeypatch, value):
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", value)
+    with pytest.raises(UserError, match="^PADDLE_LOCAL_SIZE: .* in the environment .*allowed: a whole number from 1$"):
+        process.prepare()
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "")
+    assert process.number("PADDLE_LOCAL_SIZE", 7) == 7
+    monkeypatch.setenv("PADDLE_LOCAL_SIZE", "2,3")
+    assert process.number("PADDLE_LOCAL_SIZE", 7) == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (
+            {"PADDLE_TRAINERS_NUM": "2"},
+            "PADDLE_TRAINERS_NUM: 2 in the environment without PADDLE_TRAINER_ID, ",
+        ),
+        ({"PADDLE_TRAINER_ID": "1"}, "PADDLE_TRAINER_ID: 1 in the environment is not below PADDLE_TRAINERS_NUM, 1"),
+        ({"PADDLE_TRAINER_ID": "x"}, "PADDLE_TRAINER_ID: 'x' in the environment is not allowed"),
+        ({"PADDLE_TRAINERS_NUM": "0"}, "PADDLE_TRAINERS_NUM: '0' in the environment is not allowed"),
+    ],
+)
+def test_half_of_a_launchers_environment_is_refused(monkeypatch, variables, words):
+    for name in ("PADDLE_TRAINERS_NUM", "PADDLE_TRAINER_ID", "PADDLE_CURRENT_ENDPOINT", "PADDLE_TRAINER_ENDPOINTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError) as refused:
+        ranks.start("cpu")
+    assert str(refused.value).startswith(words)
