@@ -28,16 +28,16 @@ from ofa.errors import UserError
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import EngineProfile, HardwareConfig
 from ofa.supernet.operations import ELEMENT_BYTES, operations
-from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, uniform
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params, uniform
 
 HARDWARE_DIR = Path(__file__).resolve().parent.parent / "conf" / "hardware"
 BOUNDS = ("compute", "memory", "launch")
 MODELS = {
-    "bert_base": BertShape(12, 768, 12, 3072),
-    "bert_large": BertShape(24, 1024, 16, 4096),
-    "bert_medium": BertShape(8, 512, 8, 2048),
-    "bert_small": BertShape(4, 512, 8, 2048),
-    "bert_mini": BertShape(4, 256, 4, 1024),
+    "bert_base": EncoderShape(12, 768, 12, 3072),
+    "bert_large": EncoderShape(24, 1024, 16, 4096),
+    "bert_medium": EncoderShape(8, 512, 8, 2048),
+    "bert_small": EncoderShape(4, 512, 8, 2048),
+    "bert_mini": EncoderShape(4, 256, 4, 1024),
 }
 
 
@@ -121,7 +121,7 @@ def _resolve(target: str | HardwareConfig, engine: str, precision: str) -> tuple
     return described, profile
 
 
-def _check_sizes(shape: BertShape, batch_size: int, seq_length: int) -> None:
+def _check_sizes(shape: EncoderShape, batch_size: int, seq_length: int) -> None:
     sizes = {
         "num_hidden_layers": shape.num_hidden_layers,
         "hidden_size": shape.hidden_size,
@@ -140,7 +140,7 @@ def estimate(
     target: str | HardwareConfig,
     engine: str,
     precision: str,
-    shape: BertShape,
+    shape: EncoderShape,
     subnet: SubNet | None = None,
     batch_size: int = 16,
     seq_length: int = 128,
@@ -176,7 +176,7 @@ def plan_table(
     target: str | HardwareConfig,
     engine: str,
     precision: str,
-    shape: BertShape,
+    shape: EncoderShape,
     widths: list[float],
     batch_size: int,
     seq_length: int,
@@ -191,7 +191,7 @@ def plan_table(
     heading = ("width", "heads", "neurons", "params", "MACs", "estimated ms", "speed-up", "bound by (share of time)")
     lines.append("{:>7}{:>7}{:>9}{:>9}{:>9}{:>14}{:>10}  {}".format(*heading))
     for width in widths:
-        subnet = SubNet.at_width(width, shape)
+        subnet = SubNet.at(width, 1.0, shape)
         of_width = estimate(target, engine, precision, shape, subnet, *sizes)
         bounds = ", ".join(f"{bound} {share:.0%}" for bound, share in of_width.shares.items())
         params, macs = count_params(shape, subnet) / 1e6, count_macs(shape, subnet, seq_length) / 1e9
@@ -217,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     base = MODELS[args.model]
     given = (args.layers, args.hidden, args.heads, args.neurons)
     sizes = (base.num_hidden_layers, base.hidden_size, base.num_attention_heads, base.intermediate_size)
-    shape = BertShape(*(size if value is None else value for value, size in zip(given, sizes, strict=True)))
+    shape = EncoderShape(*(size if value is None else value for value, size in zip(given, sizes, strict=True)))
     try:
         setting = (args.target, args.engine, args.precision, shape, args.widths)
         print(plan_table(*setting, args.batch_size, args.seq_length))

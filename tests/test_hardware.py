@@ -16,7 +16,7 @@ from ofa.errors import UserError
 from ofa.hardware import MODELS, estimate, known_targets, load_target, main
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import HardwareConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = json.loads((ROOT / "experiments" / "t4_latency" / "results.json").read_text())
@@ -33,7 +33,7 @@ SIZES |= {"num_labels": 2, "batch_size": 2, "seq_length": 24}
 
 def of_sizes(sizes: dict[str, int], *profile: str) -> float:
     shape = {key: value for key, value in sizes.items() if key not in ("batch_size", "seq_length")}
-    return estimate(*profile, BertShape(**shape), None, sizes["batch_size"], sizes["seq_length"]).ms
+    return estimate(*profile, EncoderShape(**shape), None, sizes["batch_size"], sizes["seq_length"]).ms
 
 
 @pytest.mark.parametrize("target, engine, precision", PROFILES)
@@ -62,7 +62,7 @@ def test_never_faster_when_one_layer_keeps_more(target: str, engine: str, precis
 
 
 def test_layers_of_different_size_add_up() -> None:
-    wide, narrow = SubNet.full(BASE), SubNet.at_width(0.5, BASE)
+    wide, narrow = SubNet.full(BASE), SubNet.at(0.5, 1.0, BASE)
     mixed = SubNet(wide.heads[:6] + narrow.heads[6:], wide.neurons[:6] + narrow.neurons[6:])
     wide_ms, narrow_ms, mixed_ms = (
         estimate("t4", "tensorrt", "fp16", BASE, subnet).ms for subnet in (wide, narrow, mixed)
@@ -73,7 +73,7 @@ def test_layers_of_different_size_add_up() -> None:
 
 def test_reproduces_the_committed_error_table() -> None:
     for row in RESULTS["rows"] + RESULTS["outside"]:
-        shape = BertShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
+        shape = EncoderShape(row["layers"], row["hidden"], row["heads"], row["ffn"])
         heads, ffn = row.get("kept_heads", row["heads"]), row.get("kept_ffn", row["ffn"])
         subnet = SubNet((heads,) * row["layers"], (ffn,) * row["layers"])
         profile = ("t4", row["engine"], row["precision"])
@@ -120,7 +120,7 @@ def test_other_gpus_carry_over_the_t4_and_claim_no_calibration(name: str) -> Non
 
 def test_width_two_thirds_speedup() -> None:
     seed = RESULTS["width_two_thirds_speedup"][0]
-    narrow = SubNet.at_width(2 / 3, BASE)
+    narrow = SubNet.at(2 / 3, 1.0, BASE)
     full_ms, narrow_ms = (estimate("t4", "paddle", "fp32", BASE, kept, 16, 128).ms for kept in (None, narrow))
     assert full_ms / narrow_ms == pytest.approx(seed["estimated"], abs=6e-4)
     assert (seed["published"], seed["batch_size"]) == (1.59, 16)
@@ -134,7 +134,7 @@ def test_bounds() -> None:
     assert list(shares) == ["compute", "memory", "launch"] and sum(shares.values()) == pytest.approx(1)
     assert shares["compute"] > 0.5
     assert estimate("t4", "torchscript", "fp32", BASE, None, 1, 32).shares["launch"] == 1
-    narrow = SubNet.at_width(0.5, BASE)
+    narrow = SubNet.at(0.5, 1.0, BASE)
     times = [estimate("t4", "torchscript", "fp32", BASE, kept, 1, 32).ms for kept in (None, narrow)]
     assert times[0] == times[1]  # the host's floor: a narrower network is not faster
 

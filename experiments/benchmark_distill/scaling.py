@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import OFA, prepare, record, run, summary
 
-from ofa.supernet.subnet import BertShape
+from ofa.supernet.subnet import EncoderShape
 from ofa.system import process
 
 TWELFTHS = [count / 12 for count in range(12, 0, -1)]
@@ -30,7 +30,7 @@ def teacher(folder: Path, size: tuple[int, int, int], vocab: Path) -> str:
     from ofa.model import network as models
 
     layers, hidden, heads = size
-    shape = BertShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
+    shape = EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
     models.save(models.build(shape), folder, ("negative", "positive"), vocab)
     return str(folder)
 

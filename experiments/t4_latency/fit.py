@@ -26,7 +26,7 @@ sys.path.insert(0, str(REPOSITORY))
 from ofa import hardware
 from ofa.hardware import load_target
 from ofa.settings.schema import HardwareConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 PUBLISHED = REPOSITORY.parent / "shared" / "latency" / "t4_published.csv"
 OUTSIDE = HERE / "outside.csv"
@@ -77,7 +77,7 @@ def estimate(target: HardwareConfig, row: Row) -> float:
     """Estimated latency in ms of a row; ``kept_heads`` and ``kept_ffn``, where it has them, are the sub-network's."""
     layers, hidden, heads, ffn = (int(row[key]) for key in ("layers", "hidden", "heads", "ffn"))
     kept = SubNet((int(row.get("kept_heads") or heads),) * layers, (int(row.get("kept_ffn") or ffn),) * layers)
-    shape = BertShape(layers, hidden, heads, ffn)
+    shape = EncoderShape(layers, hidden, heads, ffn)
     sizes = int(row["batch_size"]), int(row["seq_len"])
     return hardware.estimate(target, row["engine"], row["precision"], shape, kept, *sizes).ms
 

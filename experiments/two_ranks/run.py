@@ -136,12 +136,12 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     from ofa.model import network as models
     from ofa.settings.schema import LoopConfig
     from ofa.supernet import elastic
-    from ofa.supernet.subnet import BertShape, SubNet
+    from ofa.supernet.subnet import EncoderShape, SubNet
     from ofa.training.checkpoint import Best
     from ofa.training.distillation import Distillation
     from ofa.training.loop import Loop, tensors
 
-    shape = BertShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
+    shape = EncoderShape(4, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
     rng = np.random.default_rng(0)
     lengths = rng.integers(6, 32, 12_000)  # as the quickstart's sentences
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -150,7 +150,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     process.seed_everything(0)
     supernet, teacher = elastic.make_elastic(models.build(shape)), models.build(shape)
     teacher.eval()
-    subnets = [SubNet.at_width(width, shape) for width in (1.0, 0.75, 0.5)]
+    subnets = [SubNet.at(width, 1.0, shape) for width in (1.0, 0.75, 0.5)]
     work = Distillation(supernet, teacher, 0.1, 1.0)
     batches = TrainBatches(rows, batch_size, 0)
     started: list[float] = []

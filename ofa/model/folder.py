@@ -19,7 +19,7 @@ import numpy as np
 from ofa.errors import UserError
 from ofa.model.architectures import ARCHITECTURES, BERT, Architecture, is_linear
 from ofa.settings.schema import ModelConfig
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import files
 
 WEIGHTS = "model.safetensors"
@@ -41,7 +41,7 @@ class Folder:
     """
 
     path: Path
-    shape: BertShape
+    shape: EncoderShape
     labels: tuple[str, ...]
     layer_norm_eps: float = 1e-12
     subnet: SubNet | None = None
@@ -70,7 +70,7 @@ def read_folder(path: str | Path) -> Folder:
     config = _read_json(config_file)
     architecture = _architecture(config_file, config)
     labels = _labels(config_file, config)
-    shape = BertShape(**_sizes(config_file, config), num_labels=len(labels))
+    shape = EncoderShape(**_sizes(config_file, config), num_labels=len(labels))
     eps = config.get("layer_norm_eps", 1e-12)
     if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
         raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
@@ -128,7 +128,7 @@ def _labels(config_file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(names[key]) for key in sorted(names, key=int)) or tuple(f"LABEL_{i}" for i in range(count))
 
 
-def _subnet(path: Path, shape: BertShape) -> SubNet | None:
+def _subnet(path: Path, shape: EncoderShape) -> SubNet | None:
     if not path.exists():
         return None
     values = _read_json(path)

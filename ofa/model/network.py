@@ -20,13 +20,13 @@ from ofa.model.architectures import ARCHITECTURES, BERT, Architecture
 from ofa.model.folder import Folder, read_folder, read_weights, write_folder
 from ofa.supernet import elastic
 from ofa.supernet.blocks import base, blocks
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 VOCAB = "vocab.txt"
 
 
 def build(
-    shape: BertShape,
+    shape: EncoderShape,
     dropout: float = 0.1,
     layer_norm_eps: float = 1e-12,
     architecture: Architecture = BERT,
@@ -45,7 +45,7 @@ def build(
     return classifier(config)
 
 
-def _build(folder: Folder, shape: BertShape, dropout: float) -> nn.Layer:
+def _build(folder: Folder, shape: EncoderShape, dropout: float) -> nn.Layer:
     return build(shape, dropout, folder.layer_norm_eps, folder.architecture, folder.extra)
 
 
@@ -108,10 +108,10 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lowe
     (path / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def shape_of(model: nn.Layer) -> BertShape:
+def shape_of(model: nn.Layer) -> EncoderShape:
     """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
-    sizes = {key: getattr(base(model).config, key) for key in BertShape.__dataclass_fields__}
-    return BertShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
+    sizes = {key: getattr(base(model).config, key) for key in EncoderShape.__dataclass_fields__}
+    return EncoderShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
 
 
 def padding(model: nn.Layer, input_ids: Tensor) -> Tensor:

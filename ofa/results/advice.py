@@ -10,7 +10,7 @@ from ofa.hardware import estimate
 from ofa.results.record import Latency, NetworkResult, Recommendation, Results
 from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.space import Network
-from ofa.supernet.subnet import BertShape
+from ofa.supernet.subnet import EncoderShape
 
 # A measured time this much longer than the share of MACs left is worth a warning.
 FAR = 1.25
@@ -45,7 +45,7 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
     return Recommendation(chosen.name, chosen.width, tolerance, words + ".")
 
 
-def warnings(results: Results, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> list[str]:
+def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
     found = []
     for network in results.networks:
@@ -71,7 +71,7 @@ def _short(results: Results, latency: Latency) -> str:
     return latency.name(results.unnamed_engine).removesuffix(f"_{latency.kind}")
 
 
-def _bound(latency: Latency, config: Config, shape: BertShape, network: Network) -> str:
+def _bound(latency: Latency, config: Config, shape: EncoderShape, network: Network) -> str:
     """What most of an estimated time goes to."""
     setting = (latency.engine, latency.precision, shape, network.subnet, latency.batch_size, latency.seq_length)
     shares = estimate(config.hardware, *setting).shares

@@ -18,7 +18,7 @@ from ofa.results.record import Latency, NetworkResult, Results, Scored
 from ofa.results.report import text
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network
-from ofa.supernet.subnet import BertShape
+from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import write_whole
 
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
@@ -28,7 +28,7 @@ def collect(
     config: Config,
     run_folder: Path,
     folders: Mapping[str, Path],
-    shape: BertShape,
+    shape: EncoderShape,
     networks: Mapping[str, Network],
 ) -> Results:
     """The results of a run from the folders of the stages that ran, and what was timed later.
@@ -77,7 +77,7 @@ def _exported(entry: dict[str, Any] | None) -> dict[str, Any]:
     return {"bytes": entry["bytes"]["model.safetensors"], "parity": tuple(entry["parity"])}
 
 
-def estimates(config: Config, shape: BertShape, network: Network) -> list[Latency]:
+def estimates(config: Config, shape: EncoderShape, network: Network) -> list[Latency]:
     """Estimated latencies of the settings' target, in each of their precisions, batch sizes and lengths."""
     settings, target = config.latency, config.hardware
     profile = target.engines.get(settings.estimate_engine)
@@ -112,7 +112,7 @@ def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
     return replace(results, networks=tuple(networks), measured_on=measured_on)
 
 
-def advised(results: Results, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> Results:
+def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
     found = advice.warnings(results, config, shape, networks)
     return replace(

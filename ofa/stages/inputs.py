@@ -17,7 +17,7 @@ from ofa.model.folder import Folder, find_folder, tensor_names
 from ofa.settings.rules import position_problems
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
 from ofa.supernet.space import Network, networks
-from ofa.supernet.subnet import BertShape, width_problem
+from ofa.supernet.subnet import EncoderShape, width_problem
 from ofa.system.files import file_digest
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Inputs:
     """
 
     rows: dict[str, Rows]
-    shape: BertShape
+    shape: EncoderShape
     networks: dict[str, Network]
     vocab: Path
     folder: Folder | None
@@ -109,12 +109,12 @@ def _rows_digest(rows: dict[str, Rows], splits: Iterable[str]) -> str:
     return hashlib.sha256("".join(rows_digest(rows[split]) for split in splits).encode()).hexdigest()
 
 
-def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertShape:
+def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> EncoderShape:
     """Sizes of the network this run trains: the folder's, or those of the settings."""
     labels = len(config.task.outputs)
     if folder is None:
         model = config.model
-        return BertShape(
+        return EncoderShape(
             model.num_hidden_layers,
             model.hidden_size,
             model.num_attention_heads,
@@ -135,7 +135,7 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> BertS
             f"model.vocab: the vocabulary has {vocab_size} entries, the embeddings of {folder.path} "
             f"{shape.vocab_size}; use the vocabulary the model was trained with"
         )
-    return BertShape(**{**vars(shape), "num_labels": labels})
+    return EncoderShape(**{**vars(shape), "num_labels": labels})
 
 
 def _check_case(model: ModelConfig, folder: Folder, vocab: Path, words: Iterable[str]) -> None:

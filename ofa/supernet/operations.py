@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
@@ -20,7 +20,7 @@ class Op:
 
 
 def operations(
-    shape: BertShape, subnet: SubNet, batch_size: int, seq_length: int, precision: str, fused: bool
+    shape: EncoderShape, subnet: SubNet, batch_size: int, seq_length: int, precision: str, fused: bool
 ) -> list[Op]:
     """Every operation of one forward pass, in order: embeddings, encoder layers, pooler and classifier.
 

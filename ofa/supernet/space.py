@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ def name_of(width: float, depth: float = 1.0) -> str:
     return f"w{width:.4g}" if depth == 1.0 else f"w{width:.4g}-d{depth:.4g}"
 
 
-def networks(widths: Sequence[float], shape: BertShape) -> dict[str, Network]:
+def networks(widths: Sequence[float], shape: EncoderShape) -> dict[str, Network]:
     """The sub-networks of a job by name, in the order of the settings.
 
     Raises:
         UserError: if a width keeps no whole number of the heads of ``shape``.
     """
-    found = [Network(name_of(width), width, 1.0, SubNet.at_width(width, shape)) for width in widths]
+    found = [Network(name_of(width), width, 1.0, SubNet.at(width, 1.0, shape)) for width in widths]
     return {network.name: network for network in found}
 
 

@@ -18,10 +18,10 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class BertShape:
-    """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
+class EncoderShape:
+    """Sizes of an encoder with a classification head (names as in Hugging Face's config.json).
 
-    ``head_size`` is hidden_size / num_attention_heads in every BERT that was trained as usual; a
+    ``head_size`` is hidden_size / num_attention_heads in every encoder that was trained as usual; a
     network cut from a supernet keeps it while it has fewer heads.
     """
 
@@ -67,13 +67,13 @@ class SubNet:
         return len(self.layers)
 
     @classmethod
-    def full(cls, shape: BertShape) -> SubNet:
+    def full(cls, shape: EncoderShape) -> SubNet:
         """The whole network: every head and every neuron of every layer."""
         layers = shape.num_hidden_layers
         return cls((shape.num_attention_heads,) * layers, (shape.intermediate_size,) * layers)
 
     @classmethod
-    def at(cls, width: float, depth: float, shape: BertShape) -> SubNet:
+    def at(cls, width: float, depth: float, shape: EncoderShape) -> SubNet:
         """The sub-network with a share ``depth`` of the layers and, in each, a share ``width`` of heads and neurons.
 
         At width 0.75 of 12 heads and 3072 neurons: 9 heads and 2304 neurons. At depth 0.75 of 12 layers: numbers 0,
@@ -91,11 +91,6 @@ class SubNet:
         kept = round(depth * shape.num_hidden_layers)
         layers = tuple(i * shape.num_hidden_layers // kept - 1 for i in range(1, kept + 1))
         return cls((heads,) * kept, (neurons,) * kept, layers)
-
-    @classmethod
-    def at_width(cls, width: float, shape: BertShape) -> SubNet:
-        """:meth:`at` with every layer."""
-        return cls.at(width, 1.0, shape)
 
     def by_layer(self) -> dict[int, dict[str, int]]:
         """Number of each kept layer -> what it keeps, ``{"heads": 9, "neurons": 2304}``."""
@@ -156,7 +151,7 @@ def _share_problem(key: str, share: float, count: int, unit: str) -> str | None:
     return f"{key}: {share:g} of {count} {unit} is {kept:.4g} {unit}, not a whole number; near it: {' and '.join(near)}"
 
 
-def count_params(shape: BertShape, subnet: SubNet | None = None) -> int:
+def count_params(shape: EncoderShape, subnet: SubNet | None = None) -> int:
     """Trainable parameters: embeddings, encoder layers, pooler and classifier.
 
     BERT-base (12 x 768, 12 heads, 3072 neurons) has 109.5M; at width 2/3 it has 81.1M.
@@ -173,7 +168,7 @@ def count_params(shape: BertShape, subnet: SubNet | None = None) -> int:
     return total + hidden * hidden + hidden + hidden * shape.num_labels + shape.num_labels
 
 
-def count_macs(shape: BertShape, subnet: SubNet | None = None, seq_length: int = 128) -> int:
+def count_macs(shape: EncoderShape, subnet: SubNet | None = None, seq_length: int = 128) -> int:
     """Multiply-accumulates of the matrix products for one sequence of ``seq_length`` tokens.
 
     BERT-base at 128 tokens: 11.17 G, that is 22.35 GFLOP.

@@ -15,7 +15,7 @@ from ofa.results.record import NetworkResult, Results, Scored
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import Network
-from ofa.supernet.subnet import BertShape, count_macs, count_params, uniform
+from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
 from ofa.system import machine
 from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import model_name, serving_settings
@@ -25,7 +25,9 @@ from ofa.tracking.tracker import Tracker
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 
 
-def open_runs(tracker: Tracker, title: str, config: Config, shape: BertShape, networks: Mapping[str, Network]) -> None:
+def open_runs(
+    tracker: Tracker, title: str, config: Config, shape: EncoderShape, networks: Mapping[str, Network]
+) -> None:
     """Open the run of a job, called ``title``, and one for each of its sub-networks."""
     common = {"task": config.task.name, "model": config.model.name}
     common |= {"sweep": config.sweep.name} if config.sweep.name else {}
@@ -102,7 +104,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield prefix, value  # a list in a string cannot be compared; widths have runs of their own
 
 
-def _params(config: Config, shape: BertShape) -> dict[str, Any]:
+def _params(config: Config, shape: EncoderShape) -> dict[str, Any]:
     flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
     sizes = {f"model.{key}": value for key, value in asdict(shape).items()}  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}

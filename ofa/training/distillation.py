@@ -14,7 +14,7 @@ from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.tokens import Encoded
 from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.training.losses import LOGIT_LOSS, hidden_loss
 from ofa.training.precision import Precision
 
@@ -115,7 +115,7 @@ class TeacherMemory:
                 kept[tokens[filled]] = layer.astype("float32").numpy()[filled]
 
     @staticmethod
-    def size_mb(encoded: Encoded, shape: BertShape) -> float:
+    def size_mb(encoded: Encoded, shape: EncoderShape) -> float:
         """Memory for a teacher of ``shape``, in MB."""
         hidden = int(encoded.offsets[-1]) * (shape.num_hidden_layers + 1) * shape.hidden_size
         return 4 * (hidden + len(encoded) * shape.num_labels) / 1e6

@@ -23,7 +23,7 @@ from ofa.model.folder import Folder, write_folder
 from ofa.model.network import forward_of
 from ofa.settings.schema import LatencyConfig
 from ofa.supernet import elastic
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 ENGINES = [(engine, precision) for engine, found in available("cpu").items() for precision in found]
 
@@ -148,7 +148,7 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
 def test_head_size_times_heads_need_not_be_the_hidden_size(engine, tmp_path):
-    shape = BertShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
+    shape = EncoderShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
     model = elastic.cut(noisy(models.build(shape, 0.0)), SubNet((3, 1), (7, 30)))
     export(model, tmp_path)
     exported = load_engine(tmp_path, engine)
@@ -191,7 +191,7 @@ def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
     for name, width in (("w1", 1.0), ("w0.5", 0.5)):
         toy, _ = models.load(toy_folder)
         folders[name] = tmp_path / name
-        cut = elastic.cut(toy, SubNet.at_width(width, TOY))
+        cut = elastic.cut(toy, SubNet.at(width, 1.0, TOY))
         models.save(cut, folders[name], ("no", "maybe", "yes"), toy_folder / "vocab.txt")
         export(cut, folders[name])
     settings = LatencyConfig(

@@ -7,10 +7,10 @@ from pathlib import Path
 import paddle
 from hypothesis import strategies as st
 
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
 REPO = Path(__file__).parents[2]
-TOY = BertShape(3, 48, 4, 64, vocab_size=97, max_position_embeddings=32, num_labels=3)
+TOY = EncoderShape(3, 48, 4, 64, vocab_size=97, max_position_embeddings=32, num_labels=3)
 
 
 def noisy(model: paddle.nn.Layer) -> paddle.nn.Layer:

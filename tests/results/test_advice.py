@@ -9,9 +9,9 @@ from ofa.hardware import load_target
 from ofa.results import advice, collect
 from ofa.settings.schema import Config, LatencyConfig
 from ofa.supernet.space import networks
-from ofa.supernet.subnet import BertShape
+from ofa.supernet.subnet import EncoderShape
 
-SHAPE = BertShape(12, 768, 12, 3072)
+SHAPE = EncoderShape(12, 768, 12, 3072)
 FAMILY = networks([1.0, 0.75, 0.5], SHAPE)
 
 

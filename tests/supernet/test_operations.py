@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ofa.supernet.operations import operations
-from ofa.supernet.subnet import BertShape, SubNet, count_macs
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 
-SHAPE = BertShape(3, 96, 3, 200)
+SHAPE = EncoderShape(3, 96, 3, 200)
 
 
 @pytest.mark.parametrize("fused", [False, True])

@@ -4,9 +4,9 @@ import pytest
 
 from ofa.errors import UserError
 from ofa.supernet.space import name_of, networks, sample
-from ofa.supernet.subnet import BertShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet
 
-SHAPE = BertShape(12, 768, 12, 3072)
+SHAPE = EncoderShape(12, 768, 12, 3072)
 TWELVE = {f"n{k}": k for k in range(1, 13)}
 
 

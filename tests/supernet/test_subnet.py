@@ -5,19 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ofa.errors import UserError
-from ofa.supernet.subnet import BertShape, SubNet, count_macs, count_params, depth_problem, uniform, width_problem
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params, depth_problem, uniform, width_problem
 
-BASE = BertShape(12, 768, 12, 3072)
+BASE = EncoderShape(12, 768, 12, 3072)
 
 
 def test_width_three_quarters_of_bert_base():
-    subnet = SubNet.at_width(0.75, BASE)
+    subnet = SubNet.at(0.75, 1.0, BASE)
     assert (subnet.heads, subnet.neurons, subnet.depth) == ((9,) * 12, (2304,) * 12, 12)
 
 
 @pytest.mark.parametrize("typed", [5 / 6, 0.8333, 0.83333333])
 def test_a_width_typed_short_means_the_nearest_fraction(typed):
-    assert SubNet.at_width(typed, BASE) == SubNet((10,) * 12, (2560,) * 12)
+    assert SubNet.at(typed, 1.0, BASE) == SubNet((10,) * 12, (2560,) * 12)
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_a_width_typed_short_means_the_nearest_fraction(typed):
 )
 def test_an_impossible_width_is_refused_with_its_neighbours(width, words):
     with pytest.raises(UserError, match="ofa.widths") as error:
-        SubNet.at_width(width, BASE)
+        SubNet.at(width, 1.0, BASE)
     assert words in str(error.value)
     assert width_problem(width, 12) == str(error.value)
 
 
 def test_parameters_of_bert_base_and_of_width_two_thirds():
     # The published recipe: 110M -> 81M, 26% fewer.
-    full, narrow = count_params(BASE), count_params(BASE, SubNet.at_width(2 / 3, BASE))
+    full, narrow = count_params(BASE), count_params(BASE, SubNet.at(2 / 3, 1.0, BASE))
     assert full == 109_483_778  # bert-base-uncased with two labels
     assert round(narrow / 1e6) == 81
     assert round(1 - narrow / full, 2) == 0.26
@@ -53,7 +53,7 @@ def test_macs_of_bert_base():
 
 def test_counts_differ_per_layer():
     mixed = SubNet((12, 6) * 6, (3072, 1536) * 6)
-    between = count_params(BASE, SubNet.at_width(0.5, BASE)) + count_params(BASE)
+    between = count_params(BASE, SubNet.at(0.5, 1.0, BASE)) + count_params(BASE)
     assert 2 * count_params(BASE, mixed) == between
     assert uniform(mixed.heads) == [12, 6] * 6
     assert SubNet.from_dict(mixed.to_dict()) == mixed
@@ -93,7 +93,7 @@ SHARES = st.floats(-0.5, 1.5) | st.builds(lambda k, n: min(k, n) / n, st.integer
 
 @given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 5000), SHARES, SHARES)
 def test_a_share_is_taken_or_refused_with_neighbours_that_are(heads, layers, neurons, width, depth):
-    shape = BertShape(layers, 8 * heads, heads, neurons)
+    shape = EncoderShape(layers, 8 * heads, heads, neurons)
     problems = [width_problem(width, heads), depth_problem(depth, layers)]
     for problem, accepts, count in zip(problems, (width_problem, depth_problem), (heads, layers), strict=True):
         near = re.findall(r"([\d.e-]+) \(\d+ (?:heads|layers)\)", problem or "")
@@ -113,7 +113,7 @@ def test_a_share_is_taken_or_refused_with_neighbours_that_are(heads, layers, neu
 
 @given(st.data())
 def test_any_sub_network_fits_itself_and_costs_more_with_one_part_more(data):
-    shape = BertShape(6, 48, 6, 60)
+    shape = EncoderShape(6, 48, 6, 60)
     layers = sorted(data.draw(st.sets(st.integers(0, 5), min_size=1)))
     heads, neurons = (
         data.draw(st.lists(st.integers(1, most - 1), min_size=len(layers), max_size=len(layers)).map(tuple))

@@ -17,7 +17,7 @@ from ofa.results import collect
 from ofa.results.record import Recommendation, Results
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import name_of, networks
-from ofa.supernet.subnet import BertShape
+from ofa.supernet.subnet import EncoderShape
 from ofa.tracking import logged
 from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
@@ -28,7 +28,7 @@ WIDTHS = (1.0, 0.75, 0.5)
 FIGURE = "cpu_fp32_b16_s128_measured"
 
 
-SHAPE = BertShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
+SHAPE = EncoderShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
 
 
 def found() -> Results:
