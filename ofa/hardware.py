@@ -205,7 +205,7 @@ def plan_table(
     heading = ("width", "heads", "neurons", "params", "MACs", "estimated ms", "speed-up", "bound by (share of time)")
     lines.append("{:>7}{:>7}{:>9}{:>9}{:>9}{:>14}{:>10}  {}".format(*heading))
     for width in widths:
-        subnet = SubNet.at_width(width, shape)
+        subnet = SubNet.at(width, 1.0, shape)
         of_width = estimate(target, engine, precision, shape, subnet, *sizes)
         bounds = ", ".join(f"{bound} {share:.0%}" for bound, share in of_width.shares.items())
         params, macs = count_params(shape, subnet) / 1e6, count_macs(shape, subnet, seq_length) / 1e9

@@ -72,7 +72,7 @@ def test_never_faster_when_one_layer_keeps_more(target: str, engine: str, precis
 
 
 def test_layers_of_different_size_add_up() -> None:
-    wide, narrow = SubNet.full(BASE), SubNet.at_width(0.5, BASE)
+    wide, narrow = SubNet.full(BASE), SubNet.at(0.5, 1.0, BASE)
     mixed = SubNet(wide.heads[:6] + narrow.heads[6:], wide.neurons[:6] + narrow.neurons[6:])
     wide_ms, narrow_ms, mixed_ms = (
         estimate("t4", "tensorrt", "fp16", BASE, subnet).ms for subnet in (wide, narrow, mixed)
@@ -174,7 +174,7 @@ def test_bounds() -> None:
     assert list(shares) == ["compute", "memory", "launch"] and sum(shares.values()) == pytest.approx(1)
     assert shares["compute"] > 0.5
     assert estimate("t4", "torchscript", "fp32", BASE, None, 1, 32).shares["launch"] == 1
-    narrow = SubNet.at_width(0.5, BASE)
+    narrow = SubNet.at(0.5, 1.0, BASE)
     times = [estimate("t4", "torchscript", "fp32", BASE, kept, 1, 32).ms for kept in (None, narrow)]
     assert times[0] == times[1]  # the host's floor: a narrower network is not faster
 

@@ -214,7 +214,7 @@ def main(args) -> None:
     train, dev = read_rows(args.train), read_rows(args.dev)
     supernet, teacher, shape = build(args, encoded(importance_rows(train, dev, args.importance)))
     train, dev = encoded(train), encoded(dev)
-    subnets = {width: SubNet.at_width(width, shape) for width in args.widths}
+    subnets = {width: SubNet.at(width, 1.0, shape) for width in args.widths}
     speed = distil(args, train, supernet, teacher, shape, subnets)
     speed["peak_rss_mb"] = peak_rss_mb()  # before evaluation, which is no part of the loop
     scores = {}

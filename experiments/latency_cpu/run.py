@@ -42,11 +42,11 @@ def main() -> None:
     args = parser.parse_args()
     process.set_device("cpu")
     full_macs = count_macs(SHAPE, seq_length=LENGTH)
-    macs = {w: count_macs(SHAPE, SubNet.at_width(w, SHAPE), LENGTH) / full_macs for w in WIDTHS}
+    macs = {w: count_macs(SHAPE, SubNet.at(w, 1.0, SHAPE), LENGTH) / full_macs for w in WIDTHS}
     with tempfile.TemporaryDirectory() as name:
         folders = {width: Path(name) / str(width) for width in WIDTHS}
         for width, folder in folders.items():
-            export(elastic.cut(models.build(SHAPE), SubNet.at_width(width, SHAPE)), folder)
+            export(elastic.cut(models.build(SHAPE), SubNet.at(width, 1.0, SHAPE)), folder)
         found: dict[str, dict] = {}
         for engine, precisions in available("cpu").items():
             for precision in precisions:

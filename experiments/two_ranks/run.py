@@ -150,7 +150,7 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
     process.seed_everything(0)
     supernet, teacher = elastic.make_elastic(models.build(shape)), models.build(shape)
     teacher.eval()
-    subnets = [SubNet.at_width(width, shape) for width in (1.0, 0.75, 0.5)]
+    subnets = [SubNet.at(width, 1.0, shape) for width in (1.0, 0.75, 0.5)]
     work = Distillation(supernet, teacher, 0.1, 1.0)
     batches = TrainBatches(rows, batch_size, 0)
     started: list[float] = []

@@ -37,7 +37,7 @@ def networks(widths: Sequence[float], shape: EncoderShape) -> dict[str, Network]
     Raises:
         UserError: if a width keeps no whole number of the heads of ``shape``.
     """
-    found = [Network(name_of(width), width, 1.0, SubNet.at_width(width, shape)) for width in widths]
+    found = [Network(name_of(width), width, 1.0, SubNet.at(width, 1.0, shape)) for width in widths]
     return {network.name: network for network in found}
 
 

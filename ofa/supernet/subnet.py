@@ -21,7 +21,7 @@ TOLERANCE = 0.01
 class EncoderShape:
     """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
 
-    ``head_size`` is hidden_size / num_attention_heads in every BERT that was trained as usual; a
+    ``head_size`` is hidden_size / num_attention_heads in every encoder that was trained as usual; a
     network cut from a supernet keeps it while it has fewer heads.
     """
 

@@ -191,7 +191,7 @@ def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
     for name, width in (("w1", 1.0), ("w0.5", 0.5)):
         toy, _ = models.load(toy_folder)
         folders[name] = tmp_path / name
-        cut = elastic.cut(toy, SubNet.at_width(width, TOY))
+        cut = elastic.cut(toy, SubNet.at(width, 1.0, TOY))
         models.save(cut, folders[name], ("no", "maybe", "yes"), toy_folder / "vocab.txt")
         export(cut, folders[name])
     settings = LatencyConfig(

@@ -33,7 +33,7 @@ def found():
     tokens = paddle.to_tensor(ids), paddle.to_tensor((np.arange(7) > 3).astype("int64")[None].repeat(4, 0))
     logits = {}
     for width in (1.0, 0.75, 0.5, 0.25):
-        with elastic.selected(model, SubNet.at_width(width, TOY)), paddle.no_grad():
+        with elastic.selected(model, SubNet.at(width, 1.0, TOY)), paddle.no_grad():
             logits[str(width)] = models.forward(model, *tokens)[0].numpy().tolist()
     return logits
 

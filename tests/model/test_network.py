@@ -54,7 +54,7 @@ def test_our_forward_is_paddlenlps_bit_for_bit(family):
         assert (a.numpy() == b.numpy()).all() and (a.numpy() == c.numpy()).all()
 
 
-@pytest.mark.parametrize("subnet", [SubNet.at_width(0.5, TOY), SubNet((4, 1, 2), (64, 7, 33)), SHALLOW])
+@pytest.mark.parametrize("subnet", [SubNet.at(0.5, 1.0, TOY), SubNet((4, 1, 2), (64, 7, 33)), SHALLOW])
 def test_any_encoder_is_a_supernet(family, subnet):
     model, tokens = family
     full = logits(model, tokens)

@@ -13,10 +13,10 @@ from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import EncoderShape, SubNet, count_params
 
-NARROW = SubNet.at_width(0.5, TOY)
+NARROW = SubNet.at(0.5, 1.0, TOY)
 MIXED = SubNet((4, 1, 2), (64, 7, 33))
 SHALLOW = SubNet((4, 2), (64, 9), layers=(0, 2))
-SUBNETS = [SubNet.at_width(0.75, TOY), NARROW, SubNet.at_width(0.25, TOY), MIXED, SHALLOW]
+SUBNETS = [SubNet.at(0.75, 1.0, TOY), NARROW, SubNet.at(0.25, 1.0, TOY), MIXED, SHALLOW]
 SUPERNET = elastic.make_elastic(noisy(models.build(TOY, dropout=0.0)))  # of the property: drawn examples share it
 
 
@@ -168,7 +168,7 @@ def test_only_plain_linears_become_elastic(toy):
 
 def test_an_elastic_model_can_be_copied_and_cut_twice(toy, tokens):
     elastic.make_elastic(toy)
-    once = elastic.extract(toy, SubNet.at_width(0.75, TOY))
+    once = elastic.extract(toy, SubNet.at(0.75, 1.0, TOY))
     twice = elastic.cut(copy.deepcopy(once), NARROW)
     np.testing.assert_array_equal(logits(twice, tokens), logits(elastic.extract(toy, NARROW), tokens))
 
@@ -176,7 +176,7 @@ def test_an_elastic_model_can_be_copied_and_cut_twice(toy, tokens):
 def test_head_size_times_heads_need_not_be_the_hidden_size():
     shape = EncoderShape(2, 40, 5, 30, vocab_size=50, max_position_embeddings=16)
     model = elastic.make_elastic(noisy(models.build(shape, 0.0)))
-    subnet = SubNet.at_width(0.6, shape)
+    subnet = SubNet.at(0.6, 1.0, shape)
     tokens = paddle.randint(5, 50, [2, 7]), paddle.zeros([2, 7], dtype="int64")
     with elastic.selected(model, subnet):
         expected = logits(model, tokens)

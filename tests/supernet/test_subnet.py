@@ -11,13 +11,13 @@ BASE = EncoderShape(12, 768, 12, 3072)
 
 
 def test_width_three_quarters_of_bert_base():
-    subnet = SubNet.at_width(0.75, BASE)
+    subnet = SubNet.at(0.75, 1.0, BASE)
     assert (subnet.heads, subnet.neurons, subnet.depth) == ((9,) * 12, (2304,) * 12, 12)
 
 
 @pytest.mark.parametrize("typed", [5 / 6, 0.8333, 0.83333333])
 def test_a_width_typed_short_means_the_nearest_fraction(typed):
-    assert SubNet.at_width(typed, BASE) == SubNet((10,) * 12, (2560,) * 12)
+    assert SubNet.at(typed, 1.0, BASE) == SubNet((10,) * 12, (2560,) * 12)
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_a_width_typed_short_means_the_nearest_fraction(typed):
 )
 def test_an_impossible_width_is_refused_with_its_neighbours(width, words):
     with pytest.raises(UserError, match="ofa.widths") as error:
-        SubNet.at_width(width, BASE)
+        SubNet.at(width, 1.0, BASE)
     assert words in str(error.value)
     assert width_problem(width, 12) == str(error.value)
 
 
 def test_parameters_of_bert_base_and_of_width_two_thirds():
     # The published recipe: 110M -> 81M, 26% fewer.
-    full, narrow = count_params(BASE), count_params(BASE, SubNet.at_width(2 / 3, BASE))
+    full, narrow = count_params(BASE), count_params(BASE, SubNet.at(2 / 3, 1.0, BASE))
     assert full == 109_483_778  # bert-base-uncased with two labels
     assert round(narrow / 1e6) == 81
     assert round(1 - narrow / full, 2) == 0.26
@@ -53,7 +53,7 @@ def test_macs_of_bert_base():
 
 def test_counts_differ_per_layer():
     mixed = SubNet((12, 6) * 6, (3072, 1536) * 6)
-    between = count_params(BASE, SubNet.at_width(0.5, BASE)) + count_params(BASE)
+    between = count_params(BASE, SubNet.at(0.5, 1.0, BASE)) + count_params(BASE)
     assert 2 * count_params(BASE, mixed) == between
     assert uniform(mixed.heads) == [12, 6] * 6
     assert SubNet.from_dict(mixed.to_dict()) == mixed

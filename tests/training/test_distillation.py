@@ -12,7 +12,7 @@ from ofa.training.distillation import Distillation, _token_mask
 from ofa.training.losses import LOGIT_LOSS, hidden_loss
 
 SHALLOW = SubNet((4, 2), (64, 9), layers=(0, 2))
-SUBNETS = [*(SubNet.at_width(width, TOY) for width in (1.0, 0.75, 0.25)), SHALLOW]
+SUBNETS = [*(SubNet.at(width, 1.0, TOY) for width in (1.0, 0.75, 0.25)), SHALLOW]
 
 
 @pytest.fixture

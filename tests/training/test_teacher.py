@@ -49,7 +49,7 @@ def test_a_step_towards_remembered_outputs_is_the_same_step(toy, rows):
     for parameter in toy.parameters():
         parameter.set_value(parameter * 1.1)
     work = Distillation(elastic.make_elastic(toy), teacher, 0.1, 1.0)
-    subnets = [SubNet.at_width(width, TOY) for width in (1.0, 0.5)]
+    subnets = [SubNet.at(width, 1.0, TOY) for width in (1.0, 0.5)]
     asked = work.step(*tokens_of(batch), subnets)
     remembered = work.step(*tokens_of(batch), subnets, targets=memory.lookup(batch))
     for name, value in asked.items():
