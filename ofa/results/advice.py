@@ -7,7 +7,8 @@ from math import nan
 
 from ofa.errors import UserError
 from ofa.hardware import estimate
-from ofa.results.record import Latency, NetworkResult, Recommendation, Results
+from ofa.results.figure import ENGINES, Latency
+from ofa.results.record import NetworkResult, Recommendation, Results
 from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape
@@ -16,13 +17,22 @@ from ofa.supernet.subnet import EncoderShape
 FAR = 1.25
 # Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5
+FASTER = 1.05  # the least speed-up worth losing score for
+SAME = 1.02  # latencies this close are equal, and the score decides
 BOUND_BY = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
 
 
 def recommend(results: Results, tolerance: float) -> Recommendation:
-    """The cheapest network (fewest MACs) whose score is at most ``tolerance`` points below the teacher's."""
+    """The fastest network on the target among those that lose at most ``tolerance`` points against the teacher.
+
+    By what was measured on the target, else by its estimates, else by what was measured on another device, else by
+    parameters; where latencies are equal the score decides. If no network is faster than the full one, the best scorer.
+    """
     assert results.teacher is not None
     teacher = results.teacher.score
+    if not results.learned:
+        words = f"Nothing to recommend: the teacher ({teacher:.4f}) is no better than always giving the same answer."
+        return Recommendation(words, tolerance)
     # Rounding guards a difference of exactly the tolerance against binary fractions.
     close = [network for network in results.networks if round(100 * (teacher - network.score), 6) <= tolerance]
     if not close:
@@ -31,25 +41,81 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
             f"No width is within {tolerance:g} points of the teacher ({teacher:.4f}); "
             f"the best is {best.label} at {best.score:.4f}."
         )
-        return Recommendation(None, None, tolerance, words)
-    chosen = min(close, key=lambda network: network.macs)
-    saved = 1 - chosen.params / results.teacher.params
-    words = (
-        f"Take {chosen.label}: the cheapest within {tolerance:g} points of the teacher "
-        f"({chosen.score:.4f} against {teacher:.4f}), with {saved:.0%} fewer parameters"
+        return Recommendation(words, tolerance)
+    if not results.headlines:
+        chosen = min(close, key=lambda network: (network.params, -network.score))
+        words = f"Take {chosen.label}, the smallest within {tolerance:g} points: {_loss(results, chosen, tolerance)}."
+        return Recommendation(words, tolerance, chosen.name, chosen.width, chosen.depth)
+    return _fastest(results, close, tolerance)
+
+
+def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:
+    where, full_ms = results.headlines[0].where, results.headlines[0].ms
+    options = [
+        (min(results.comparable(of_device), key=lambda latency: latency.ms), network)
+        for network in close
+        if (of_device := [latency for latency in network.latencies if latency.where == where])
+    ]
+    least = min(latency.ms for latency, _ in options)
+    gain = full_ms / least >= FASTER
+    rivals = [(latency, network) for latency, network in options if not gain or latency.ms <= SAME * least]
+    latency, chosen = max(rivals, key=lambda option: (option[1].score, -option[0].ms))
+    loss = _loss(results, chosen, tolerance)
+    if gain:
+        speed = f"{full_ms / latency.ms:.2f}x the full network's speed"
+        words = f"Take {chosen.label} with {latency.setting}: {speed} ({latency.basis}); {loss}."
+    else:
+        words = (
+            f"No network is faster on {where} at this size ({latency.setting}, {latency.basis}): take the best "
+            f"scorer, {chosen.label}; {loss}."
+        )
+    return Recommendation(
+        words,
+        tolerance,
+        chosen.name,
+        chosen.width,
+        chosen.depth,
+        latency.name(results.unnamed_engine),
+        latency.engine,
+        latency.precision,
+        latency.batch_size,
+        latency.basis,
     )
-    for kind in ("measured", "estimated"):
-        name = results.headline(kind)
-        if name:
-            rests = results.estimated_for.get(name)
-            on = f", {rests['engine']}, {rests['evidence']}" if rests else ""
-            words += f", {results.speedups(chosen)[name]:.2f}x full width's speed {kind} ({name}{on})"
-    return Recommendation(chosen.name, chosen.width, tolerance, words + ".")
+
+
+def _loss(results: Results, network: NetworkResult, tolerance: float) -> str:
+    """What a network loses against the teacher, how sure that is, and what it saves."""
+    assert results.teacher is not None
+    lost = 100 * (results.teacher.score - network.score)
+    words = f"loses {lost:.2f} points" if lost > 0 else f"gains {-lost:.2f} points"
+    if network.lost:
+        low, high = network.lost
+        words += f" (90% interval {low:.1f} to {high:.1f} on {results.dev_rows:,} rows"
+        words += ", wider than the tolerance)" if high - low > tolerance else ")"
+    saved = 1 - network.params / results.teacher.params
+    return f"{words}, {saved:.0%} fewer parameters"
+
+
+def engine_remark(results: Results) -> list[str]:
+    """That an engine is worth more than any network, where it is: the full network's latencies on one device."""
+    for headline in results.headlines:
+        latencies = [latency for latency in results.largest.latencies if latency.where == headline.where]
+        same = [latency for latency in results.comparable(latencies) if latency.precision == headline.precision]
+        slowest = max(same, key=lambda latency: latency.ms)
+        name = headline.name(results.unnamed_engine)
+        gained = max(results.speedups(network).get(name, 1.0) for network in results.networks)
+        if slowest.ms / headline.ms > max(FAR, gained):
+            fast, slow = (ENGINES.get(latency.engine, latency.engine) for latency in (headline, slowest))
+            return [
+                f"{fast} runs the full network {slowest.ms / headline.ms:.1f}x as fast as {slow} on {headline.where} "
+                f"(batch {headline.batch_size}), more than any sub-network gains."
+            ]
+    return []
 
 
 def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
-    found = []
+    found = engine_remark(results)
     for network in results.networks:
         share = network.macs / results.largest.macs
         speedups = results.speedups(network)
@@ -109,8 +175,8 @@ def _list(networks: tuple[NetworkResult, ...]) -> str:
 
 def _figure(results: Results, name: str | None) -> str:
     """The latency figure that the limit is for."""
-    known = [latency.name(results.unnamed_engine) for latency in results.networks[0].latencies]
-    chosen = name or results.headline("measured") or results.headline("estimated")
+    known = [latency.name(results.unnamed_engine) for latency in results.largest.latencies]
+    chosen = name or next((latency.name(results.unnamed_engine) for latency in results.headlines), None)
     if chosen is None or chosen not in known:
         raise UserError(f"objective.latency: {chosen} was not found; this job has: {', '.join(known) or 'none'}")
     return chosen

@@ -13,8 +13,9 @@ from typing import Any
 
 from ofa.hardware import engines_to_estimate, estimate, fastest_first
 from ofa.results import advice, published
+from ofa.results.figure import Latency
 from ofa.results.figures import draw
-from ofa.results.record import Latency, NetworkResult, Results, Scored
+from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.report import text
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network
@@ -44,7 +45,9 @@ def collect(
     exports = _read(folders["export"] / "parity.json") if "export" in folders else {}
     results = replace(
         results,
+        target=config.hardware.name,
         dev_rows=scores["rows"],
+        learned=scores["learned"],
         teacher=Scored(**scores["teacher"]),
         networks=tuple(
             NetworkResult(

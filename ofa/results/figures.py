@@ -1,72 +1,145 @@
-"""The figure of a run: score against latency and against size, one point per width."""
+"""Pictures: the networks of a run, and the scores of a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ofa.results.record import KINDS, NetworkResult, Results
+from ofa.results.figure import ENGINES, Latency
+from ofa.results.record import NetworkResult, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKS = "osD^vP"
+ROOM = 0.6  # points above and below what is drawn: an axis must not turn noise into a trend
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the score-cost curves of ``results`` as a PNG; the teacher is a dashed line and a star."""
+    """Write a PNG of points from the teacher over milliseconds per row, or over size where no latency is known.
+
+    A curve for every engine (and depth) of each device; intervals of 90%; a band for the tolerance; a star on the
+    recommended network.
+    """
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    assert results.teacher is not None
-    panels: list[tuple[Callable[[NetworkResult], float], str]] = [
-        (lambda network: network.params / 1e6, "parameters (millions)")
-    ]
-    for kind in KINDS:
-        name = results.headline(kind)
-        if name:
-            panels.append((partial(results.ms, figure=name), f"ms per batch, {kind}\n{name}"))
-    figure = Figure(figsize=(4.6 * len(panels), 4.2), layout="constrained")
-    metric = next(iter(results.teacher.metrics))
-    for index, (cost, label) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), index + 1)
-        points = sorted((cost(network), network.score, network.width) for network in results.networks)
-        axes.axhline(results.teacher.score, color="0.5", linestyle="--", linewidth=1, label="teacher")
-        axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", color="tab:blue", label="widths")
-        # The teacher is as large and as slow as full width.
-        axes.plot([points[-1][0]], [results.teacher.score], "*", color="tab:orange", markersize=13, label="_teacher")
-        for x, y, width in points:
-            axes.annotate(f"{width:.3g}", (x, y), textcoords="offset points", xytext=(0, 7), ha="center")
-        axes.set_xlabel(label)
-        axes.margins(0.12, 0.2)
-        axes.grid(alpha=0.3)
-        if index == 0:
-            axes.set_ylabel(f"{metric} on dev")
-            axes.legend(loc="best")
-    figure.suptitle(f"{results.task}, {results.model}, seed {results.seed}")
+    assert results.recommended is not None
+    headlines = results.headlines
+    figure = Figure(figsize=(6.2 * max(1, len(headlines)), 4.8), layout="constrained")
+    axes = figure.subplots(1, max(1, len(headlines)), squeeze=False, sharey=True)[0]
+    for panel, headline in zip(axes, headlines, strict=False):
+        _latencies(panel, results, headline)
+    if not headlines:
+        _curve(axes[0], results, [(network.params / 1e6, network) for network in results.networks], "networks", 0)
+        axes[0].set_xlabel("parameters (millions)")
+    low, high = _range(results)
+    for panel in axes:
+        panel.axhspan(-results.recommended.tolerance, high + ROOM, color="tab:green", alpha=0.08)
+        panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
+        panel.set_ylim(low - ROOM, high + ROOM)
+        panel.grid(alpha=0.25)
+        panel.legend(loc="lower right", fontsize="small")
+    metric = next(iter(results.networks[0].metrics))
+    axes[0].set_ylabel(f"points of {metric} from the teacher (green: within the tolerance)")
+    figure.suptitle(f"{results.task}, {results.model}, seed {results.seed}; {_subtitle(results)}", fontsize="medium")
     figure.savefig(path, dpi=120)
 
 
+def _subtitle(results: Results) -> str:
+    chosen = results.network(results.recommended.name if results.recommended else None)
+    bars = f"bars: 90% intervals on {results.dev_rows:,} dev rows" if results.networks[0].lost else ""
+    return "; ".join(filter(None, [f"take {chosen.label}" if chosen else "nothing to recommend", bars]))
+
+
+def _range(results: Results) -> tuple[float, float]:
+    """Lowest and highest point that is drawn, bars and tolerance included."""
+    assert results.teacher is not None and results.recommended is not None
+    points = [100 * (network.score - results.teacher.score) for network in results.networks]
+    ends = [end for network in results.networks if network.lost for end in (-network.lost[0], -network.lost[1])]
+    return min([-results.recommended.tolerance, *points, *ends]), max([0.0, *points, *ends])
+
+
+def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
+    """A device's curves: each of its engines and precisions at the headline's batch and length, and of each depth."""
+    same = ("where", "kind", "batch_size", "seq_length")
+    shown = [one for one in results.largest.latencies if all(getattr(one, k) == getattr(headline, k) for k in same)]
+    place = 0
+    for latency in shown:
+        name = latency.name(results.unnamed_engine)
+        for depth in sorted({network.depth for network in results.networks}, reverse=True):
+            of_depth = [network for network in results.networks if network.depth == depth]
+            points = [(results.ms(one, name) / latency.batch_size, one) for one in of_depth]
+            label = f"{ENGINES.get(latency.engine, latency.engine)} {latency.precision}"
+            label += f", depth {depth:.4g}" if depth != 1 else ""
+            _curve(panel, results, points, label, place, latency == headline)
+            place += 1
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter("{x:g}")
+    panel.tick_params(axis="x", which="both", labelsize="small", labelrotation=30)
+    panel.set_xlabel(
+        f"milliseconds per row, batch {headline.batch_size}, {headline.seq_length} tokens\n{headline.basis}"
+    )
+
+
+def _curve(
+    panel: Axes,
+    results: Results,
+    points: list[tuple[float, NetworkResult]],
+    label: str,
+    place: int,
+    named: bool = True,
+) -> None:
+    """Points from the teacher over a cost; only the curve of the recommended engine names its networks."""
+    assert results.teacher is not None and results.recommended is not None
+    points = sorted(points, key=lambda point: point[0])
+    costs = [cost for cost, _ in points]
+    drops = [100 * (network.score - results.teacher.score) for _, network in points]
+    bars = [network.lost for _, network in points if network.lost]
+    below = [drop + lost[1] for drop, lost in zip(drops, bars, strict=False)]
+    above = [-lost[0] - drop for drop, lost in zip(drops, bars, strict=False)]
+    color, mark = f"C{place}", MARKS[place % len(MARKS)]
+    panel.plot(costs, drops, f"{mark}-", color=color, markersize=5, label=label)
+    if bars and named:
+        ends = ([max(0.0, end) for end in below], [max(0.0, end) for end in above])
+        panel.errorbar(costs, drops, ends, fmt="none", ecolor=color, alpha=0.5, capsize=3)
+    for cost, drop, (_, network) in zip(costs, drops, points, strict=True) if named else ():
+        chosen = network.name == results.recommended.name
+        text = f"{'★ ' if chosen else ''}{network.width:.3g}"
+        weight = "bold" if chosen else "normal"
+        panel.annotate(
+            text, (cost, drop), textcoords="offset points", xytext=(6, 6), fontsize="small", fontweight=weight
+        )
+
+
 def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
-    """Write the scores of a sweep by width as a PNG: one curve per task and variant, their average in black."""
+    """Write the points from the teacher of a sweep's rows as a PNG: a small panel per task and variant, same scale."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
-    axes = figure.subplots(1, 2)
-    widths = {name: shares["width"] for name, shares in summary["networks"].items()}
-    curves: list[tuple[str, dict, dict]]
-    curves = [(f"{row['task']} {row['label']}".strip(), row["scores"], {}) for row in summary["rows"]]
-    thick = {"color": "black", "linewidth": 2.5}
-    curves += [(f"average {row['label']}".strip(), row["scores"], thick) for row in summary["averages"]]
-    for label, scores, style in curves:
-        names = sorted((name for name in scores if name != "teacher"), key=widths.__getitem__)
-        x = [widths[name] for name in names]
-        means = [scores[name]["mean"] for name in names]
-        spreads = [scores[name]["std"] or 0.0 for name in names]
-        axes[0].errorbar(x, means, spreads, fmt="o-", markersize=4, capsize=3, label=label, **style)
-        drops = [100 * (value - scores["teacher"]["mean"]) for value in means]
-        axes[1].plot(x, drops, "o-", markersize=4, **style)
-    axes[1].axhline(0, color="0.5", linestyle="--", linewidth=1)
-    for panel, title in zip(axes, ("score on dev", "points from the teacher"), strict=True):
-        panel.set_xlabel("width")
-        panel.set_ylabel(title)
-        panel.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small")
+    rows = [*summary["rows"], *({**average, "task": "average"} for average in summary["averages"])]
+    columns = min(4, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = Figure(figsize=(3.1 * columns + 0.6, 2.7 * lines + 0.6), layout="constrained")
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
+    shares = summary["networks"]
+    for panel, row in zip(panels, rows, strict=False):
+        scores = row["scores"]
+        for depth in sorted({shares[one]["depth"] for one in scores if one != "teacher"}, reverse=True):
+            names = [one for one in scores if one != "teacher" and shares[one]["depth"] == depth]
+            names.sort(key=lambda one: shares[one]["width"])
+            drops = [100 * (scores[one]["mean"] - scores["teacher"]["mean"]) for one in names]
+            spreads = [100 * (scores[one]["std"] or 0.0) for one in names]
+            label = f"depth {depth:.4g}" if depth != 1 else None
+            panel.errorbar([shares[one]["width"] for one in names], drops, spreads, fmt="o-", capsize=3, label=label)
+        panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
+        panel.set_title(f"{row['task']} {row['label']}".strip(), fontsize="small")
+        panel.margins(y=0.25)
+        panel.grid(alpha=0.25)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize="x-small")
+    for panel in panels[len(rows) :]:
+        panel.axis("off")
+    figure.supxlabel("width")
+    figure.supylabel("points from the teacher")
     figure.suptitle(name)
     figure.savefig(path, dpi=120)

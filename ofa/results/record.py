@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-KINDS = ("measured", "estimated")
+from ofa.results.figure import Latency
+
+MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
-
-
-@dataclass(frozen=True)
-class Latency:
-    """One latency of one network.
-
-    Attributes:
-        where: the device or target, e.g. ``t4``, ``cpu``; without an underscore.
-        kind: ``measured`` or ``estimated``; the one is never named as the other.
-        ms: milliseconds per batch.
-        evidence: what an estimate rests on, e.g. ``fitted on 4 rows``.
-    """
-
-    where: str
-    engine: str
-    precision: str
-    batch_size: int
-    seq_length: int
-    kind: str
-    ms: float
-    evidence: str = ""
-
-    def name(self, unnamed: Mapping[str, str]) -> str:
-        """``cpu_onnxruntime_fp32_b16_s128_measured``.
-
-        Args:
-            unnamed: kind -> the engine that the names of its figures leave out.
-        """
-        engine = [] if self.engine == unnamed.get(self.kind) else [self.engine]
-        parts = [self.where, *engine, self.precision, f"b{self.batch_size}", f"s{self.seq_length}", self.kind]
-        return "_".join(parts)
-
-    @classmethod
-    def parse(cls, name: str, ms: float, unnamed: Mapping[str, str]) -> Latency:
-        """The figure of a name made by :meth:`name`."""
-        where, *engine, precision, batch, length, kind = name.split("_")
-        return cls(where, "_".join(engine) or unnamed[kind], precision, int(batch[1:]), int(length[1:]), kind, ms)
 
 
 @dataclass(frozen=True)
@@ -129,12 +94,27 @@ class NetworkResult(Scored):
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Which network to take, in words too; ``name`` is None where none is close enough to the teacher."""
+    """Which network to take, how to run it, and why, in words too.
 
-    name: str | None
-    width: float | None
-    tolerance: float
+    Attributes:
+        name: None where there is nothing to recommend; ``words`` says why.
+        width, depth: of the network.
+        tolerance: points of score that it may lose against the teacher.
+        figure: the name of the latency it was chosen by; None where it was chosen by its parameters.
+        engine, precision, batch_size: of that latency.
+        evidence: what that latency rests on, e.g. ``measured on t4``.
+    """
+
     words: str
+    tolerance: float
+    name: str | None = None
+    width: float | None = None
+    depth: float | None = None
+    figure: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +123,9 @@ class Results:
 
     Attributes:
         run: the name of its folder.
+        target: the device the networks are for, ``hardware.name``.
         dev_rows: how many rows the scores are of.
+        learned: whether the teacher is better than a constant answer.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
@@ -155,7 +137,9 @@ class Results:
     model: str
     seed: int
     run: str | None = None
+    target: str = ""
     dev_rows: int = 0
+    learned: bool = True
     teacher: Scored | None = None
     networks: tuple[NetworkResult, ...] = ()
     unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
@@ -183,10 +167,31 @@ class Results:
     def network(self, name: str | None) -> NetworkResult | None:
         return next((network for network in self.networks if network.name == name), None)
 
-    def headline(self, kind: str) -> str | None:
-        """The first figure of a kind (``measured`` or ``estimated``), the one a table and a chart show."""
-        found = [latency for latency in self.networks[0].latencies if latency.kind == kind] if self.networks else []
-        return found[0].name(self.unnamed_engine) if found else None
+    @property
+    def headlines(self) -> list[Latency]:
+        """The figures that tables and charts show, of the full network: one for the target, one for each other device.
+
+        The target's measured figures come before its estimates. Of a device's figures, it is the fastest at its
+        first batch size and length that keeps the scores.
+        """
+        groups: dict[str, list[Latency]] = {}
+        for latency in self.largest.latencies if self.networks else ():
+            groups.setdefault(latency.where, []).append(latency)
+        ordered = sorted(groups, key=lambda where: where != self.target)
+        return [min(self.comparable(groups[where]), key=lambda latency: latency.ms) for where in ordered]
+
+    def comparable(self, latencies: Sequence[Latency]) -> list[Latency]:
+        """Those of one device's figures that one may choose among: measured if any is, at the first size, and sound."""
+        measured = [latency for latency in latencies if latency.kind == "measured"] or list(latencies)
+        first = (measured[0].batch_size, measured[0].seq_length)
+        sized = [latency for latency in measured if (latency.batch_size, latency.seq_length) == first]
+        drifts = {
+            (parity["engine"], parity["precision"])
+            for network in self.networks
+            for parity in network.parity
+            if parity["score_drift"] > MOST_DRIFT
+        }
+        return [latency for latency in sized if (latency.engine, latency.precision) not in drifts] or sized
 
     def speedups(self, network: NetworkResult) -> dict[str, float]:
         return network.speedups(self.unnamed_engine, self.largest)
@@ -201,7 +206,7 @@ class Results:
         found |= {"task": self.task, "model": self.model, "seed": self.seed}
         if self.teacher is None:
             return found
-        found["dev_rows"] = self.dev_rows
+        found |= {"target": self.target, "dev_rows": self.dev_rows, "learned": self.learned}
         found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
@@ -232,7 +237,9 @@ class Results:
         return replace(
             results,
             teacher=Scored(**{key: found["teacher"].get(key) for key in Scored.__dataclass_fields__}),
+            target=found.get("target", ""),
             dev_rows=found.get("dev_rows", 0),
+            learned=found.get("learned", True),
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),
             measured_on=found.get("measured_on", {}),

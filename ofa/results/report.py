@@ -2,46 +2,75 @@
 
 from __future__ import annotations
 
+from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
-from ofa.results.record import KINDS, Results
+from ofa.results.record import Results
 
 
 def table(results: Results) -> list[list[str]]:
-    """Header and rows: the teacher, then every network."""
-    teacher = results.teacher
+    """Header and rows: the teacher, then every network; the recommended one has a star."""
+    teacher, headlines = results.teacher, results.headlines
     assert teacher is not None
     metrics = list(teacher.metrics)
-    figures = [name for name in map(results.headline, KINDS) if name]
-    columns = [column for name in figures for column in (f"{name.rpartition('_')[2]} ms", "speed-up")]
     sized = results.networks[0].bytes is not None
+    sure = results.networks[0].lost is not None
     header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics, "vs teacher"]
-    of_teacher = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
-    of_teacher += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
-    rows = [header + columns, of_teacher + [""] * (1 + len(columns))]
+    header += ["90% interval", "last step", "undistilled"] if sure else []
+    header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
+    first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
+    first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
+    rows = [header, first + [""] * (len(header) - len(first))]
     for network in results.networks:
-        row = [network.label, str(network.heads), str(network.neurons), human(network.params), human(network.macs)]
+        star = "★ " if results.recommended and network.name == results.recommended.name else ""
+        row = [star + network.label, str(network.heads), str(network.neurons)]
+        row += [human(network.params), human(network.macs)]
         row += [human(network.bytes) + "B"] if network.bytes is not None else []
         row += [f"{network.metrics[metric]:.4f}" for metric in metrics]
         row += [f"{100 * (network.score - teacher.score):+.2f}"]
-        for name in figures:
+        if network.lost is not None:
+            low, high = network.lost
+            row += [f"{-high:+.1f} to {-low:+.1f}", f"{network.last:.4f}", f"{network.undistilled:.4f}"]
+        for latency in headlines:
+            name = latency.name(results.unnamed_engine)
             row += [f"{results.ms(network, name):.2f}", f"{results.speedups(network)[name]:.2f}x"]
         rows.append(row)
     return rows
 
 
+def _at(latency: Latency) -> str:
+    return f"{latency.where} est." if latency.kind == "estimated" else latency.where
+
+
+def latencies(results: Results) -> list[list[str]]:
+    """Header and rows: every latency figure, the milliseconds per batch of every network, and what it rests on."""
+    rows = [["figure", "engine", *(network.label for network in results.networks), "rests on"]]
+    for latency in results.largest.latencies:
+        name = latency.name(results.unnamed_engine)
+        found = [
+            {one.name(results.unnamed_engine): one.ms for one in network.latencies} for network in results.networks
+        ]
+        cells = [f"{of_network[name]:.2f}" if name in of_network else "" for of_network in found]
+        rows.append([name, latency.engine, *cells, latency.basis])
+    return rows
+
+
 def legend(results: Results) -> list[str]:
     """What the columns mean, and on what machine a figure was measured."""
-    lines = ['Scores are on the dev split; "vs teacher" is the task\'s score in points (1 point = 0.01).']
-    for kind in KINDS:
-        name = results.headline(kind)
-        if name:
-            rests = results.estimated_for.get(name)
-            on = f" for {rests['engine']}, {rests['evidence']}" if rests else ""
-            lines.append(f"{kind} ms: {name}{on}; milliseconds per batch (b: batch size, s: tokens per row).")
+    lines = [f'Scores are of {results.dev_rows:,} dev rows; "vs teacher" is in points (1 point = 0.01).']
+    if results.networks[0].lost is not None:
+        lines.append(
+            "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score of the "
+            "weights at the end. Undistilled: cut from the reordered teacher, before distillation."
+        )
+    for latency in results.headlines:
+        lines.append(
+            f"ms {_at(latency)}: milliseconds per batch, {latency.setting}, {latency.seq_length} tokens per row, "
+            f"{latency.basis}."
+        )
     for where, about in results.measured_on.items():
         machine = about["machine"]
         on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"
-        lines.append(f"{where}: measured on {on}, median; all figures in results.json.")
+        lines.append(f"{where}: {on}; medians.")
     for metric, (bert, narrow) in results.published.items():
         lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
     return lines + [DIFFERENCES] * bool(results.published)
@@ -78,6 +107,9 @@ def text(results: Results) -> str:
     parts += ["![score against cost](figure.png)"]
     if results.warnings:
         parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results.warnings))
+    if results.headlines:
+        parts += ["Every latency, in milliseconds per batch (b: batch size, s: tokens per row):"]
+        parts += [markdown(latencies(results))]
     parities = [(network.label, parity) for network in results.networks for parity in network.parity]
     if parities:
         rows = [["exported file", "precision", "rows", "largest logit difference", "score drift (points)"]]

@@ -41,8 +41,8 @@ def run(context: StageContext) -> None:
         }
     if ranks.is_main():
         rows = len(next(iter(context.inputs.dev.values())))
-        warned = _alarms(context, teacher, networks, spreads)
-        record = {"rows": rows, "teacher": teacher, "networks": networks, "alarms": warned}
+        found, learned = _alarms(context, teacher, networks, spreads)
+        record = {"rows": rows, "learned": learned, "teacher": teacher, "networks": networks, "alarms": found}
         (context.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -63,17 +63,18 @@ def _dev_scores(context: StageContext, model: nn.Layer) -> dict[str, float]:
     )
 
 
-def _alarms(context: StageContext, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]) -> list[str]:
+def _alarms(
+    context: StageContext, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]
+) -> tuple[list[str], bool]:
+    """Warnings in words, and whether the teacher is better than a constant answer."""
     inputs, task = context.inputs, context.config.task
     encoded = {split: inputs.encoded(split) for split in inputs.rows}
     cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
     labels = next(iter(inputs.dev.values())).labels
     constant = alarms.constant_score(task.kind, task.metrics, labels, len(task.outputs))
-    return [
-        *alarms.truncation(cut, inputs.max_seq_length),
-        *alarms.teacher(teacher["score"], constant),
-        *alarms.family(teacher["score"], networks, spreads, constant),
-    ]
+    of_teacher = alarms.teacher(teacher["score"], constant)
+    of_family = alarms.family(teacher["score"], networks, spreads, constant)
+    return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher
 
 
 def _score(context: StageContext, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ofa.results import report
-from ofa.results.record import KINDS, NetworkResult, Results
+from ofa.results.record import NetworkResult, Results
 from ofa.settings.schema import Config
 from ofa.tracking.registry import model_name
 from ofa.tracking.sender import EXPERIMENT_ID
@@ -80,8 +80,7 @@ def views(results: Results) -> tuple[str, dict[str, str]]:
     The first has a row per width and charts of score against size and latency, the second a row per job.
     """
     assert results.teacher is not None
-    kinds = [(kind, results.headline(kind)) for kind in KINDS]
-    latencies = [(f"ms per batch, {kind}", name) for kind, name in kinds if name]
+    latencies = [(f"ms per batch, {one.basis}", one.name(results.unnamed_engine)) for one in results.headlines]
     columns = ["eval/score", "width", "depth", "heads", "neurons", "params", "macs"]
     columns += [f"{what}/{name}" for _, name in latencies for what in ("latency_ms", "speedup")]
     costs = [("parameters", "params"), *((words, f"latency_ms/{name}") for words, name in latencies)]

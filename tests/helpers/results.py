@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ofa.results.record import Latency, NetworkResult, Recommendation, Results, Scored
+from ofa.results.figure import Latency
+from ofa.results.record import NetworkResult, Recommendation, Results, Scored
 from ofa.supernet.space import name_of
 
 
@@ -33,7 +34,7 @@ def results(
     of_teacher = Scored(teacher, {"accuracy": teacher, "f1": teacher - 0.1}, int(1e8), 1000)
     networks = tuple(network(width, score) for width, score in scores.items())
     found = Results(task, "toy", seed, teacher=of_teacher, networks=networks)
-    return replace(found, **{"recommended": Recommendation("w1", 1.0, 0.5, "Take width 1."), **more})
+    return replace(found, **{"recommended": Recommendation("Take width 1.", 0.5, "w1", 1.0, 1.0), **more})
 
 
 def timed(found: Results, times: list[float], kind: str = "estimated", **more: Any) -> Results:

@@ -7,7 +7,8 @@ from helpers.results import network, results, timed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofa.results.record import Latency, Results
+from ofa.results.figure import Latency
+from ofa.results.record import Results
 
 UNNAMED = {"measured": "paddle", "estimated": "tensorrt"}
 LATENCIES = st.builds(

@@ -38,7 +38,7 @@ def found() -> Results:
     """What a small job might find."""
     scores = {width: 0.9 - (1 - width) / 100 for width in WIDTHS}
     words = "Take width 0.5: the cheapest within 0.5 points."
-    some = results("toy", 42, scores, 0.9, recommended=Recommendation("w0.5", 0.5, 0.5, words))
+    some = results("toy", 42, scores, 0.9, recommended=Recommendation(words, 0.5, "w0.5", 0.5, 1.0))
     some = timed(some, [20 * width for width in WIDTHS], "measured", where="cpu")
     return timed(some, [3 * width for width in WIDTHS])
 
