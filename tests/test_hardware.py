@@ -244,7 +244,7 @@ def test_plan_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.splitlines()[0].endswith("(assumed)") and out.splitlines()[2].split()[1:3] == ["3", "768"]
 
     assert main(["--engine", "tvm"]) == 2
-    assert "known: onnxruntime, paddle" in capsys.readouterr().err
+    assert "known: onnxruntime, onnxruntime_optimized, paddle" in capsys.readouterr().err
     assert main(["--widths", "0.7"]) == 2
     assert "0.7 of 12 heads" in capsys.readouterr().err
 
