@@ -15,7 +15,8 @@ from pathlib import Path
 from ofa.deploy.latency import time_folders
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
-from ofa.results import collect, report
+from ofa.results import collect, terminal
+from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings.compose import load
 from ofa.settings.explain import explain
@@ -65,6 +66,7 @@ def time_run(
     results = collect.with_latencies(results, record)
     results = collect.advised(results, config, shape, networks(config.ofa.widths, shape))
     files = collect.write(folder, results)
+    link_networks(folder, store, results)
     log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
     return results
 
@@ -100,8 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, OSError) as error:
         print(explain(error), file=sys.stderr)
         return 1
-    print(report.markdown(report.table(results)))
-    print("\n".join(report.legend(results)))
+    terminal.show(results, terminal.Where(options.run_folder, None))
     return 0
 
 

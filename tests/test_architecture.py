@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "stages": "data deploy evaluation model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
     "jobs": "model results settings stages store supernet system tracking",
+    "predict": "deploy results settings system",
     "timing": "deploy model results settings supernet system tracking",
     "__main__": "jobs results settings system",
     "main": "__main__",

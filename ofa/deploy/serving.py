@@ -14,6 +14,7 @@ from ofa.data.rows import Rows
 from ofa.data.tokens import tokenize
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
+from ofa.settings.schema import Config
 
 if TYPE_CHECKING:
     import pandas
@@ -29,7 +30,11 @@ ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"s
 class TextClassifier:
     """An exported folder as a function from a table of texts to a table of answers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+        """
+        Args:
+            settings: see :func:`settings_of`; by default those in the folder's ``serving.json``.
+        """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -37,7 +42,7 @@ class TextClassifier:
         self.session = onnxruntime.InferenceSession(str(folder / FILES[0]), options, ["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
         self.labels, self.vocab = read_folder(folder).labels, folder / "vocab.txt"
-        self.settings = json.loads((folder / SETTINGS).read_text())
+        self.settings = settings or json.loads((folder / SETTINGS).read_text())
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
@@ -84,6 +89,16 @@ _ANSWER: dict[str, Callable[[np.ndarray, Sequence[str]], tuple]] = {
 def _load_pyfunc(path: str) -> TextClassifier:
     """What MLflow calls with the model's data folder."""
     return TextClassifier(Path(path))
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files."""
+    return {
+        "max_seq_length": config.trainer.max_seq_length,
+        "lower_case": config.model.lower_case,
+        "pair": len(config.task.text) > 1,
+        "kind": config.task.kind,
+    }
 
 
 def columns(pair: bool) -> list[str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import Interrupted, UserError
-from ofa.results import collect, report
+from ofa.results import collect, terminal
+from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings import compose
 from ofa.settings.fields import what
@@ -68,6 +69,8 @@ def run_job(config: Config, yaml: str) -> Results:
         if not ranks.is_main():
             return results
         written = collect.write(folder, results)
+        if "export" in folders:
+            link_networks(folder, folders["export"], results)
         logged.log_results(tracker, title, config, folders, results)
         tracker.artifacts([*written, folder / "config.yaml"])
         status = "FINISHED"
@@ -79,18 +82,9 @@ def run_job(config: Config, yaml: str) -> Results:
     if not tracker.unsent:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
-    _show(results, folder, f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None)
+    pages = f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None
+    terminal.show(results, terminal.Where(folder, pages))
     return results
-
-
-def _show(results: Results, folder: Path, where: str | None) -> None:
-    """Print the table, what it means, and where to look."""
-    if results.recommended:
-        print(f"\n{report.markdown(report.table(results))}\n")
-        print("\n".join([*report.legend(results), "", results.recommended.words, *results.warnings, ""]))
-    print(f"Results: {folder / 'results.json'}")
-    if where:
-        print(f"MLflow:  {where}")
 
 
 def _open_folder(folder: Path, yaml: str) -> None:

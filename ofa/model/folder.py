@@ -226,6 +226,7 @@ def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
     }
     files.require_space(path, sum(value.nbytes for value in renamed.values()))
     save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
+    files.as_umask_says(path / WEIGHTS)
     config = {
         "architectures": [kind.classes[1]],
         "model_type": kind.name,

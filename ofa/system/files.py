@@ -18,6 +18,13 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def as_umask_says(path: Path) -> None:
+    """Give a file that a library wrote for its owner alone the permissions of any other new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa import __version__
+from ofa.deploy.serving import settings_of
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
@@ -19,7 +20,7 @@ from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
 from ofa.system import machine
 from ofa.tracking.pages import ABOUT, network_note, note, views
-from ofa.tracking.registry import model_name, serving_settings
+from ofa.tracking.registry import model_name
 from ofa.tracking.tracker import Tracker
 
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
@@ -64,10 +65,10 @@ def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[s
     view, tags = views(results)
     tracker.experiment(tags)
     tracker.tags({"mlflow.note.content": note(results, config, view)})
-    if "export" in folders:
+    if "export" in folders and results.learned:  # what has learned nothing is not offered
         for network in results.networks:
             folder = folders["export"] / network.name
-            tracker.model(network.name, model_name(config, network.name), folder, serving_settings(config))
+            tracker.model(network.name, model_name(config, network.name), folder, settings_of(config))
 
 
 def _git(*arguments: str) -> str:

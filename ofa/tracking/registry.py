@@ -156,13 +156,3 @@ def model_name(config: Config, network: str) -> str:
     """The registered model of a sub-network; seeds and repeats are its versions."""
     # MLflow allows none of these in the name of a model.
     return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}-{network}")
-
-
-def serving_settings(config: Config) -> dict[str, Any]:
-    """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files."""
-    return {
-        "max_seq_length": config.trainer.max_seq_length,
-        "lower_case": config.model.lower_case,
-        "pair": len(config.task.text) > 1,
-        "kind": config.task.kind,
-    }

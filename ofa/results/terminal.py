@@ -1,0 +1,84 @@
+"""What a run says at its end in the terminal: the table, cut to the window, the advice, and lines to paste."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ofa.results import report
+from ofa.results.record import Results
+
+REMARKS = 3  # shown at most; all are in report.md
+GAP = 2  # spaces between two columns
+# Columns that go first where the window is narrow; those not named here stay the longest, in their order.
+FIRST_TO_GO = ("undistilled", "last step", "MACs", "neurons", "heads", "params", "90% interval", "size")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where to look after a run.
+
+    Attributes:
+        run: its folder.
+        pages: the command and address of its page in MLflow; None if it was not tracked.
+    """
+
+    run: Path
+    pages: str | None
+
+
+def show(results: Results, where: Where, console: Console | None = None) -> None:
+    """Print the end of a run; plain text where the output is no terminal or NO_COLOR is set."""
+    console = console or Console(highlight=False)
+    if results.recommended:
+        console.print()
+        console.print(_table(report.table(results), console.width, results))
+        console.print()
+        console.print(escape(results.recommended.words), style="bold")
+        remarks = [*results.warnings[:REMARKS]]
+        if len(results.warnings) > REMARKS:
+            remarks.append(f"({len(results.warnings) - REMARKS} more remarks in report.md)")
+        for remark in remarks:
+            console.print(f"- {escape(remark)}")
+        console.print()
+    for name, line in _lines(results, where):
+        console.print(f"{name:<9}{escape(line)}", soft_wrap=True)
+
+
+def fitting(rows: list[list[str]], width: int) -> list[int]:
+    """The columns of ``rows`` (header first) that fit into ``width`` characters, the least important left out."""
+    header = rows[0]
+    order = {name: place for place, name in enumerate(FIRST_TO_GO)}
+    by_worth = sorted(range(1, len(header)), key=lambda i: (order.get(header[i], len(order)), -i))
+    kept = set(range(len(header)))
+    for column in by_worth:
+        if sum(max(len(row[i]) for row in rows) + GAP for i in kept) <= width:
+            break
+        kept.discard(column)
+    return sorted(kept)
+
+
+def _table(rows: list[list[str]], width: int, results: Results) -> Table:
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    kept = fitting(rows, width)
+    for place, column in enumerate(kept):
+        table.add_column(rows[0][column], justify="right" if place else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*(row[column] for column in kept), style="green" if row[0].startswith("★") else "")
+    return table
+
+
+def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
+    """Names and lines that work when pasted."""
+    lines = [("Report", str(where.run / "report.md"))] if results.recommended else []
+    if results.export and results.recommended and results.recommended.name:
+        lines.append(("Deploy", str(where.run / "recommended")))
+        text = shlex.quote("the room was not clean")
+        lines.append(("Try", f"python -m ofa.predict {shlex.quote(str(where.run))} {text}"))
+    lines.append(("Results", str(where.run / "results.json")))
+    return [*lines, ("MLflow", where.pages)] if where.pages else lines

@@ -1,0 +1,47 @@
+"""A run's folder leads to its deployable networks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.results import results
+
+from ofa.results.links import link_networks
+from ofa.results.record import Recommendation
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    run, export = tmp_path / "runs" / "a", tmp_path / "store" / "export-1"
+    run.mkdir(parents=True)
+    for name in ("w1", "w0.75", "w0.5"):
+        (export / name).mkdir(parents=True)
+        (export / name / "model.onnx").write_text(name)
+    return run, export
+
+
+def test_links_are_relative_and_follow_the_recommendation(places, tmp_path):
+    run, export = places
+    found = results()
+    link_networks(run, export, found)
+    assert (run / "w0.5" / "model.onnx").read_text() == "w0.5"
+    assert (run / "recommended" / "model.onnx").read_text() == "w1"
+    assert not os.path.isabs(os.readlink(run / "w0.5"))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("runs", "store"):
+        (tmp_path / name).rename(moved / name)
+    assert (moved / "runs" / "a" / "recommended" / "model.onnx").read_text() == "w1"
+    link_networks(moved / "runs" / "a", moved / "store" / "export-1", replace(found, recommended=Recommendation("", 0.5)))
+    assert not (moved / "runs" / "a" / "recommended").exists()
+
+
+def test_copies_where_links_fail(places, monkeypatch):
+    run, export = places
+    monkeypatch.setattr(Path, "symlink_to", lambda *_, **__: (_ for _ in ()).throw(OSError("no links here")))
+    for _ in range(2):  # the second time over the first's copies
+        link_networks(run, export, results())
+        assert (run / "recommended" / "model.onnx").read_text() == "w1" and not (run / "w1").is_symlink()

@@ -1,0 +1,70 @@
+"""The end of a run in the terminal: fits the window, says what to take, and what can be pasted."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.results import results, timed
+from rich.console import Console
+
+from ofa.results import advice, report, terminal
+
+
+@pytest.fixture
+def found():
+    some = replace(results(dev_rows=872, target="t4", export="export-1"), warnings=tuple(f"remark {i}" for i in range(5)))
+    ones = [replace(one, lost=(-0.5, 0.7), last=0.9, undistilled=0.8, bytes=10**8) for one in some.networks]
+    some = timed(replace(some, networks=tuple(ones)), [24.0, 17.0, 13.0], "measured", where="cpu", engine="onnxruntime")
+    some = timed(some, [4.1, 3.1, 2.6], engine="tensorrt", precision="fp16", evidence="fitted on 4 rows")
+    return replace(some, recommended=advice.recommend(some, 0.5))
+
+
+def shown(found, width: int, **more) -> str:
+    out = io.StringIO()
+    terminal.show(found, terminal.Where(Path("out/runs/a"), "make ui"), Console(file=out, width=width, **more))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_table_fits_the_window_and_keeps_what_matters(found, width):
+    text = shown(found, width)
+    table = text.split("\n\n")[0].strip("\n").splitlines()
+    assert max(map(len, table)) <= width
+    for column in ("network", "accuracy", "vs teacher", "ms t4 est.", "speed-up"):
+        assert column in table[0]
+    assert ("undistilled" in table[0]) == (width == 200)
+    assert sum(line.startswith("★ width 0.75") for line in table) == 1
+
+
+def test_wide_windows_show_every_column(found):
+    rows = report.table(found)
+    assert terminal.fitting(rows, 1000) == list(range(len(rows[0])))
+    assert terminal.fitting(rows, 1)[0] == 0
+
+
+def test_three_remarks_at_most_and_lines_to_paste(found):
+    text = shown(found, 80)
+    assert "- remark 2" in text and "remark 3" not in text and "(2 more remarks in report.md)" in text
+    ends = [line for line in text.splitlines() if line[:9].strip() in ("Deploy", "Try", "Report", "Results", "MLflow")]
+    assert ends == [
+        "Report   out/runs/a/report.md",
+        "Deploy   out/runs/a/recommended",
+        "Try      python -m ofa.predict out/runs/a 'the room was not clean'",
+        "Results  out/runs/a/results.json",
+        "MLflow   make ui",
+    ]
+
+
+def test_plain_when_piped_and_without_color(found, monkeypatch):
+    assert "\x1b[" not in shown(found, 80)
+    assert "\x1b[" in shown(found, 80, force_terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in shown(found, 80, force_terminal=True)
+
+
+def test_a_run_that_scored_nothing_says_where_it_is(found):
+    text = shown(replace(found, teacher=None, networks=(), recommended=None, export=None), 80)
+    assert text.splitlines() == ["Results  out/runs/a/results.json", "MLflow   make ui"]
