@@ -36,7 +36,7 @@ def test_no_part_of_a_password_remains_in_any_text(user, password, query, server
     address = server.format(f"{user}:{password}@") + token + (query if token else "")
     kept = without_secrets(f"{words} '{address} {words}")
     assert SECRET not in kept
-    if not any(mark in words for mark in ("@", "?", "://")):
+    if "@" not in query and not any(mark in words for mark in ("@", "?", "://")):
         assert kept == f"{words} '{server.format('')} {words}"
 
 
