@@ -57,12 +57,12 @@ def test_a_deleted_experiment_is_refused_in_words(out):
         begin(out, "second")
 
 
-def test_a_database_of_another_mlflow_comes_with_the_command_that_upgrades_it(out):
-    begin(out).finish("FINISHED")
-    with sqlite3.connect(out / "mlflow.db") as database:
+def test_a_database_of_another_mlflow_comes_with_the_command_that_upgrades_it(tmp_path, empty_store):
+    out = tmp_path / "aged"
+    with sqlite3.connect(fresh_database(empty_store, out / "mlflow.db")) as database:
         database.execute("update alembic_version set version_num = 'bd07f7e963c5'")
     with pytest.raises(UserError) as refused:
-        begin(out, "second")
+        begin(out)
     first, second = str(refused.value).splitlines()
     assert re.fullmatch(r"tracking\.uri: Detected out-of-date .*bd07f7e963c5, but expected \w+\): sqlite.*db", first)
     assert second.endswith(f"mlflow db upgrade {sqlite(out)}") and "start the server" not in second
