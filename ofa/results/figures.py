@@ -40,15 +40,16 @@ def draw(results: Results, path: Path) -> None:
         panel.grid(alpha=0.25)
         panel.legend(loc="lower right", fontsize="small")
     metric = next(iter(results.networks[0].metrics))
-    axes[0].set_ylabel(f"points of {metric} from the teacher (green: within the tolerance)")
+    axes[0].set_ylabel(f"points of {metric} from the teacher")
     figure.suptitle(f"{results.task}, {results.model}, seed {results.seed}; {_subtitle(results)}", fontsize="medium")
     figure.savefig(path, dpi=120)
 
 
 def _subtitle(results: Results) -> str:
     chosen = results.network(results.recommended.name if results.recommended else None)
-    bars = f"bars: 90% intervals on {results.dev_rows:,} dev rows" if results.networks[0].lost else ""
-    return "; ".join(filter(None, [f"take {chosen.label}" if chosen else "nothing to recommend", bars]))
+    bars = f"90% intervals on {results.dev_rows:,} dev rows" if results.networks[0].lost else ""
+    words = [f"take {chosen.label}" if chosen else "nothing to recommend", bars, "green: within the tolerance"]
+    return "; ".join(filter(None, words))
 
 
 def _range(results: Results) -> tuple[float, float]:

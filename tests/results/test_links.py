@@ -35,7 +35,9 @@ def test_links_are_relative_and_follow_the_recommendation(places, tmp_path):
     for name in ("runs", "store"):
         (tmp_path / name).rename(moved / name)
     assert (moved / "runs" / "a" / "recommended" / "model.onnx").read_text() == "w1"
-    link_networks(moved / "runs" / "a", moved / "store" / "export-1", replace(found, recommended=Recommendation("", 0.5)))
+    link_networks(
+        moved / "runs" / "a", moved / "store" / "export-1", replace(found, recommended=Recommendation("", 0.5))
+    )
     assert not (moved / "runs" / "a" / "recommended").exists()
 
 

@@ -7,12 +7,12 @@ import pytest
 from helpers.results import results, timed
 
 from ofa.results import advice, collect, report
-from ofa.results.figures import draw
 
 
 def test_the_table_has_a_row_for_the_teacher_and_each_network():
     rows = report.table(results())
     assert rows[0] == ["network", "heads", "neurons", "params", "MACs", "accuracy", "f1", "vs teacher"]
+    assert rows[2][0] == "★ width 1", "recommended"
     assert rows[1] == ["teacher", "", "", "100M", "1k", "0.9300", "0.8300", ""]
     assert rows[3] == ["width 0.75", "9", "2304", "75M", "750", "0.9260", "0.8260", "-0.40"]
     lines = report.markdown(rows).splitlines()
@@ -20,28 +20,23 @@ def test_the_table_has_a_row_for_the_teacher_and_each_network():
 
 
 def test_sizes_and_latencies_have_columns():
-    found = timed(timed(results(), [4.0, 3.0, 2.0]), [40.0, 30.0, 25.0], "measured", where="cpu")
+    found = timed(timed(results(target="t4"), [4.0, 3.0, 2.0]), [40.0, 30.0, 25.0], "measured", where="cpu")
     found = replace(found, networks=tuple(replace(one, bytes=one.params * 4) for one in found.networks))
     rows = report.table(found)
-    assert rows[0][5] == "size" and rows[0][-4:] == ["measured ms", "speed-up", "estimated ms", "speed-up"]
-    assert rows[4][5] == "200MB" and rows[4][-4:] == ["25.00", "1.60x", "2.00", "2.00x"]
+    assert rows[0][5] == "size" and rows[0][-4:] == ["ms t4 est.", "speed-up", "ms cpu", "speed-up"]
+    assert rows[4][5] == "200MB" and rows[4][-4:] == ["2.00", "2.00x", "25.00", "1.60x"]
     assert {len(row) for row in rows} == {len(rows[0])}
 
 
-def test_the_figure_shows_every_score_over_every_cost(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
-    drawn = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k))[1])
-    draw(timed(results(), [4.0, 3.0, 2.0]), tmp_path / "figure.png")
-    (figure,) = drawn
-    sizes, latencies = figure.axes
-    curve = next(line for line in sizes.lines if line.get_label() == "widths")
-    assert list(curve.get_xdata()) == [50, 75, 100] and list(curve.get_ydata()) == [0.91, 0.926, 0.93]
-    curve = next(line for line in latencies.lines if line.get_label() == "widths")
-    assert list(curve.get_xdata()) == [2.0, 3.0, 4.0] and list(curve.get_ydata()) == [0.91, 0.926, 0.93]
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+def test_every_latency_has_a_row_that_says_what_it_rests_on():
+    found = timed(results(target="t4"), [4.0, 3.0, 2.0], engine="tensorrt", evidence="fitted on 4 rows")
+    found = timed(found, [40.0, 30.0, 25.0], "measured", where="cpu", batch_size=1)
+    rows = report.latencies(found)
+    assert rows[0] == ["figure", "engine", "width 1", "width 0.75", "width 0.5", "rests on"]
+    name = "t4_tensorrt_fp32_b16_s128_estimated"
+    assert rows[1] == [name, "tensorrt", "4.00", "3.00", "2.00", "estimated for t4, fitted on 4 rows"]
+    assert rows[2][0] == "cpu_fp32_b1_s128_measured" and rows[2][-1] == "measured on cpu"
+    assert name in report.text(found)
 
 
 @pytest.mark.parametrize(

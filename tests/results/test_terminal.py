@@ -15,7 +15,9 @@ from ofa.results import advice, report, terminal
 
 @pytest.fixture
 def found():
-    some = replace(results(dev_rows=872, target="t4", export="export-1"), warnings=tuple(f"remark {i}" for i in range(5)))
+    some = replace(
+        results(dev_rows=872, target="t4", export="export-1"), warnings=tuple(f"remark {i}" for i in range(5))
+    )
     ones = [replace(one, lost=(-0.5, 0.7), last=0.9, undistilled=0.8, bytes=10**8) for one in some.networks]
     some = timed(replace(some, networks=tuple(ones)), [24.0, 17.0, 13.0], "measured", where="cpu", engine="onnxruntime")
     some = timed(some, [4.1, 3.1, 2.6], engine="tensorrt", precision="fp16", evidence="fitted on 4 rows")

@@ -1,0 +1,51 @@
+"""The points that are drawn, not the size of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.results import results, timed
+
+from ofa.results import aggregate
+from ofa.results.figures import draw, draw_sweep
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
+    from matplotlib.figure import Figure
+
+    figures: list = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
+    return figures
+
+
+def test_points_from_the_teacher_over_milliseconds_per_row(tmp_path: Path, drawn: list) -> None:
+    found = timed(timed(results(target="t4"), [16.0, 12.0, 8.0]), [40.0, 30.0, 20.0], "measured", where="cpu")
+    found = timed(found, [160.0, 120.0, 80.0], "measured", where="cpu", engine="onnxruntime")
+    draw(found, tmp_path / "figure.png")
+    target, here = drawn[0].axes
+    (curve,) = [line for line in target.lines if line.get_label() == "Paddle Inference fp32"]
+    assert list(curve.get_xdata()) == [0.5, 0.75, 1.0] and list(curve.get_ydata()) == pytest.approx([-2.0, -0.4, 0.0])
+    assert {line.get_label() for line in here.lines} >= {"Paddle Inference fp32", "ONNX Runtime fp32"}
+    assert [text.get_text() for text in target.texts] == ["0.5", "0.75", "★ 1"]
+    low, high = target.get_ylim()
+    assert low < -2.0 and high > 0.5, "small differences stay small"
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_latencies_over_parameters(tmp_path: Path, drawn: list) -> None:
+    draw(results(), tmp_path / "figure.png")
+    curve = next(line for line in drawn[0].axes[0].lines if line.get_label() == "networks")
+    assert list(curve.get_xdata()) == [50, 75, 100]
+
+
+def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
+    jobs = [
+        ("", results(task, seed, {1.0: 0.9, 0.5: 0.88 + seed / 100})) for task in ("sst2", "rte") for seed in (1, 2)
+    ]
+    draw_sweep("all", aggregate.summarise(jobs), tmp_path / "sweep.png")
+    panels = [panel for panel in drawn[0].axes if panel.get_title()]
+    assert [panel.get_title() for panel in panels] == ["sst2", "rte", "average"]
+    assert list(panels[0].lines[0].get_ydata()) == pytest.approx([-3.5, -3.0])
