@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.results import results
 from helpers.toys import TOY
@@ -48,11 +49,8 @@ def test_texts_are_answered_by_the_recommended_network(run: Path, capsys: pytest
 def test_the_answer_is_that_of_the_network(run: Path) -> None:
     (answer,) = predict.predict(run, ["w5 w6"], None, None)
     network, folder = models.load(run / "w1")
-    import numpy as np
-    import paddle
-
-    ids = paddle.to_tensor([[2, 5, 6, 3]])  # [CLS] w5 w6 [SEP]
-    logits = models.forward(network, ids, paddle.zeros_like(ids))[0].numpy()[0]
+    ids = np.array([[2, 5, 6, 3]])  # [CLS] w5 w6 [SEP]
+    logits = models.forward_of(network)(ids, np.zeros_like(ids))[0]
     assert answer["label"] == folder.labels[logits.argmax()]
     assert answer["probability"] == pytest.approx(np.exp(logits).max() / np.exp(logits).sum(), abs=1e-5)
     assert TOY.num_labels == len(logits)
