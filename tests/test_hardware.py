@@ -160,7 +160,7 @@ def test_a_short_text_alone_is_bound_by_launches_and_a_batch_of_long_ones_is_not
 def test_width_two_thirds_speedup() -> None:
     lines = RESULTS["width_two_thirds_speedup"]
     seed = next(line for line in lines if (line["engine"], line["batch_size"]) == ("paddle", 16))
-    narrow = SubNet.at_width(2 / 3, BASE)
+    narrow = SubNet.at(2 / 3, 1.0, BASE)
     full_ms, narrow_ms = (estimate("t4", "paddle", "fp32", BASE, kept, 16, 128).ms for kept in (None, narrow))
     assert full_ms / narrow_ms == pytest.approx(seed["estimated"], abs=6e-4)
     assert seed["published"] == 1.59

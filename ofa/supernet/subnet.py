@@ -92,11 +92,6 @@ class SubNet:
         layers = tuple(i * shape.num_hidden_layers // kept - 1 for i in range(1, kept + 1))
         return cls((heads,) * kept, (neurons,) * kept, layers)
 
-    @classmethod
-    def at_width(cls, width: float, shape: EncoderShape) -> SubNet:
-        """:meth:`at` with every layer."""
-        return cls.at(width, 1.0, shape)
-
     def by_layer(self) -> dict[int, dict[str, int]]:
         """Number of each kept layer -> what it keeps, ``{"heads": 9, "neurons": 2304}``."""
         return {
