@@ -54,6 +54,8 @@ def run_job(config: Config, yaml: str) -> Results:
     before = ranks.broadcast(_finished(config, inputs, store, folder) if ranks.is_main() else None)
     if before is not None:
         log.info("Already finished with the same settings and data; nothing to do: %s", folder)
+        if not config.sweep.name:
+            terminal.show(before, terminal.Where(folder, None))
         return before
     tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
     with ranks.main_first():
@@ -118,8 +120,8 @@ def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
 
 
 def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Results | None:
-    """The results of this job of a sweep if it has finished before and all it made is there, without loading Paddle."""
-    if not config.sweep.name or config.force:
+    """The results of this job if it has finished before and all it made is there, without loading Paddle."""
+    if config.force:
         return None
     if not all((folder / name).exists() for name in (FINISHED, "results.json")):
         return None

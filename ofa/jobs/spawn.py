@@ -35,7 +35,9 @@ WAIT_S = 0.1
 # For the others to end by themselves after one rank has: rank 0 closes its MLflow run and, if the job was
 # stopped, its checkpoint; nothing is lost with the rest.
 GRACE_S, GRACE_TO_SAVE_S, GRACE_OF_THE_REST_S = 20.0, 120.0, 3.0
-FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # as Hydra formats the log of a job
+# As conf/config.yaml has them: a job's log file, and the terminal.
+FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"
+SHORT = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 TAIL = 15  # lines of a broken rank's output to show
 
 
@@ -204,11 +206,10 @@ def main(folder: Path) -> int:
     """One rank: takes its job from standard input; returns the exit status."""
     config, yaml, log_files = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    handlers: list[logging.Handler] = [
-        logging.StreamHandler(sys.stdout),
-        *map(logging.FileHandler, log_files if ranks.is_main() else ()),
-    ]
-    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers)
+    terminal = logging.StreamHandler(sys.stdout)
+    terminal.setFormatter(SHORT)
+    of_files = [logging.FileHandler(path) for path in (log_files if ranks.is_main() else ())]
+    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=[terminal, *of_files])
     outcome: dict[str, Any] = {}
     status = 0
     try:

@@ -87,10 +87,13 @@ def _loss(results: Results, network: NetworkResult, tolerance: float) -> str:
     """What a network loses against the teacher, how sure that is, and what it saves."""
     assert results.teacher is not None
     lost = 100 * (results.teacher.score - network.score)
-    words = f"loses {lost:.2f} points" if lost > 0 else f"gains {-lost:.2f} points"
+    low, high = network.lost or (0.0, 0.0)
+    if lost <= 0:
+        words, low, high = f"gains {-lost:.2f} points", -high, -low
+    else:
+        words = f"loses {lost:.2f} points"
     if network.lost:
-        low, high = network.lost
-        words += f" (90% interval {low:.1f} to {high:.1f} on {results.dev_rows:,} rows"
+        words += f" (90% interval {low + 0.0:.1f} to {high + 0.0:.1f} on {results.dev_rows:,} rows"
         words += ", wider than the tolerance)" if high - low > tolerance else ")"
     saved = 1 - network.params / results.teacher.params
     return f"{words}, {saved:.0%} fewer parameters"

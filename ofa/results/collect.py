@@ -65,7 +65,7 @@ def collect(
     )
     if "latency" in folders:
         results = with_latencies(results, _read(folders["latency"] / "latency.json"))
-    for record in sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"]):
+    for record in timings_of(run_folder):
         results = with_latencies(results, record)
     return advised(results, config, shape, networks)
 
@@ -128,6 +128,11 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
         recommended=advice.recommend(results, config.ofa.tolerance),
         warnings=(*results.alarms, *found),
     )
+
+
+def timings_of(run_folder: Path) -> list[dict[str, Any]]:
+    """What ``ofa.timing`` has measured of a run, the oldest first."""
+    return sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"])
 
 
 def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:

@@ -39,12 +39,13 @@ def show(results: Results, where: Where, console: Console | None = None) -> None
         console.print()
         console.print(_table(report.table(results), console.width, results))
         console.print()
-        console.print(escape(results.recommended.words), style="bold")
+        console.print(escape(results.recommended.words), style="bold", soft_wrap=not console.is_terminal)
         remarks = [*results.warnings[:REMARKS]]
         if len(results.warnings) > REMARKS:
             remarks.append(f"({len(results.warnings) - REMARKS} more remarks in report.md)")
-        for remark in remarks:
-            console.print(f"- {escape(remark)}")
+        for remark in remarks:  # a line each; whole ones are in the report
+            style = {"no_wrap": True, "overflow": "ellipsis"} if console.is_terminal else {"soft_wrap": True}
+            console.print(f"- {escape(remark)}", **style)
         console.print()
     for name, line in _lines(results, where):
         console.print(f"{name:<9}{escape(line)}", soft_wrap=True)

@@ -42,18 +42,38 @@ def test_the_quickstart_runs_every_stage(finished):
 def test_the_terminal_ends_with_the_table_and_where_to_look(finished):
     _, done = finished
     lines = done.stdout.strip().splitlines()
-    assert any(line.startswith("| width 0.75 |") for line in lines)
-    assert lines[-2].startswith("Results: ") and lines[-1].startswith("MLflow:  make ui")
+    assert any(re.match(r"(★ )?width 0.75 +0\.\d{4} ", line) for line in lines)
+    assert lines[-2].startswith("Results  ") and lines[-1].startswith("MLflow   make ui")
     assert "Warning" not in done.stderr and "Traceback" not in done.stderr, done.stderr[:2000]
 
 
-def test_the_same_command_again_takes_everything_from_the_store(finished):
+def test_the_same_command_again_answers_at_once_with_the_same_table(finished):
     folder, first = finished
     again = run(folder)
     assert again.returncode == 0
-    assert again.stdout.count("taken from the store") == 6
-    table = [line for line in first.stdout.splitlines() if line.startswith("|")]
-    assert [line for line in again.stdout.splitlines() if line.startswith("|")] == table
+    assert "Already finished with the same settings and data" in again.stdout and "store (" not in again.stdout
+    table = [line for line in first.stdout.splitlines() if line.startswith(("★", "width", "teacher"))]
+    assert len(table) == 4
+    assert [line for line in again.stdout.splitlines() if line.startswith(("★", "width", "teacher"))] == table
+
+
+def test_the_lines_that_are_printed_work_when_pasted(finished):
+    folder, first = finished
+    lines = dict(line.split(None, 1) for line in first.stdout.splitlines() if line.startswith(("Deploy ", "Try ")))
+    if not lines:  # a teacher this small may have learned nothing, and then nothing is offered
+        assert "Nothing to recommend" in first.stdout or "No width is within" in first.stdout
+        return
+    assert (Path(lines["Deploy"]) / "model.onnx").is_file()
+    command = lines["Try"].replace("python ", f"{sys.executable} ", 1)
+    done = subprocess.run(command, shell=True, cwd=REPO, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and re.fullmatch(r"(negative|positive)\t[01]\.\d{4}\n", done.stdout), done.stderr
+
+
+def test_another_stage_of_the_same_job_takes_the_others_from_the_store(finished):
+    folder, _ = finished
+    again = run(folder, "force=[latency]")
+    assert again.returncode == 0
+    assert again.stdout.count("taken from the store") == 5
 
 
 def test_a_later_timing_joins_the_run(finished):
