@@ -103,6 +103,7 @@ def test_the_default_database_is_in_its_folder_whatever_its_name(name):
     assert database_path(default_uri(Path("/out") / name)) == Path("/out") / name / "mlflow.db"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_the_printed_command_shows_that_database(tmp_path, name):
     """The words printed are taken apart by a shell and by make, as a user's paste would be."""
