@@ -75,6 +75,7 @@ def test_text_without_signs_is_read_as_it_was_typed(key: str, text: str) -> None
 
 
 @pytest.mark.process
+@pytest.mark.process
 def test_words_that_yaml_changes_are_refused_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     file = tmp_path / "task" / "mine.yaml"
