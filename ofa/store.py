@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import logging
+import math
 import re
 import shutil
 import sys
@@ -19,11 +21,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ofa.errors import Interrupted
+from ofa.system import files
 
 log = logging.getLogger(__name__)
 RECORD = "stage.json"  # written last: a folder with it is complete
 WAIT_S = 0.5  # how often a job that waits for another one asks whether to stop
 PART = ".part"  # where a stage is being made, its checkpoints included
+DAMAGED = ".damaged"  # where a finished stage goes that is no longer what was written
+SMALL = 1 << 20  # bytes up to which a digest costs nothing; those of a BERT-base job take 10 s on one core
 
 
 class Store:
@@ -40,6 +45,36 @@ class Store:
     @staticmethod
     def complete(folder: Path) -> bool:
         return (folder / RECORD).exists()
+
+    @staticmethod
+    def finish(folder: Path, record: dict[str, Any]) -> None:
+        """Declare ``folder`` complete: ``record``, with the manifest of its files, is written last."""
+        whole = {**record, "files": files.manifest(folder)}
+        (folder / RECORD).write_text(json.dumps(whole, indent=1) + "\n")
+
+    @staticmethod
+    def damage(folder: Path, thorough: bool = False) -> str | None:
+        """How a complete folder differs from what was written, in words; None if it does not.
+
+        Sizes are always compared, digests those of small files only unless ``thorough``. A folder from before
+        there were manifests passes if its JSON files can be read.
+        """
+        try:
+            listed = json.loads((folder / RECORD).read_text()).get("files")
+            if listed is not None:
+                return files.damage(folder, listed, math.inf if thorough else SMALL)
+            for path in folder.rglob("*.json"):
+                json.loads(path.read_text())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return f"a JSON file cannot be read ({error})"
+        return None
+
+    @staticmethod
+    def set_aside(folder: Path) -> Path:
+        """Rename a damaged folder, so that its stage is made again and its files can still be looked at."""
+        names = (folder.with_name(f"{folder.name}{DAMAGED}{number or ''}") for number in itertools.count())
+        target = next(path for path in names if not path.exists())
+        return folder.rename(target)
 
     def lock(self, folder: Path) -> FileLock:
         """The lock of one folder, not yet taken; the system frees it when its holder dies."""
@@ -89,12 +124,22 @@ class Entry:
 
     @classmethod
     def read(cls, path: Path) -> Entry:
-        files = [file for file in path.rglob("*") if file.is_file()]
+        stats = [file.stat() for file in path.rglob("*") if file.is_file()]
         complete = Store.complete(path)
-        record = json.loads((path / RECORD).read_text()) if complete else {}
-        what = f"{record['task']} {record['model']}" if record else "unfinished"
-        times = [file.stat().st_mtime for file in files] or [path.stat().st_mtime]
-        return cls(path, what, sum(file.stat().st_size for file in files), max(times), complete)
+        times = [stat.st_mtime for stat in stats] or [path.stat().st_mtime]
+        return cls(path, _what(path, complete), sum(stat.st_size for stat in stats), max(times), complete)
+
+
+def _what(path: Path, complete: bool) -> str:
+    """Task and model of a folder of the store, or what else it is."""
+    if not complete:
+        return "unfinished"
+    try:
+        record = json.loads((path / RECORD).read_text())
+        what = f"{record['task']} {record['model']}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "damaged"
+    return f"{what}, damaged" if DAMAGED in path.name else what
 
 
 def clean(store: Store, older_than_days: float | None, keep_gb: float | None) -> list[Entry]:
@@ -110,7 +155,9 @@ def clean(store: Store, older_than_days: float | None, keep_gb: float | None) ->
         if not (too_old or too_much):
             continue
         try:
-            with store.lock(entry.path.with_name(entry.path.name.removesuffix(PART))).acquire(timeout=0):
+            with store.lock(entry.path.with_name(re.sub(rf"({PART}|{DAMAGED}\d*)$", "", entry.path.name))).acquire(
+                timeout=0
+            ):
                 shutil.rmtree(entry.path)
         except Timeout:
             continue

@@ -13,7 +13,7 @@ from helpers.toys import REPO
 # Package -> packages it may import from; `errors` is open to all. In this order the floors rise.
 MAY_IMPORT = {
     "system": "",
-    "store": "",
+    "store": "system",
     "settings": "system",
     "supernet": "system",
     "data": "settings system",

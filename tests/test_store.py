@@ -116,3 +116,60 @@ def test_the_command_lists_and_cleans(store, capsys):
 
 def test_an_empty_store_is_no_error(tmp_path):
     assert Store(tmp_path / "nowhere").entries() == []
+
+
+def finished(root, name="finetune-x"):
+    folder = root / name
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "weights").write_bytes(bytes(range(256)) * 8192)  # 2 MB: more than is always read
+    (folder / "model" / "vocab.txt").write_text("[PAD]\n[UNK]\ngood\nbad\n")
+    (folder / "scores.json").write_text('{"score": 0.5}')
+    Store.finish(folder, {"task": "sst2", "model": "toy"})
+    return folder
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "vocabulary cut": (lambda f: os.truncate(f / "model/vocab.txt", 9), "model/vocab.txt has 9 bytes instead of 21"),
+    "weights cut": (lambda f: os.truncate(f / "model/weights", 2_000_000), "model/weights has 2000000 bytes instead"),
+    "score edited": (lambda f: (f / "scores.json").write_text('{"score": 0.9}'), "scores.json does not match its chec"),
+    "emptied": (lambda f: (f / "scores.json").write_text(""), "scores.json has 0 bytes instead of 14"),
+    "file gone": (lambda f: (f / "model/weights").unlink(), "model/weights is missing"),
+    "record emptied": (lambda f: (f / "stage.json").write_text(""), "a JSON file cannot be read"),
+    "record a list": (lambda f: (f / "stage.json").write_text("[]"), "a JSON file cannot be read"),
+    "manifest a word": (lambda f: (f / "stage.json").write_text('{"files": "all"}'), "a JSON file cannot be read"),
+    "nested": (lambda f: (f / "stage.json").write_text("[" * 100_000), "a JSON file cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_finished_folder_that_is_not_what_was_written_is_named(tmp_path, name):
+    spoil, words = DAMAGES[name]
+    folder = finished(tmp_path)
+    assert Store.damage(folder, thorough=True) is None
+    spoil(folder)
+    assert words in Store.damage(folder)
+    aside = Store.set_aside(folder)
+    assert aside.name == "finetune-x.damaged" and not folder.exists()
+    assert Store.set_aside(finished(tmp_path)).name == "finetune-x.damaged1"
+    assert all("damaged" in entry.what for entry in Store(tmp_path).entries())
+    assert len(clean(Store(tmp_path), 0, None)) == 2
+
+
+def test_a_bit_of_a_large_file_is_seen_where_it_is_read(tmp_path):
+    folder = finished(tmp_path)
+    flip(folder / "model" / "weights")
+    assert Store.damage(folder) is None
+    assert Store.damage(folder, thorough=True) == "model/weights does not match its checksum"
+
+
+def test_a_folder_from_before_manifests_is_taken_if_its_json_can_be_read(store):
+    folder = store.root / "finetune-a"
+    assert Store.damage(folder, thorough=True) is None
+    (folder / "scores.json").write_text("{")
+    assert "cannot be read" in Store.damage(folder)

@@ -127,9 +127,12 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
         return None
     folders = [(stage.name, made[stage.name]) for stage, _, made in plan(config, inputs, store)]
     mark = _mark(config, {name: path.name for name, path in folders})
-    if json.loads((folder / FINISHED).read_text()) != mark or not all(store.complete(path) for _, path in folders):
+    if not all(store.complete(path) and store.damage(path) is None for _, path in folders):
         return None
-    return collect.read(folder)
+    try:
+        return collect.read(folder) if json.loads((folder / FINISHED).read_text()) == mark else None
+    except (ValueError, KeyError, TypeError):  # damaged: both are written again
+        return None
 
 
 @contextmanager

@@ -8,7 +8,6 @@ survives a crash (checkpoints live there) and is renamed at the end. Jobs share 
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import shutil
 import time
@@ -23,7 +22,7 @@ from ofa.errors import Interrupted
 from ofa.settings.fields import key_of
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
-from ofa.store import PART, RECORD, Store
+from ofa.store import PART, Store
 from ofa.system import ranks
 from ofa.system.machine import machine, versions
 
@@ -181,12 +180,22 @@ def run_stages(
         if ranks.broadcast(stop()):
             raise Interrupted(f"stopped before {stage.name}")
         with store.locked(folder, stop) if ranks.is_main() else nullcontext():
+            if ranks.is_main():
+                _set_aside_damaged(stage, folder, store)
             if ranks.broadcast(store.complete(folder) and stage.name not in config.force):
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
                 continue
             needs = {name: folders[name] for name in stage.needs}
             _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
     return folders
+
+
+def _set_aside_damaged(stage: Stage, folder: Path, store: Store) -> None:
+    """Make room for a stage whose finished folder is no longer what was written."""
+    problem = store.damage(folder, thorough=True) if store.complete(folder) else None
+    if problem:
+        aside = store.set_aside(folder)
+        log.warning("%s: %s is damaged (%s); kept as %s, made again", stage.name, folder.name, problem, aside.name)
 
 
 def _run(stage: Stage, key: dict[str, Any], folder: Path, context: StageContext) -> None:
@@ -226,7 +235,7 @@ def _complete(key: dict[str, Any], folder: Path, part: Path, context: StageConte
         "versions": versions(),
         "machine": machine(),
     }
-    (context.folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    Store.finish(context.folder, record)
     if folder.exists():
         shutil.rmtree(folder)
     context.folder.rename(folder)

@@ -1,14 +1,17 @@
-"""Files written whole or not at all, their digests, and a full disk, reported in one way."""
+"""Files written whole or not at all, their digests, manifests of folders, and a full disk, reported in one way."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -29,6 +32,40 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """``size`` in bytes and ``sha256`` of every file under ``folder``, by its path there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": digest}
+        for path, digest in zip(paths, _digests(paths), strict=True)
+    }
+
+
+def damage(folder: Path, listed: Mapping[str, Mapping[str, Any]], digests_up_to: float = math.inf) -> str | None:
+    """How ``folder`` differs from its manifest ``listed``, in words; None if all that is listed is there.
+
+    Args:
+        digests_up_to: bytes; of a larger file only the size is compared.
+    """
+    for name, expected in listed.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["size"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {expected['size']}"
+    compared = [name for name, expected in listed.items() if expected["size"] <= digests_up_to]
+    for name, digest in zip(compared, _digests([folder / name for name in compared]), strict=True):
+        if digest != listed[name]["sha256"]:
+            return f"{name} does not match its checksum"
+    return None
+
+
+def _digests(paths: Sequence[Path]) -> list[str]:
+    """Each file's digest; several files at once, as hashing 0.6 GB/s on one core is slower than most disks."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(file_digest, paths))
 
 
 def flush(path: Path) -> None:

@@ -184,7 +184,7 @@ class Loop:
                 state[f"{names[owner]}/{key[len(owner) + 1 :]}"] = value.numpy()
         weights = {key: value.numpy() for key, value in self.model.state_dict().items()}
         progress: dict[str, Any] = {
-            "best": self.best.found,
+            **self.best.state(),
             "history": self.history,
             "recent": self.recent,
             "precision": self.precision.state(),
@@ -193,7 +193,7 @@ class Loop:
         self.best.prune([record["best"] for record in kept])
 
     def _resume(self, optimizer: paddle.optimizer.Optimizer) -> int:
-        found = checkpoint.latest(self.folder)
+        found = checkpoint.latest(self.folder, self.best.damage)
         if found is None:
             return 0
         log.info("%s goes on from the checkpoint at step %d.", self.name, found.step)
@@ -207,7 +207,7 @@ class Loop:
             }
         )
         self.precision.restore(found.progress["precision"])
-        self.best.found = found.progress["best"]
+        self.best.restore(found.progress)
         self.history, self.recent = found.progress["history"], found.progress["recent"]
         return found.step
 

@@ -346,3 +346,34 @@ def test_importance_reads_every_dev_split(config, monkeypatch):
     importance = ImportanceConfig("dev", rows=None)
     run_job(replace(config, task=task, ofa=replace(config.ofa, importance=importance), stages=["reorder"]), "")
     assert set(sizes) == {24 + 96}
+
+
+SPOILED = {
+    "teacher": (
+        "finetune-*/model/model.safetensors",
+        lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    ),
+    "vocabulary": ("finetune-*/model/vocab.txt", lambda content: content[: len(content) // 2]),
+    "distill": ("distill-*/distill.json", lambda content: b""),
+    "scores": ("evaluate-*/scores.json", lambda content: content.replace(b"0.", b"9.")),
+    "record": ("reorder-*/stage.json", lambda content: b"{}x"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_damaged_stage_is_set_aside_and_made_again(config, name, caplog):
+    pattern, spoil = SPOILED[name]
+    first = run_job(config, "")
+    store = config_path(config) / "store"
+    (path,) = store.glob(pattern)
+    whole = path.read_bytes()
+    path.write_bytes(spoil(whole))
+    caplog.clear()
+    assert run_job(config, "") == first, "on a CPU the same is made again"
+    folder = store / path.relative_to(store).parts[0]
+    said = [record.getMessage() for record in caplog.records if " is damaged (" in record.getMessage()]
+    assert len(said) == 1 and said[0].startswith(f"{folder.name.split('-')[0]}: {folder.name} is damaged (")
+    assert said[0].endswith(f"); kept as {folder.name}.damaged, made again")
+    if path.suffix != ".json":
+        assert path.read_bytes() == whole
+    assert len(list(store.glob("*.damaged"))) == 1

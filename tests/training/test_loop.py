@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import paddle
@@ -124,6 +125,64 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
     resumed.run()
     assert "step-00000009 is damaged" in caplog.text
     assert all((value == state(whole)[key]).all() for key, value in state(resumed).items())
+
+
+def edit(path, change):
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(change(state)))
+
+
+def without(state, key):
+    return {**state, "progress": {name: value for name, value in state["progress"].items() if name != key}}
+
+
+WRONG_STATES = {
+    "a list": lambda state: [state],
+    "no precision": lambda state: without(state, "precision"),
+    "no progress": lambda state: {"step": state["step"], "sha256": state["sha256"]},
+    "another step": lambda state: {**state, "step": state["step"] - 1},
+    "a step in words": lambda state: {**state, "step": "nine"},
+    "no checksums": lambda state: {**state, "sha256": {}},
+    "checksums a list": lambda state: {**state, "sha256": []},
+    "another best": lambda state: {**state, "progress": {**state["progress"], "best": {}}},
+    "nothing": lambda state: None,
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STATES)
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_state_that_is_json_but_wrong_is_damage_too(tmp_path, caplog, name, damaged):
+    whole = make_loop(tmp_path / "whole", SETTINGS)
+    whole.run()
+    with pytest.raises(Interrupted):
+        make_loop(tmp_path / "parts", SETTINGS, stop_at=9).run()
+    folders = sorted((tmp_path / "parts").glob("step-*"))
+    for folder in folders[-damaged:]:
+        edit(folder / "state.json", WRONG_STATES[name])
+        os.truncate(folder / "weights.safetensors", 100)
+    resumed = make_loop(tmp_path / "parts", SETTINGS)
+    with pytest.raises(Interrupted):  # soon after: the damaged ones do not crowd out the new
+        resumed.stop = lambda: True
+        resumed.run()
+    assert checkpoint.latest(tmp_path / "parts").step == {1: 9, 2: 1}[damaged]
+    resumed = make_loop(tmp_path / "parts", SETTINGS)
+    resumed.run()
+    assert "step-00000009 is damaged" in caplog.text
+    assert ("step-00000008 is damaged" in caplog.text and "starting afresh" in caplog.text) == (damaged == 2)
+    assert all((value == state(whole)[key]).all() for key, value in state(resumed).items())
+    assert resumed.best.found == whole.best.found and resumed.history == whole.history
+
+
+def test_a_damaged_best_network_damages_the_checkpoint_that_refers_to_it(tmp_path, caplog):
+    whole = make_loop(tmp_path / "whole", SETTINGS, scores={5: 0.9, 10: 0.5, 15: 0.7})
+    whole.run()
+    with pytest.raises(Interrupted):
+        make_loop(tmp_path / "parts", SETTINGS, stop_at=9, scores={5: 0.9}).run()
+    (tmp_path / "parts" / "net@5" / "step").write_text("")
+    resumed = make_loop(tmp_path / "parts", SETTINGS, scores={5: 0.9, 10: 0.5, 15: 0.7})
+    resumed.run()
+    assert "step-00000008 is damaged (net@5: step has 0 bytes instead of 1); starting afresh" in caplog.text
+    assert (resumed.best.path("net") / "step").read_text() == "5"
 
 
 def test_an_unfinished_checkpoint_does_not_count(tmp_path):
