@@ -20,7 +20,7 @@ from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
 from ofa.system import machine
 from ofa.tracking.pages import ABOUT, network_note, note, views
-from ofa.tracking.registry import model_name
+from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.tracker import Tracker
 
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
@@ -61,14 +61,17 @@ def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[s
         tracker.tags({"mlflow.note.content": network_note(network, title, results)}, network.name)
     recommended = results.network(results.recommended.name)
     if recommended:
-        tracker.metrics({"recommended/width": recommended.width, "recommended/score": recommended.score}, 0)
+        chosen = {"width": recommended.width, "depth": recommended.depth, "score": recommended.score}
+        of_chosen = {key.partition("/")[2]: value for key, value in _summary(results, recommended).items()}
+        tracker.metrics({f"recommended/{key}": value for key, value in (chosen | of_chosen).items()}, 0)
     view, tags = views(results)
     tracker.experiment(tags)
-    tracker.tags({"mlflow.note.content": note(results, config, view)})
+    tracker.tags({"mlflow.note.content": note(results, config, view, tracker.address)})
     if "export" in folders and results.learned:  # what has learned nothing is not offered
         for network in results.networks:
-            folder = folders["export"] / network.name
-            tracker.model(network.name, model_name(config, network.name), folder, settings_of(config))
+            alias = RECOMMENDED if network.name == results.recommended.name else None
+            place = (network.name, model_name(config), folders["export"] / network.name)
+            tracker.model(*place, settings_of(config), _version_tags(results, network), alias)
 
 
 def _git(*arguments: str) -> str:
@@ -132,6 +135,16 @@ def _replay(tracker: Tracker, folders: Mapping[str, Path]) -> None:
             tracker.metrics({"best/score": of_network["score"]}, of_network["step"], name)
 
 
+def _version_tags(results: Results, network: NetworkResult) -> dict[str, str]:
+    """What a version of the registered model says of its network."""
+    tags = {"network": network.name, "width": f"{network.width:.4g}", "depth": f"{network.depth:.4g}"}
+    tags |= {"score": f"{network.score:.4f}", **({"run": results.run} if results.run else {})}
+    for latency in results.headlines[:1]:
+        name = latency.name(results.unnamed_engine)
+        tags |= {"speedup": f"{results.speedups(network)[name]:.2f}", "speedup.figure": name}
+    return tags
+
+
 def _scores(scored: Scored) -> dict[str, float]:
     values = {f"eval/{key}": value for key, value in scored.metrics.items()}
     return values | {"eval/score": scored.score, "params": scored.params, "macs": scored.macs}
@@ -140,7 +153,20 @@ def _scores(scored: Scored) -> dict[str, float]:
 def _metrics(results: Results, network: NetworkResult) -> dict[str, float]:
     values = _scores(network) | _latencies(results, network) | {"width": network.width, "depth": network.depth}
     sizes = {"heads": network.heads, "neurons": network.neurons, "bytes": network.bytes}
-    return values | {key: size for key, size in sizes.items() if isinstance(size, int)}
+    values |= {key: size for key, size in sizes.items() if isinstance(size, int)}
+    return values | _summary(results, network)
+
+
+def _summary(results: Results, network: NetworkResult) -> dict[str, float]:
+    """The same keys in every job, whatever its task, target and engines, so that runs compare."""
+    assert results.teacher is not None
+    values = {"score/points": 100 * (network.score - results.teacher.score)}
+    if results.teacher.score > 0:
+        values["score/kept"] = network.score / results.teacher.score
+    for latency in results.headlines[:1]:
+        name = latency.name(results.unnamed_engine)
+        values |= {"cost/target_ms": results.ms(network, name), "cost/speedup": results.speedups(network)[name]}
+    return values
 
 
 def _latencies(results: Results, network: NetworkResult) -> dict[str, float]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from typing import Any
 
 from ofa.results import report
 from ofa.results.record import NetworkResult, Results
 from ofa.settings.schema import Config
-from ofa.tracking.registry import model_name
+from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.sender import EXPERIMENT_ID
 from ofa.tracking.tracker import NOTE_CHARS
 
@@ -34,15 +35,14 @@ A job's page has its report; its artifacts are `figure.png`, `report.md`, `resul
 """
 
 
-def note(results: Results, config: Config, view: str) -> str:
+def note(results: Results, config: Config, view: str, address: str) -> str:
     """The advice first, since a page shows the beginning of a note; then where to look, and the report."""
     assert results.recommended is not None
-    model = model_name(config, results.recommended.name or results.networks[0].name)
     advice = f"**{results.recommended.words}**"
     look = (
         f"All widths of this experiment: {link('as a table', view, False)}, {link('as charts', view, True)}. "
         "The figure and the settings are under Artifacts.\n\n"
-        f"Serve a width: `mlflow models serve -m models:/{model}/<version> --env-manager local`"
+        f"{serve_command(config, results, address)}"
     )
     paragraphs = report.text(results).strip().split("\n\n")[1:]  # the page has a title of its own
     body = "\n\n".join(part for part in paragraphs if part != advice and not part.startswith("!["))
@@ -51,6 +51,15 @@ def note(results: Results, config: Config, view: str) -> str:
         body = body[: NOTE_CHARS - len(advice) - len(look)].rpartition("\n")[0] + "\n\n(more in report.md)"
         note = f"{advice}\n\n{body}\n\n{look}"
     return note
+
+
+def serve_command(config: Config, results: Results, address: str) -> str:
+    """A sentence with the command that serves the recommended network; empty if there is none or nothing is tracked."""
+    if not (address and results.export and results.recommended and results.recommended.name):
+        return ""
+    model = shlex.quote(f"models:/{model_name(config)}@{RECOMMENDED}")
+    serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port 5001"
+    return f"Serve the recommended network: `MLFLOW_TRACKING_URI={shlex.quote(address)} {serve}`"
 
 
 def network_note(network: NetworkResult, title: str, results: Results) -> str:
@@ -70,7 +79,7 @@ def network_note(network: NetworkResult, title: str, results: Results) -> str:
 
 KEY = "mlflow.sharedViewState."
 JOBS = ["params.`task.name`", "params.`model.name`", "params.`trainer.seed`", "eval/score"]
-JOBS += ["recommended/width", "recommended/score", "params"]
+JOBS += ["recommended/width", "recommended/score", "recommended/points", "recommended/speedup", "params"]
 CREATED_MS = 1_767_225_600_000  # the same for all, so that two jobs write the same view
 
 
@@ -81,7 +90,7 @@ def views(results: Results) -> tuple[str, dict[str, str]]:
     """
     assert results.teacher is not None
     latencies = [(f"ms per batch, {one.basis}", one.name(results.unnamed_engine)) for one in results.headlines]
-    columns = ["eval/score", "width", "depth", "heads", "neurons", "params", "macs"]
+    columns = ["eval/score", "score/points", "cost/speedup", "width", "depth", "heads", "neurons", "params", "macs"]
     columns += [f"{what}/{name}" for _, name in latencies for what in ("latency_ms", "speedup")]
     costs = [("parameters", "params"), *((words, f"latency_ms/{name}") for words, name in latencies)]
     widths = {
@@ -105,7 +114,7 @@ def _rows(kind: str, columns: list[str]) -> dict[str, Any]:
     """A table of the runs of one kind, best score first."""
     names = [name if name.startswith("params.") else f"metrics.`{name}`" for name in columns]
     return {
-        "searchFilter": f"tags.kind = '{kind}'",
+        "searchFilter": f"tags.kind = '{kind}' AND attributes.status != 'FAILED'",
         "orderByKey": "metrics.`eval/score`",  # any order but by date, which would show jobs, folded
         "orderByAsc": False,
         "selectedColumns": names,

@@ -21,6 +21,7 @@ from ofa.settings.schema import Config
 from ofa.system import files
 
 SERVED = "ofa.deploy.serving"  # what a served model loads
+RECOMMENDED = "recommended"  # the alias of the version to take
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("mlflow", "numpy", "pandas", "onnxruntime", "tokenizers", "tqdm")
 EXAMPLES = ["a gripping film with a wonderful cast", "the room was not clean"]
@@ -98,12 +99,10 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
     Raises:
         NotSaved: if the model cannot be made; anything else if it cannot be sent.
     """
-    name = entry["name"]
+    name, export = entry["name"], entry["digest"].partition(" ")[0]
     same = f"source_run_id = '{run_id}' AND name = '{name}'"
-    found = [
-        m for m in client.search_logged_models([experiment_id], same) if m.tags.get("ofa.export") == entry["digest"]
-    ]
-    tags = {"ofa.export": entry["digest"]}
+    found = [m for m in client.search_logged_models([experiment_id], same) if m.tags.get("ofa.export") == export]
+    tags = {"ofa.export": export, **entry.get("tags", {})}
     model = found[0] if found else client.create_logged_model(experiment_id, name, run_id, tags, None, "classifier")
     if str(model.status) != "READY":
         with tempfile.TemporaryDirectory(dir=work, prefix="model-") as place:
@@ -118,7 +117,7 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
             client.log_model_artifacts(model.model_id, str(target))
         _link_to_run(client, run_id, model.model_id)
         client.finalize_logged_model(model.model_id, "READY")
-    _add_version(client, name, run_id, model)
+    _add_version(client, entry, run_id, model)
 
 
 def _settings(entry: dict[str, Any]) -> dict[str, Any]:
@@ -136,10 +135,11 @@ def _link_to_run(client: Any, run_id: str, model_id: str) -> None:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
 
 
-def _add_version(client: Any, name: str, run_id: str, model: Any) -> None:
-    """Make the logged model a version of the registered model ``name``."""
+def _add_version(client: Any, entry: dict[str, Any], run_id: str, model: Any) -> None:
+    """Make the logged model a version of the entry's registered model, with its tags and alias."""
     from mlflow.exceptions import MlflowException
 
+    name = entry["name"]
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -148,11 +148,16 @@ def _add_version(client: Any, name: str, run_id: str, model: Any) -> None:
     # By location: MLflow looks up models:/<id> at its global address, not at this client's.
     place = model.artifact_location
     versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
-    if place not in [version.source for version in versions]:
-        client.create_model_version(name, place, run_id, model_id=model.model_id, await_creation_for=0)
+    version = next((version for version in versions if version.source == place), None)
+    if version is None:
+        version = client.create_model_version(
+            name, place, run_id, entry.get("tags"), model_id=model.model_id, await_creation_for=0
+        )
+    if entry.get("alias"):
+        client.set_registered_model_alias(name, entry["alias"], version.version)
 
 
-def model_name(config: Config, network: str) -> str:
-    """The registered model of a sub-network; seeds and repeats are its versions."""
+def model_name(config: Config) -> str:
+    """The registered model of a task and a model; its versions are the networks of every job."""
     # MLflow allows none of these in the name of a model.
-    return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}-{network}")
+    return re.sub(r"[./:%\"']", "_", f"{config.task.name}-{config.model.name}")

@@ -116,21 +116,33 @@ class Tracker:
             entry = {"op": "artifact", "run": network or JOB, "name": f"{folder or ''}/{path.name}", "digest": digest}
             self._add({**entry, "path": str(path.absolute()), "folder": folder})
 
-    def model(self, network: str, name: str, folder: Path, settings: dict[str, Any]) -> None:
-        """Register the exported ``folder`` of a sub-network as an MLflow model, once per run and content.
+    def model(
+        self,
+        network: str,
+        name: str,
+        folder: Path,
+        settings: dict[str, Any],
+        tags: dict[str, str] | None = None,
+        alias: str | None = None,
+    ) -> None:
+        """Register the exported ``folder`` of a sub-network as a version of a model, once per run and content.
 
         Args:
+            name: of the registered model.
             folder: in the store, where its path names its content.
-            settings: what :mod:`ofa.serving` needs beside the files.
+            settings: see :func:`ofa.deploy.serving.settings_of`.
+            tags: of the version.
+            alias: of the version, taken from the one that had it.
         """
         if self.settings.register_models:
-            entry = {
-                "op": "model",
-                "run": network or JOB,
-                "name": name,
-                "digest": f"{folder.parent.name}/{folder.name}",
-            }
-            self._add({**entry, "folder": str(folder.absolute()), "settings": settings})
+            digest = f"{folder.parent.name}/{folder.name}" + (f" {alias}" if alias else "")
+            entry = {"op": "model", "run": network, "name": name, "digest": digest, "folder": str(folder.absolute())}
+            self._add({**entry, "settings": settings, "tags": tags or {}, "alias": alias})
+
+    @property
+    def address(self) -> str:
+        """Where the runs are, without secrets; empty if nothing is tracked."""
+        return without_secrets(self.sender.server.uri) if self.journal else ""
 
     def _pump(self) -> None:
         """Send what there is, and read the machine, until told to stop."""

@@ -51,7 +51,7 @@ def test_a_measurement_on_the_target_reaches_every_place(found, tmp_path: Path):
 
     config = Config()
     config.task.name, config.model.name = "toy", "bert"
-    assert note(some, config, view).startswith(f"**{some.recommended.words}**")
+    assert note(some, config, view, "sqlite:///x.db").startswith(f"**{some.recommended.words}**")
     draw(some, tmp_path / "figure.png")
 
 

@@ -20,6 +20,7 @@ from ofa.supernet.space import name_of, networks
 from ofa.supernet.subnet import EncoderShape
 from ofa.tracking import logged
 from ofa.tracking.address import default_uri
+from ofa.tracking.pages import serve_command
 from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
@@ -148,3 +149,18 @@ def test_the_server_listens_on_loopback_alone(server):
     if not outward.startswith("127."):
         with pytest.raises(requests.ConnectionError):
             requests.get(f"http://{outward}:{server.port}", timeout=5)
+
+
+def test_the_command_that_serves_names_the_server_the_model_and_the_alias():
+    """`test_registry.py` serves a model by that address."""
+    from dataclasses import replace
+
+    config = Config()
+    config.task.name, config.model.name = "toy", "bert.v1"
+    command = serve_command(config, replace(found(), export="export-1"), "sqlite:////my runs/mlflow.db")
+    assert (
+        "`MLFLOW_TRACKING_URI='sqlite:////my runs/mlflow.db' mlflow models serve -m models:/toy-bert_v1@recommended "
+        in command
+    )
+    assert serve_command(config, found(), "sqlite:///x") == "", "nothing was exported"
+    assert serve_command(config, replace(found(), export="export-1"), "") == "", "nothing is tracked"

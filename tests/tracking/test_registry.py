@@ -59,12 +59,12 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
         tracker.start("job", {}, {})
         tracker.network("w1", "w1 job", {}, {})
         tracker.metrics({"again": time.monotonic()}, 0)  # something new to say, so that the runs are opened again
-        tracker.model("w1", "toy-w1", exported, SETTINGS)
+        tracker.model("w1", "toy-w1", exported, SETTINGS, {"network": "w1", "score": "0.9"}, "recommended")
         started = time.monotonic()
         tracker.finish("FINISHED")
         assert time.monotonic() - started < 10
     assert tracker.journal is not None and not tracker.journal.unsent
-    return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["w1"], "models:/toy-w1/1"
+    return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["w1"], "models:/toy-w1@recommended"
 
 
 def expected(exported: Path) -> tuple[list[str], list[float]]:
@@ -86,6 +86,8 @@ def test_a_width_is_logged_and_registered_once(logged):
     (output,) = client.get_run(run_id).outputs.model_outputs
     assert output.model_id == model.model_id
     assert version.source == model.artifact_location
+    assert (version.tags["network"], version.tags["score"]) == ("w1", "0.9")
+    assert client.get_model_version_by_alias("toy-w1", "recommended").version == version.version
 
 
 def test_a_crash_after_logging_doubles_nothing(logged, tmp_path):
