@@ -118,7 +118,8 @@ class SweepCallback(Callback):
                 "leave tracking.uri out and give the address as MLFLOW_TRACKING_URI in the environment"
             )
         settings: Any = OmegaConf.to_object(config.tracking)
-        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings)
+        total = len(jobs) if _is_grid(config.hydra.sweeper) else None
+        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total)
         try:
             sweep.begin()
         except UserError as error:

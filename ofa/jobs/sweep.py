@@ -112,17 +112,31 @@ def _words(record: dict[str, Any]) -> str:
     return f"{name} {record['status']}: {record['error'].splitlines()[0]} (log: {record['log']})"
 
 
+def _of(total: int | None) -> str:
+    return f"/{total}" if total else ""
+
+
+def _left(ended: int, total: int | None, seconds: float) -> str:
+    """How long a sweep may still take, if its jobs go on ending as they have; empty where that is not known."""
+    if not total or ended >= total:
+        return ""
+    left = seconds / ended * (total - ended)
+    return f"; about {left / 60:.0f} min left" if left >= 90 else f"; about {left:.0f} s left"
+
+
 @dataclass
 class Sweep:
     """All jobs of one command, seen from the process that launched them.
 
     Attributes:
         folder: ``<output_dir>/sweeps/<name>``, the same for the same command.
+        total: how many jobs it has; None if a search finds them as it goes.
     """
 
     folder: Path
     output_dir: Path
     tracking: TrackingConfig
+    total: int | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -146,6 +160,7 @@ class Sweep:
 
     def _watch(self) -> None:
         """Say how each job ended, wherever it ran, in the terminal and on the page of the sweep's run."""
+        started = time.monotonic()
         told: dict[int, bool] = {}  # number -> whether it has a result
         orphans: list[dict[str, Any]] = []  # with a result, and not yet nested in MLflow
         while True:
@@ -153,7 +168,9 @@ class Sweep:
             for record in records(self.folder):
                 if record["number"] not in told:
                     told[record["number"]] = finished = record["status"] == "finished"
-                    print(_words(record), file=sys.stdout if finished else sys.stderr, flush=True)
+                    seconds = time.monotonic() - started
+                    line = f"[{len(told)}{_of(self.total)}] {_words(record)}{_left(len(told), self.total, seconds)}"
+                    print(line, file=sys.stdout if finished else sys.stderr, flush=True)
                     done = sum(told.values())
                     self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
                     orphans += [record] * finished

@@ -12,7 +12,7 @@ from helpers import reporting
 from helpers.results import results, timed
 
 from ofa.errors import UserError
-from ofa.jobs.sweep import Sweep, SweepJob, records
+from ofa.jobs.sweep import Sweep, SweepJob, _left, records
 from ofa.results.advice import objective
 from ofa.results.record import Results
 from ofa.settings.schema import ObjectiveConfig, TrackingConfig
@@ -58,7 +58,7 @@ def test_a_search_hears_of_a_failure_and_a_stop_ends_all(tmp_path: Path) -> None
 
 def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     folder = tmp_path / "sweeps" / "mine"
-    sweep = Sweep(folder, tmp_path, TrackingConfig("none"))
+    sweep = Sweep(folder, tmp_path, TrackingConfig("none"), 5)
     job(folder, 7).attempt(broken, stop_on_failure=False, debug=False)  # of an earlier start
     sweep.begin()
     for number in (1, 2):
@@ -73,7 +73,9 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     assert sweep.close() == 1
     report, said = (folder / "report.md").read_text(), capsys.readouterr()
     line = f"Job 3 (toy-s3) failed: task.data_dir: nothing there (log: {folder}/3/main.log)"
-    assert said.err.splitlines() == [line, "", "1 jobs without a result:", line]  # at once, and again at the end
+    at_once, *end = said.err.splitlines()
+    assert at_once.startswith(f"[3/5] {line}; about ") and end == ["", "1 jobs without a result:", line]
+    assert "[1/5] Job 1 (toy-s1) finished in 0 s: r1; about " in said.out
     assert "| sst2 | accuracy |     2 |" in said.out and "| sst2 | accuracy |     2 |" in report
     assert line in report and "sst2, seed 2: the teacher has learned nothing" in report and "toy-s7" not in report
     assert [entry["status"] for entry in json.loads((folder / "results.json").read_text())["jobs"]].count("failed") == 1
@@ -117,3 +119,11 @@ def test_the_value_of_a_job() -> None:
         objective(found, ObjectiveConfig(max_latency_ms=1))
     with pytest.raises(UserError, match="objective.latency: nope was not found; this job has: t4_fp32_b16"):
         objective(found, ObjectiveConfig(max_latency_ms=1, latency="nope"))
+
+
+@pytest.mark.parametrize(
+    ("ended", "total", "seconds", "words"),
+    [(2, 8, 100.0, "; about 5 min left"), (1, 3, 10.0, "; about 20 s left"), (3, 3, 9.0, ""), (2, None, 9.0, "")],
+)
+def test_how_long_a_sweep_may_still_take(ended: int, total: int | None, seconds: float, words: str) -> None:
+    assert _left(ended, total, seconds) == words

@@ -22,12 +22,12 @@ from ofa.settings.schema import Config
 
 GROUPS = {
     "task": "cola custom mnli mrpc negation qnli qqp rte sst2 stsb",
-    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased folder",
+    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased folder minilm_6x384",
     "ofa": "dynabert quarters",
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
     "tracking": "mlflow none",
-    "experiment": "glue_small published_recipe quickstart sst2_small",
+    "experiment": "glue_minilm glue_small published_recipe quickstart sst2_small",
     "launch": "joblib processes ray slurm",
     "search": "optuna",
 }
@@ -139,7 +139,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown choice": ("task=sst3", ["task: 'sst3' is unknown; allowed: cola, custom, mnli, mrpc, negation, qnli,"]),
     "unknown experiment": (
         "experiment=x",
-        ["experiment: 'x' is unknown; allowed: glue_small, published_recipe, quickstart"],
+        ["experiment: 'x' is unknown; allowed: glue_minilm, glue_small, published_recipe, quickstart"],
     ),
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
     "bracket left open": ("ofa.widths=[1,0.5", ["cannot parse '[1,0.5'; expected key=value or key=[1,2]; quote"]),
