@@ -99,6 +99,17 @@ def _loss(results: Results, network: NetworkResult, tolerance: float) -> str:
     return f"{words}, {saved:.0%} fewer parameters"
 
 
+def _busy(results: Results) -> list[str]:
+    """That figures are not to be relied on, with the command that measures them again."""
+    if not results.unsteady:
+        return []
+    names = ", ".join(results.unsteady[:2]) + (f" and {len(results.unsteady) - 2} more" * (len(results.unsteady) > 2))
+    run = f"outputs/runs/{results.run}" if results.run else "RUN_FOLDER"
+    return [
+        f"The machine was busy while {names} were timed (p90 over 1.5 times the median): python -m ofa.timing {run}"
+    ]
+
+
 def engine_remark(results: Results) -> list[str]:
     """That an engine is worth more than any network, where it is: the full network's latencies on one device."""
     for headline in results.headlines:
@@ -118,7 +129,7 @@ def engine_remark(results: Results) -> list[str]:
 
 def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
-    found = engine_remark(results)
+    found = _busy(results) + engine_remark(results)
     for network in results.networks:
         share = network.macs / results.largest.macs
         speedups = results.speedups(network)

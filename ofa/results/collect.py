@@ -22,6 +22,7 @@ from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import write_whole
 
+UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
@@ -105,7 +106,8 @@ def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
         record: what :func:`ofa.deploy.latency.time_folders` returned.
     """
     unnamed = results.unnamed_engine
-    networks = []
+    networks: list[NetworkResult] = []
+    steady: dict[str, bool] = {}
     for network in results.networks:
         measured = {latency.name(unnamed): latency for latency in network.latencies if latency.kind == "measured"}
         for row in record["timings"]:
@@ -113,11 +115,14 @@ def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
                 setting = (row["engine"], row["precision"], row["batch_size"], row["seq_length"])
                 latency = Latency(record["where"], *setting, "measured", row["median_ms"])
                 measured[latency.name(unnamed)] = latency
+                calm = row["p90_ms"] <= UNSTEADY * row["median_ms"]
+                steady[latency.name(unnamed)] = calm and steady.get(latency.name(unnamed), True)
         estimated = [latency for latency in network.latencies if latency.kind == "estimated"]
         networks.append(replace(network, latencies=(*measured.values(), *estimated)))
     about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
     measured_on = {**results.measured_on, record["where"]: about}
-    return replace(results, networks=tuple(networks), measured_on=measured_on)
+    unsteady = {name for name in results.unsteady if name not in steady} | {n for n, calm in steady.items() if not calm}
+    return replace(results, networks=tuple(networks), measured_on=measured_on, unsteady=tuple(sorted(unsteady)))
 
 
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:

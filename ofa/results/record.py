@@ -130,6 +130,7 @@ class Results:
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
         measured_on: device -> what it was.
+        unsteady: names of measured figures that varied so much that the machine was busy.
         export: the name of the folder of exported networks in the store.
     """
 
@@ -145,6 +146,7 @@ class Results:
     unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
     alarms: tuple[str, ...] = ()
     measured_on: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unsteady: tuple[str, ...] = ()
     export: str | None = None
     recommended: Recommendation | None = None
     warnings: tuple[str, ...] = ()
@@ -213,7 +215,7 @@ class Results:
         if self.estimated_for:
             found["estimated_for"] = self.estimated_for
         if self.measured_on:
-            found["measured_on"] = self.measured_on
+            found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)}
         if self.export:
             found["export"] = self.export
         if self.recommended:
@@ -243,6 +245,7 @@ class Results:
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),
             measured_on=found.get("measured_on", {}),
+            unsteady=tuple(found.get("unsteady", ())),
             export=found.get("export"),
             recommended=recommended,
             warnings=tuple(found.get("warnings", ())),

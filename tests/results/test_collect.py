@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from helpers.results import results, timed
 
+from ofa.hardware import load_target
 from ofa.results import advice, collect, report
 from ofa.results.figures import draw
+from ofa.settings.schema import Config
+from ofa.supernet.space import networks
+from ofa.supernet.subnet import EncoderShape
 from ofa.tracking.pages import note, views
 
+SHAPE = EncoderShape(12, 768, 12, 3072)
 MACHINE = {"cpu": "x", "cores": 4, "gpu": "Tesla T4"}
 
 
@@ -47,8 +52,6 @@ def test_a_measurement_on_the_target_reaches_every_place(found, tmp_path: Path):
     assert some.to_json()["widths"][1]["latency_ms"][name] == 2.5
     view, tags = views(some)
     assert f"latency_ms/{name}" in str(tags)
-    from ofa.settings.schema import Config
-
     config = Config()
     config.task.name, config.model.name = "toy", "bert"
     assert note(some, config, view, "sqlite:///x.db").startswith(f"**{some.recommended.words}**")
@@ -65,6 +68,20 @@ def test_what_was_timed_stays_when_results_are_collected_anew(found, tmp_path: P
         found = collect.with_latencies(found, one)
     measured = {latency.name(found.unnamed_engine): latency.ms for latency in found.networks[1].latencies}
     assert measured["t4_tensorrt_fp16_b16_s128_measured"] == 2.0 and measured["t4_fp32_b16_s128_measured"] == 8.0
+
+
+def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
+    busy = record(5.0, 2.5, 4.9)
+    busy["timings"][1]["p90_ms"] = 9.0
+    some = collect.with_latencies(replace(found, run="a-run"), busy)
+    assert some.unsteady == ("t4_tensorrt_fp16_b16_s128_measured",)
+    config = Config(hardware=load_target("t4"))
+    (remark,) = [
+        line for line in advice.warnings(some, config, SHAPE, networks([1.0, 0.75, 0.5], SHAPE)) if "busy" in line
+    ]
+    assert remark.startswith("The machine was busy while t4_tensorrt_fp16_b16_s128_measured were timed")
+    assert remark.endswith("python -m ofa.timing outputs/runs/a-run")
+    assert collect.with_latencies(some, record(5.0, 2.5, 4.9)).unsteady == (), "measured again, in peace"
 
 
 def test_a_newer_figure_replaces_the_one_of_its_name(found):
