@@ -18,6 +18,7 @@ from ofa.settings.rules import (
     hardware_problems,
     latency_problems,
     ofa_problems,
+    pair_problems,
     per_cpu,
     position_problems,
     size_problems,
@@ -79,6 +80,7 @@ def _model(config: Config) -> Iterable[str]:
             yield str(error)
             return
         yield from _full_network(folder)
+        yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
         heads, positions, owner = folder.shape.num_attention_heads, folder.shape.max_position_embeddings, model.path
     elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"

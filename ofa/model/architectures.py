@@ -20,6 +20,7 @@ _NAMES = {
 }
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 # Parts of a pretraining checkpoint that a classifier has no use for.
+_WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")  # saved from within DataParallel or torch.compile
 _UNUSED = re.compile(r"^(cls\.|.*position_ids$|.*\.num_batches_tracked$)")
 
 
@@ -45,6 +46,7 @@ class Architecture:
 
     def paddle_name(self, name: str) -> str | None:
         """Paddle's name of a tensor from either layout, with the prefix of the encoder; None if unused."""
+        name = _WRAPPED.sub("", name)
         if _UNUSED.match(name):
             return None
         for old, new in _OLD_NAMES.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,16 @@ import numpy as np
 
 from ofa.errors import UserError
 from ofa.model.architectures import ARCHITECTURES, BERT, Architecture, is_linear
+from ofa.model.weights import INDEX, WEIGHTS, size_problem, stored_shapes, stored_tensors
 from ofa.settings.schema import ModelConfig
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import files
+from ofa.system.files import read_json
 
-WEIGHTS = "model.safetensors"
-PICKLES = ("model_state.pdparams", "pytorch_model.bin")
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json")
+MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def read_folder(path: str | Path) -> Folder:
     """Read the description of a model folder; weights stay on disk.
 
     Raises:
-        UserError: if there is no folder, no readable ``config.json``, or one of an unknown architecture.
+        UserError: if there is no folder, no readable ``config.json``, one of an unknown architecture, or one whose
+            sizes are not those of the weights.
     """
     path = Path(path).expanduser()
     if not path.is_dir():
@@ -67,27 +71,25 @@ def read_folder(path: str | Path) -> Folder:
     if not config_file.exists():
         found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise UserError(f"model.path: no config.json in {path} (found: {found})")
-    config = _read_json(config_file)
+    config = read_json(config_file)
     architecture = _architecture(config_file, config)
     labels = _labels(config_file, config)
-    shape = EncoderShape(**_sizes(config_file, config), num_labels=len(labels))
+    sizes = _sizes(config_file, config)
+    shape = EncoderShape(**sizes, num_labels=len(labels))
     eps = config.get("layer_norm_eps", 1e-12)
     if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
         raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
     tokenizer_file = path / "tokenizer_config.json"
-    lower_case = _read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
+    lower_case = read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
     extra = {key: config.get(key, default) for key, default in architecture.extra.items()}
-    return Folder(path, shape, labels, eps, _subnet(path / "subnet.json", shape), lower_case, architecture, extra)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: holds a {type(values).__name__}; allowed: an object in braces")
-    return values
+    subnet = _subnet(path / "subnet.json", shape)
+    stored = stored_shapes(path)
+    if stored is not None:
+        named = {"num_labels": len(labels)} if config.get("id2label") or "num_labels" in config else {}
+        problem = size_problem(sizes | named, stored, architecture, subnet.neurons[0] if subnet else None)
+        if problem:
+            raise UserError(f"{path}: {problem}")
+    return Folder(path, shape, labels, eps, subnet, lower_case, architecture, extra)
 
 
 def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
@@ -95,10 +97,11 @@ def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
     kind = config.get("model_type")
     known = [architecture for architecture in ARCHITECTURES.values() if kind in (None, architecture.name)]
     if not known:
-        raise UserError(f"{config_file}: model_type is {kind!r}; allowed: {', '.join(map(repr, ARCHITECTURES))}")
+        allowed = ", ".join(map(repr, ARCHITECTURES))
+        raise UserError(f"{config_file}: model_type is {reprlib.repr(kind)}; allowed: {allowed}")
     for key, expected in known[0].fixed.items():
         if config.get(key) not in (None, expected):
-            raise UserError(f"{config_file}: {key} is {config[key]!r}; allowed: {expected!r}")
+            raise UserError(f"{config_file}: {key} is {reprlib.repr(config[key])}; allowed: {expected!r}")
     return known[0]
 
 
@@ -108,8 +111,7 @@ def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
         raise UserError(f"{config_file}: no {', '.join(missing)}; an encoder needs {', '.join(SIZES)}")
     values = {key: config[key] for key in SIZES} | {key: config.get(key, DEFAULT_SIZES[key]) for key in DEFAULT_SIZES}
     for key, value in values.items():
-        if type(value) is not int or value < 1:
-            raise UserError(f"{config_file}: {key} is {value!r}; allowed: a whole number from 1")
+        _check_count(config_file, key, value)
     if values["hidden_size"] % values["num_attention_heads"]:
         raise UserError(
             f"{config_file}: hidden_size {values['hidden_size']} is not a multiple of "
@@ -118,20 +120,27 @@ def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:
     return values
 
 
+def _check_count(config_file: Path, key: str, value: Any) -> None:
+    most = MOST.get(key, 2**31 - 1)
+    if type(value) is not int or not 1 <= value <= most:
+        to = f", up to {most}" if key in MOST else ""
+        raise UserError(f"{config_file}: {key} is {reprlib.repr(value)}; allowed: a whole number from 1{to}")
+
+
 def _labels(config_file: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Class names in class order; placeholders where ``config`` has only their number, or nothing."""
     names, count = config.get("id2label") or {}, config.get("num_labels", 2)
-    if not isinstance(names, dict) or not all(key.isdecimal() for key in names):
-        raise UserError(f'{config_file}: id2label is {names!r}; allowed: names by number, {{"0": "negative", ...}}')
-    if type(count) is not int or count < 1:
-        raise UserError(f"{config_file}: num_labels is {count!r}; allowed: a whole number from 1")
+    if not isinstance(names, dict) or not all(key.isdecimal() and len(key) < 10 for key in names):
+        shown = reprlib.repr(names)
+        raise UserError(f'{config_file}: id2label is {shown}; allowed: names by number, {{"0": "negative", ...}}')
+    _check_count(config_file, "num_labels", count)
     return tuple(str(names[key]) for key in sorted(names, key=int)) or tuple(f"LABEL_{i}" for i in range(count))
 
 
 def _subnet(path: Path, shape: EncoderShape) -> SubNet | None:
     if not path.exists():
         return None
-    values = _read_json(path)
+    values = read_json(path)
     try:
         subnet = SubNet.from_dict(values)
         fits = subnet.fits(SubNet.full(shape)) and subnet.depth == shape.num_hidden_layers
@@ -145,47 +154,13 @@ def _subnet(path: Path, shape: EncoderShape) -> SubNet | None:
     return subnet
 
 
-def _raw_tensors(path: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.ndarray]]:
-    weights = path / WEIGHTS
-    if weights.exists():
-        from safetensors.numpy import load_file
-
-        try:
-            return weights, load_file(weights)
-        except Exception as error:  # safetensors raises its own and plain exceptions alike
-            raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
-    pickles = [path / name for name in PICKLES if (path / name).exists()]
-    if not pickles:
-        raise UserError(f"model.path: no weights in {path}; looked for {WEIGHTS}, {', '.join(PICKLES)}")
-    if pickles[0].suffix == ".bin":
-        raise UserError(
-            f"{pickles[0]}: a pickle can run any code as it loads, and PyTorch's needs PyTorch; "
-            f"convert it to {WEIGHTS} with Transformers"
-        )
-    if not allow_pickle:
-        raise UserError(
-            f"{pickles[0]}: a pickle can run any code as it loads; convert it to {WEIGHTS}, "
-            "or trust it with model.allow_pickle=true"
-        )
-    return pickles[0], _unpickle(pickles[0])
-
-
-def _unpickle(path: Path) -> dict[str, np.ndarray]:
-    import paddle
-
-    try:
-        return {key: np.asarray(value) for key, value in paddle.load(str(path), return_numpy=True).items()}
-    except Exception as error:
-        raise UserError(f"{path}: not readable by paddle.load ({error})") from None
-
-
 def read_weights(folder: Folder, allow_pickle: bool = False) -> dict[str, np.ndarray]:
     """All tensors of a folder under Paddle's names and in Paddle's orientation, float32.
 
     Raises:
         UserError: if the weights are missing, damaged, a pickle that was not allowed, or not finite.
     """
-    source, raw = _raw_tensors(folder.path, allow_pickle)
+    source, raw = stored_tensors(folder.path, allow_pickle)
     # Only PyTorch's layout says `encoder.layer.`; its linear weights are [out, in], Paddle's [in, out].
     transposed = any("encoder.layer." in name for name in raw)
     tensors = {}
@@ -202,16 +177,10 @@ def read_weights(folder: Folder, allow_pickle: bool = False) -> dict[str, np.nda
 
 def tensor_names(folder: Folder, allow_pickle: bool = False) -> set[str]:
     """Names of a folder's tensors as Paddle has them; of safetensors only the header is read."""
-    weights = folder.path / WEIGHTS
-    if not weights.exists():
+    stored = stored_shapes(folder.path)
+    if stored is None:
         return set(read_weights(folder, allow_pickle))
-    from safetensors import safe_open
-
-    try:
-        with safe_open(weights, framework="numpy") as file:
-            return {name for name in map(folder.architecture.paddle_name, file.keys()) if name}
-    except Exception as error:
-        raise UserError(f"{weights}: not a whole safetensors file ({error})") from None
+    return {name for name in map(folder.architecture.paddle_name, stored) if name}
 
 
 def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
@@ -259,7 +228,7 @@ def download(name: str, cache_dir: Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = ["config.json", WEIGHTS, "vocab.txt", "tokenizer_config.json"]
+        wanted = ["config.json", WEIGHTS, INDEX, "model-*-of-*.safetensors", "vocab.txt", *TOKENIZER_FILES]
         return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
     except Exception as error:  # the client raises many kinds, most of them meaning: no network
         reason = str(error).splitlines()[0][:120]

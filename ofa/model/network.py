@@ -82,6 +82,7 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
     if missing or unknown:
         what, keys = ("is missing", missing) if missing else ("is not part of this network", unknown)
         more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+        more += f", instead there is {unknown[0]!r}" if missing and unknown else ""
         raise UserError(f"{source}: tensor {keys[0]!r} {what}{more}; it does not match its config.json")
     for key, value in tensors.items():
         if tuple(state[key].shape) != value.shape:

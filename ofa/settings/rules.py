@@ -227,6 +227,13 @@ def position_problems(trainer: TrainerConfig, latency: LatencyConfig, positions:
     ]
 
 
+def pair_problems(task: TaskConfig, type_vocab_size: int, owner: str) -> list[str]:
+    """Pairs of texts for a model, which ``owner`` names, whose tokens have one type."""
+    if len(task.text) < 2 or type_vocab_size > 1:
+        return []
+    return [f"task.text: {', '.join(task.text)} are pairs, but {owner} has type_vocab_size 1: no type for second texts"]
+
+
 def size_problems(config: Config) -> Iterable[str]:
     model = config.model
     for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"):

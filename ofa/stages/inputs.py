@@ -14,7 +14,7 @@ from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import read_vocab, train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
-from ofa.settings.rules import position_problems
+from ofa.settings.rules import pair_problems, position_problems
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
 from ofa.supernet.space import Network, networks
 from ofa.supernet.subnet import EncoderShape, width_problem
@@ -126,6 +126,7 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> Encod
     shape = folder.shape
     # Again, as a model that was just downloaded was not there when the settings were checked.
     found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
+    found += pair_problems(config.task, shape.type_vocab_size, str(folder.path))
     found += filter(None, (width_problem(width, shape.num_attention_heads) for width in config.ofa.widths))
     if found:
         raise UserError("\n".join(found))
@@ -182,7 +183,8 @@ def _vocabulary(config: Config, rows: dict[str, Rows], folder: Folder | None, ca
 
 def _folder_digest(folder: Folder) -> str:
     """SHA-256 over config.json and every weights file."""
-    files = sorted(p for p in folder.path.iterdir() if p.suffix in {".json", ".safetensors", ".pdparams", ".bin"})
+    kinds = {".json", ".safetensors", ".pdparams", ".bin"}
+    files = sorted(p for p in folder.path.iterdir() if p.suffix in kinds and p.is_file())
     return hashlib.sha256("".join(p.name + file_digest(p) for p in files).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import math
 import os
 import shutil
@@ -12,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ofa.errors import UserError
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -32,6 +35,35 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what would be read for ever.
+
+    Raises:
+        UserError: if ``path`` is a pipe, a device or a folder.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file; allowed: a file, or a link to one")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        UserError: if the file is none, or holds something else.
+    """
+    require_regular(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(values, ensure_ascii=False).encode()  # halves of characters could not be shown
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply to be read as JSON") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}; allowed: an object in braces")
+    return values
 
 
 def manifest(folder: Path) -> dict[str, dict[str, Any]]:

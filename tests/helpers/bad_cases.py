@@ -234,8 +234,8 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "a layer more": (
         described(num_hidden_layers=4),
         "",
-        "toy: tensor 'bert.encoder.layers.3.",
-        "match its config.json",
+        "toy: num_hidden_layers is 4 in config.json",
+        "the weights have 3",
     ),
     "another vocabulary": (
         file("toy/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"),
