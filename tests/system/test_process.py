@@ -86,5 +86,5 @@ def test_half_of_a_launchers_environment_is_refused(monkeypatch, variables, word
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError) as refused:
-        ranks.start("cpu")
+        ranks.init("cpu")
     assert str(refused.value).startswith(words)
