@@ -12,7 +12,7 @@ ahead of the device, so only the slower of the two is seen. Every term grows wit
 estimate. The constants are those of ``conf/hardware/*.yaml``, where each has its source;
 ``experiments/t4_latency`` says how far off they are.
 
-    python -m ofa.hardware --target t4 --engine tensorrt --precision fp16 --widths 1 0.75 0.5
+    python -m ofa.hardware --target t4 --engine tensorrt --precision fp16 --widths 1 0.75 0.5 --depths 1 0.5
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from itertools import product
 from math import fsum, hypot
 
 import yaml
@@ -192,26 +193,38 @@ def plan_table(
     precision: str,
     shape: EncoderShape,
     widths: list[float],
+    depths: list[float],
     batch_size: int,
     seq_length: int,
 ) -> str:
-    """A line per width: size, MACs per sequence, estimated latency, speed-up against full width, bounds."""
+    """A line per width and depth: size, MACs per sequence, estimated latency, speed-up against full size, bounds."""
     sizes = (batch_size, seq_length)
     full = estimate(target, engine, precision, shape, None, *sizes)
     name = target if isinstance(target, str) else target.name
     lines = [
         f"estimated latency on {name}, {engine}, {precision}, batch {batch_size}, length {seq_length} ({full.evidence})"
     ]
-    heading = ("width", "heads", "neurons", "params", "MACs", "estimated ms", "speed-up", "bound by (share of time)")
-    lines.append("{:>7}{:>7}{:>9}{:>9}{:>9}{:>14}{:>10}  {}".format(*heading))
-    for width in widths:
-        subnet = SubNet.at(width, 1.0, shape)
-        of_width = estimate(target, engine, precision, shape, subnet, *sizes)
-        bounds = ", ".join(f"{bound} {share:.0%}" for bound, share in of_width.shares.items())
+    heading = (
+        "width",
+        "depth",
+        "layers",
+        "heads",
+        "neurons",
+        "params",
+        "MACs",
+        "estimated ms",
+        "speed-up",
+        "bound by (share of time)",
+    )
+    lines.append("{:>7}{:>7}{:>8}{:>7}{:>9}{:>9}{:>9}{:>14}{:>10}  {}".format(*heading))
+    for depth, width in product(depths, widths):
+        subnet = SubNet.at(width, depth, shape)
+        found = estimate(target, engine, precision, shape, subnet, *sizes)
+        bounds = ", ".join(f"{bound} {share:.0%}" for bound, share in found.shares.items())
         params, macs = count_params(shape, subnet) / 1e6, count_macs(shape, subnet, seq_length) / 1e9
         lines.append(
-            f"{width:>7.4g}{uniform(subnet.heads):>7}{uniform(subnet.neurons):>9}{params:>8.1f}M{macs:>8.2f}G"
-            f"{of_width.ms:>14.2f}{full.ms / of_width.ms:>9.2f}x  {bounds}"
+            f"{width:>7.4g}{depth:>7.4g}{subnet.depth:>8}{uniform(subnet.heads):>7}{uniform(subnet.neurons):>9}"
+            f"{params:>8.1f}M{macs:>8.2f}G{found.ms:>14.2f}{full.ms / found.ms:>9.2f}x  {bounds}"
         )
     return "\n".join(lines)
 
@@ -225,6 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     for key in ("layers", "hidden", "heads", "neurons"):
         parser.add_argument(f"--{key}", type=int, help=f"{key} instead of the model's")
     parser.add_argument("--widths", type=float, nargs="+", default=[1.0, 5 / 6, 2 / 3, 0.5])
+    parser.add_argument("--depths", type=float, nargs="+", default=[1.0])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seq-length", type=int, default=128)
     args = parser.parse_args(arguments)
@@ -233,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
     sizes = (base.num_hidden_layers, base.hidden_size, base.num_attention_heads, base.intermediate_size)
     shape = EncoderShape(*(size if value is None else value for value, size in zip(given, sizes, strict=True)))
     try:
-        setting = (args.target, args.engine, args.precision, shape, args.widths)
+        setting = (args.target, args.engine, args.precision, shape, args.widths, args.depths)
         print(plan_table(*setting, args.batch_size, args.seq_length))
     except UserError as error:
         print(error, file=sys.stderr)

@@ -46,7 +46,9 @@ def time_run(
     """
     config, results = load(folder / "config.yaml"), _results(folder)
     store = folder.parent.parent / "store" / str(results.export)
-    folders = {network.name: store / network.name for network in results.networks}
+    folders = {
+        network.name: store / network.name for network in (*results.networks, *filter(None, [results.reference]))
+    }
     missing = [path for path in folders.values() if not path.is_dir()]
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
@@ -64,7 +66,7 @@ def time_run(
         raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
     collect.keep_timings(folder, record)
     results = collect.with_latencies(results, record)
-    results = collect.advised(results, config, shape, networks(config.ofa.widths, shape))
+    results = collect.advised(results, config, shape, networks(config.ofa.widths, config.ofa.depths, shape))
     files = collect.write(folder, results)
     link_networks(folder, store, results)
     log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)

@@ -48,6 +48,7 @@ WITHOUT_PADDLE = (
     "model.architectures",
     "model.folder",
     "stages.inputs",
+    "stages.keys",
     "stages.pipeline",
     "jobs",
     "tracking",
@@ -70,6 +71,9 @@ TESTED_IN = {
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order
     "stages.reorder": "stages/test_pipeline.py",
     "stages.distill": "stages/test_pipeline.py",
+    "stages.distill_depth": "stages/test_depth.py",
+    "stages.final": "stages/test_depth.py",
+    "stages.shared_weights": "stages/test_pipeline.py",
     "stages.evaluate": "stages/test_pipeline.py",
     "stages.export": "stages/test_pipeline.py",
     "stages.latency": "stages/test_pipeline.py",
@@ -147,7 +151,7 @@ def test_no_module_reaches_itself() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {"ofa.stages.inputs", "ofa.stages.pipeline"}
+    shared = {f"ofa.stages.{name}" for name in ("inputs", "keys", "pipeline", "shared_weights")}
     for name in MODULES - shared:
         if name.startswith("ofa.stages."):
             assert not {other for other in IMPORTS[name] if other.startswith("ofa.stages.")} - shared, name

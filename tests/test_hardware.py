@@ -235,18 +235,25 @@ def test_plan_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert header.startswith("estimated latency on t4, tensorrt, fp16, batch 16, length 128")
     assert header.endswith(f"({estimate('t4', 'tensorrt', 'fp16', BASE).evidence})") and "estimated ms" in columns
     ms = f"{estimate('t4', 'tensorrt', 'fp16', BASE).ms:.2f}"
-    assert full.split()[:7] == ["1", "12", "3072", "109.5M", "11.17G", ms, "1.00x"]
-    assert [line.split()[1] for line in rest] == ["9", "6"]
+    assert full.split()[:9] == ["1", "1", "12", "12", "3072", "109.5M", "11.17G", ms, "1.00x"]
+    assert [line.split()[3] for line in rest] == ["9", "6"]
 
     sizes = ["--layers", "6", "--hidden", "320", "--heads", "5", "--neurons", "1280"]
     assert main(["--target", "l4", "--model", "bert_mini", *sizes, "--widths", "0.6"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[0].endswith("(assumed)") and out.splitlines()[2].split()[1:3] == ["3", "768"]
+    assert out.splitlines()[0].endswith("(assumed)") and out.splitlines()[2].split()[2:5] == ["6", "3", "768"]
+
+    assert main([*profile, "--widths", "1", "0.5", "--depths", "1", "0.5", "--batch-size", "1"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[:3] for row in rows] == [["1", "1", "12"], ["0.5", "1", "12"], ["1", "0.5", "6"], ["0.5", "0.5", "6"]]
+    assert float(rows[2][8].rstrip("x")) > 1.8 > float(rows[1][8].rstrip("x")), "bound by launches: depth, not width"
 
     assert main(["--engine", "tvm"]) == 2
     assert "known: onnxruntime, onnxruntime_optimized, paddle" in capsys.readouterr().err
     assert main(["--widths", "0.7"]) == 2
     assert "0.7 of 12 heads" in capsys.readouterr().err
+    assert main(["--depths", "0.7"]) == 2
+    assert "0.7 of 12 layers" in capsys.readouterr().err
 
 
 @pytest.mark.process

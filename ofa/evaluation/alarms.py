@@ -71,7 +71,7 @@ def family(
         for name, spread in spreads.items()
         if spread < CONSTANT
     ]
-    ordered = sorted(networks, key=lambda name: -networks[name]["macs"])
+    ordered = sorted(networks, key=lambda name: (-networks[name]["depth"], -networks[name]["macs"]))
     largest = networks[ordered[0]]
     lost = teacher - largest["score"]
     if lost > FAR and largest["width"] == largest["depth"] == 1:

@@ -27,8 +27,9 @@ from ofa.settings.rules import (
     task_problems,
     trainer_problems,
 )
-from ofa.settings.schema import Config
-from ofa.supernet.subnet import SubNet, width_problem
+from ofa.settings.schema import Config, ModelConfig
+from ofa.supernet.space import grid_problems
+from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import ranks
 from ofa.tracking.address import database_path, tracking_uri
 
@@ -66,8 +67,9 @@ def _machine(config: Config) -> Iterable[str]:
 
 
 def _model(config: Config) -> Iterable[str]:
-    """Where the model comes from, and what its sizes allow: widths and lengths."""
+    """Where the model comes from, and what its sizes allow: widths, depths and lengths."""
     model = config.model
+    sizes: ModelConfig | EncoderShape = model  # both name them as Hugging Face does
     yield from file_name("model.name", model.name)
     if not 0 <= model.dropout < 1:
         yield f"model.dropout: {model.dropout} is outside [0, 1)"
@@ -81,7 +83,7 @@ def _model(config: Config) -> Iterable[str]:
             return
         yield from _full_network(folder)
         yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
-        heads, positions, owner = folder.shape.num_attention_heads, folder.shape.max_position_embeddings, model.path
+        sizes, owner = folder.shape, model.path
     elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return
@@ -90,29 +92,14 @@ def _model(config: Config) -> Iterable[str]:
         yield from small
         if small:
             return
-        heads, positions, owner = model.num_attention_heads, model.max_position_embeddings, f"model {model.name}"
-    yield from _widths(config.ofa.widths, heads)
-    yield from position_problems(config.trainer, config.latency, positions, owner)
+        owner = f"model {model.name}"
+    yield from grid_problems(config.ofa.widths, config.ofa.depths, sizes.num_attention_heads, sizes.num_hidden_layers)
+    yield from position_problems(config.trainer, config.latency, sizes.max_position_embeddings, owner)
 
 
 def _full_network(folder: Folder) -> Iterable[str]:
     if folder.subnet not in (None, SubNet.full(folder.shape)):
         yield f"model.path: {folder.path} was cut from a supernet (subnet.json); give the full network it came from"
-
-
-def _widths(widths: list[float], heads: int) -> Iterable[str]:
-    by_heads: dict[int, list[str]] = {}
-    for width in widths:
-        problem = width_problem(width, heads)
-        if problem:
-            yield problem
-        else:
-            by_heads.setdefault(round(width * heads), []).append(f"{width:g}")
-    for kept, same in by_heads.items():
-        if len(same) > 1:
-            yield f"ofa.widths: {', '.join(same)} all keep {kept} of {heads} heads; allowed: each sub-network once"
-    if 1.0 not in widths:
-        yield f"ofa.widths: {list(widths)} lacks 1.0, the full network that the others are cut from"
 
 
 def _folders(config: Config) -> Iterable[str]:

@@ -9,8 +9,9 @@ from ofa.errors import UserError
 from ofa.hardware import estimate
 from ofa.results.figure import ENGINES, Latency
 from ofa.results.record import NetworkResult, Recommendation, Results
+from ofa.settings.rules import SAME_SHARE
 from ofa.settings.schema import Config, ObjectiveConfig
-from ofa.supernet.space import Network
+from ofa.supernet.space import Network, name_of
 from ofa.supernet.subnet import EncoderShape
 
 # A measured time this much longer than the share of MACs left is worth a warning.
@@ -176,15 +177,13 @@ def objective(results: Results, settings: ObjectiveConfig) -> float:
     if settings.max_latency_ms is not None:
         return _within(results, settings.max_latency_ms, _figure(results, settings.latency))
     if settings.width is None:
-        return min(networks, key=lambda network: network.width).score
-    scores = [network.score for network in networks if abs(network.width - settings.width) < 1e-3]  # 0.6667 is 2/3
-    if not scores:
-        raise UserError(f"objective.width: {settings.width:g} is not among ofa.widths; allowed: {_list(networks)}")
-    return scores[0]
-
-
-def _list(networks: tuple[NetworkResult, ...]) -> str:
-    return ", ".join(f"{network.width:.4g}" for network in networks)
+        return min(networks, key=lambda network: network.macs).score
+    wanted = (settings.width, settings.depth or max(network.depth for network in networks))
+    for network in networks:
+        if all(abs(a - b) < SAME_SHARE for a, b in zip((network.width, network.depth), wanted, strict=True)):
+            return network.score
+    known = ", ".join(network.name for network in networks)
+    raise UserError(f"objective.width: this job has no network {name_of(*wanted)}; allowed: those of {known}")
 
 
 def _figure(results: Results, name: str | None) -> str:

@@ -18,7 +18,7 @@ from ofa.results.figures import draw
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.report import text
 from ofa.settings.schema import Config
-from ofa.supernet.space import Network
+from ofa.supernet.space import Network, teacher
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import write_whole
 
@@ -59,6 +59,7 @@ def collect(
             )
             for name, entry in scores["networks"].items()
         ),
+        reference=None if config.ofa.has_full else _reference(config, scores["teacher"], exports, shape),
         unnamed_engine=_unnamed(config),
         alarms=tuple(scores["alarms"]),
         export=folders["export"].name if exports else None,
@@ -87,6 +88,21 @@ def _exported(entry: dict[str, Any] | None) -> dict[str, Any]:
     return {"bytes": entry["bytes"]["model.safetensors"], "parity": tuple(entry["parity"])}
 
 
+def _reference(config: Config, scored: dict[str, Any], exports: dict[str, Any], shape: EncoderShape) -> NetworkResult:
+    """The teacher as a network: what the speed of the others is compared with where none of them is the full one."""
+    full = teacher(shape)
+    return NetworkResult(
+        name=full.name,
+        width=full.width,
+        depth=full.depth,
+        heads=shape.num_attention_heads,
+        neurons=shape.intermediate_size,
+        **scored,
+        **_exported(exports.get(full.name)),
+        latencies=tuple(estimates(config, shape, full)),
+    )
+
+
 def estimates(config: Config, shape: EncoderShape, network: Network) -> list[Latency]:
     """Estimated latencies of the settings' target, in each of their engines, precisions, batch sizes and lengths."""
     settings, target = config.latency, config.hardware
@@ -106,23 +122,32 @@ def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
         record: what :func:`ofa.deploy.latency.time_folders` returned.
     """
     unnamed = results.unnamed_engine
-    networks: list[NetworkResult] = []
+    timings = [(row["network"], _measured(record, row), row) for row in record["timings"]]
     steady: dict[str, bool] = {}
-    for network in results.networks:
-        measured = {latency.name(unnamed): latency for latency in network.latencies if latency.kind == "measured"}
-        for row in record["timings"]:
-            if row["network"] == network.name:
-                setting = (row["engine"], row["precision"], row["batch_size"], row["seq_length"])
-                latency = Latency(record["where"], *setting, "measured", row["median_ms"])
-                measured[latency.name(unnamed)] = latency
-                calm = row["p90_ms"] <= UNSTEADY * row["median_ms"]
-                steady[latency.name(unnamed)] = calm and steady.get(latency.name(unnamed), True)
+    for _, latency, row in timings:
+        calm, name = row["p90_ms"] <= UNSTEADY * row["median_ms"], latency.name(unnamed)
+        steady[name] = calm and steady.get(name, True)
+
+    def timed(network: NetworkResult) -> NetworkResult:
+        found = {latency.name(unnamed): latency for latency in network.latencies if latency.kind == "measured"}
+        found |= {latency.name(unnamed): latency for name, latency, _ in timings if name == network.name}
         estimated = [latency for latency in network.latencies if latency.kind == "estimated"]
-        networks.append(replace(network, latencies=(*measured.values(), *estimated)))
+        return replace(network, latencies=(*found.values(), *estimated))
+
     about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
-    measured_on = {**results.measured_on, record["where"]: about}
     unsteady = {name for name in results.unsteady if name not in steady} | {n for n, calm in steady.items() if not calm}
-    return replace(results, networks=tuple(networks), measured_on=measured_on, unsteady=tuple(sorted(unsteady)))
+    return replace(
+        results,
+        networks=tuple(map(timed, results.networks)),
+        reference=timed(results.reference) if results.reference else None,
+        measured_on={**results.measured_on, record["where"]: about},
+        unsteady=tuple(sorted(unsteady)),
+    )
+
+
+def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
+    setting = (row["engine"], row["precision"], row["batch_size"], row["seq_length"])
+    return Latency(record["where"], *setting, "measured", row["median_ms"])
 
 
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:

@@ -126,6 +126,7 @@ class Results:
         target: the device the networks are for, ``hardware.name``.
         dev_rows: how many rows the scores are of.
         learned: whether the teacher is better than a constant answer.
+        reference: the teacher as a network, where no network of the job is the full one.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
@@ -143,6 +144,7 @@ class Results:
     learned: bool = True
     teacher: Scored | None = None
     networks: tuple[NetworkResult, ...] = ()
+    reference: NetworkResult | None = None
     unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
     alarms: tuple[str, ...] = ()
     measured_on: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -155,7 +157,7 @@ class Results:
     @property
     def largest(self) -> NetworkResult:
         """The network that the others' speed-ups are against."""
-        return max(self.networks, key=lambda network: (network.macs, network.width))
+        return self.reference or max(self.networks, key=lambda network: (network.macs, network.width))
 
     @property
     def estimated_for(self) -> dict[str, dict[str, str]]:
@@ -211,6 +213,8 @@ class Results:
         found |= {"target": self.target, "dev_rows": self.dev_rows, "learned": self.learned}
         found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
+        if self.reference:
+            found["reference"] = self.reference.to_json(self.unnamed_engine, self.reference)
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
         if self.estimated_for:
             found["estimated_for"] = self.estimated_for
@@ -238,6 +242,7 @@ class Results:
             recommended = Recommendation(**{"name": chosen, **recommended})
         return replace(
             results,
+            reference=NetworkResult.from_json(found["reference"], unnamed, evidence) if "reference" in found else None,
             teacher=Scored(**{key: found["teacher"].get(key) for key in Scored.__dataclass_fields__}),
             target=found.get("target", ""),
             dev_rows=found.get("dev_rows", 0),

@@ -46,12 +46,16 @@ def _values(settings: Any, without: tuple[str, ...]) -> Any:
             entry
             for entry in fields(settings)
             if not any(entry.metadata.get(role) for role in without)
-            and not (entry.metadata.get("added") and getattr(settings, entry.name) == _default(entry))
+            and not (entry.metadata.get("added") and _is_neutral(entry, settings, without))
         ]
         return {entry.name: _values(getattr(settings, entry.name), without) for entry in kept}
     if isinstance(settings, dict):
         return {key: _values(value, without) for key, value in settings.items()}
     return [_values(value, without) for value in settings] if isinstance(settings, list) else settings
+
+
+def _is_neutral(entry: Field, settings: Any, without: tuple[str, ...]) -> bool:
+    return _values(getattr(settings, entry.name), without) == _values(_default(entry), without)
 
 
 def _default(entry: Field) -> Any:

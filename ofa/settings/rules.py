@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from ofa.settings.schema import (
+    DEPTH_TEACHERS,
     KEEP,
     METRICS,
+    OPTIONAL_STAGES,
     STAGES,
     Config,
     HardwareConfig,
@@ -29,6 +31,7 @@ ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
 PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
 MOST_PER_CPU = 4
+SAME_SHARE = 1e-3  # 0.6667 is 2/3
 
 
 def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
@@ -136,14 +139,17 @@ def _metric_problems(task: TaskConfig) -> Iterable[str]:
 
 
 def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
-    """Loss weights and importance; widths depend on the model's heads and are checked with it."""
-    for key in ("hidden_weight", "logit_weight", "tolerance", "sandwich_random", "teacher_memory_mb"):
+    """Loss weights and importance; widths and depths depend on the model's sizes and are checked with it."""
+    weights = [f"{prefix}{part}_weight" for prefix in ("", "depth_") for part in ("hidden", "logit")]
+    for key in (*weights, "tolerance", "sandwich_random", "teacher_memory_mb"):
         yield from at_least(f"ofa.{key}", getattr(ofa, key), 0)
     yield from choice("ofa.sampling", ofa.sampling, ("all", "sandwich"))
     if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
         yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
-    if ofa.hidden_weight == 0 and ofa.logit_weight == 0:
-        yield "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing to learn; one must be above 0"
+    for hidden, logit in (weights[:2], weights[2:]):
+        if getattr(ofa, hidden) == 0 and getattr(ofa, logit) == 0:
+            yield f"ofa.{logit}: 0 with ofa.{hidden} 0 leaves nothing to learn; one must be above 0"
+    yield from choice("ofa.depth_teacher", ofa.depth_teacher, DEPTH_TEACHERS)
     yield from choice("ofa.keep", ofa.keep, KEEP)
     yield from choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
     yield from at_least("ofa.importance.rows", ofa.importance.rows, 1)
@@ -151,16 +157,18 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
 
 
 def trainer_problems(trainer: TrainerConfig) -> Iterable[str]:
-    yield from _loop("trainer.finetune", trainer.finetune)
-    yield from _loop("trainer.distill", trainer.distill)
+    for name in ("finetune", "distill", "depth", "final"):
+        yield from _loop(f"trainer.{name}", getattr(trainer, name), least_epochs=0 if name == "final" else 1)
+    yield from between("trainer.final_held_out", trainer.final_held_out, 0.01, 0.5)
     yield from choice("trainer.precision", trainer.precision, PRECISIONS)
     yield from at_least("trainer.max_seq_length", trainer.max_seq_length, 8)
     yield from at_least("trainer.eval_batch_size", trainer.eval_batch_size, 1)
     yield from between("trainer.seed", trainer.seed, 0, MAX_SEED)
 
 
-def _loop(key: str, loop: LoopConfig) -> Iterable[str]:
-    for name in ("epochs", "max_steps", "batch_size", "log_steps", "eval_steps", "save_steps"):
+def _loop(key: str, loop: LoopConfig, least_epochs: int) -> Iterable[str]:
+    yield from at_least(f"{key}.epochs", loop.epochs, least_epochs)
+    for name in ("max_steps", "batch_size", "log_steps", "eval_steps", "save_steps"):
         yield from at_least(f"{key}.{name}", getattr(loop, name), 1)
     yield from above_zero(f"{key}.learning_rate", loop.learning_rate)
     if loop.max_grad_norm is not None:
@@ -195,10 +203,9 @@ def hardware_problems(hardware: HardwareConfig) -> list[str]:
 
 def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterable[str]:
     """What cannot be timed anywhere, or not be estimated for this target."""
-    for engine in latency.engines:
-        yield from choice("latency.engines", engine, ENGINES)
-    for precision in latency.precisions:
-        yield from choice("latency.precisions", precision, PRECISIONS)
+    for key, known in (("engines", ENGINES), ("precisions", PRECISIONS)):
+        for name in getattr(latency, key):
+            yield from choice(f"latency.{key}", name, known)
     for key in ("batch_sizes", "seq_lengths"):
         if not getattr(latency, key):
             yield f"latency.{key}: [] is empty; allowed: one or more numbers from 1"
@@ -236,21 +243,23 @@ def pair_problems(task: TaskConfig, type_vocab_size: int, owner: str) -> list[st
 
 def size_problems(config: Config) -> Iterable[str]:
     model = config.model
-    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size"):
+    sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+    for name in (*sizes, "max_position_embeddings"):
         yield from at_least(f"model.{name}", getattr(model, name), 1)
-    yield from at_least("model.max_position_embeddings", model.max_position_embeddings, 1)
-    if model.num_attention_heads > 0 and model.hidden_size % model.num_attention_heads:
-        yield (
-            f"model.hidden_size: {model.hidden_size} is not a multiple of "
-            f"model.num_attention_heads, {model.num_attention_heads}"
-        )
+    heads = model.num_attention_heads
+    if heads > 0 and model.hidden_size % heads:
+        yield f"model.hidden_size: {model.hidden_size} is not a multiple of model.num_attention_heads, {heads}"
 
 
 def stage_problems(config: Config) -> Iterable[str]:
     for key in ("stages", "force"):
         for name in getattr(config, key):
-            yield from choice(key, name, STAGES)
+            yield from choice(key, name, (*STAGES, *OPTIONAL_STAGES))
         yield from once(key, getattr(config, key))
+    asked = (config.ofa.has_depths, "ofa.depths=[1,0.5]"), (config.trainer.final.runs, "trainer.final.epochs=1")
+    for name, (has_work, ask) in zip(OPTIONAL_STAGES, asked, strict=True):
+        if name in config.stages and not has_work:
+            yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"
     if not config.stages:
         yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
 
@@ -266,9 +275,13 @@ def sweep_problems(config: Config) -> Iterable[str]:
             f"stages: latency would be measured while {sweep.parallel_jobs} jobs run at once (sweep.parallel_jobs); "
             "leave it out, e.g. stages=[evaluate,export], and time the exports with python -m ofa.timing"
         )
-    if objective.width is not None and objective.max_latency_ms is not None:
-        yield "objective: width and max_latency_ms are both set; allowed: one of them"
-    if objective.width is not None and not any(abs(width - objective.width) < 1e-3 for width in config.ofa.widths):
-        yield f"objective.width: {objective.width:g} is not among ofa.widths, {config.ofa.widths}"
+    for key, served in (("width", config.ofa.widths), ("depth", config.ofa.depths)):
+        share = getattr(objective, key)
+        if share is not None and objective.max_latency_ms is not None:
+            yield f"objective: {key} and max_latency_ms are both set; allowed: one of them"
+        if share is not None and not any(abs(one - share) < SAME_SHARE for one in served):
+            yield f"objective.{key}: {share:g} is not among ofa.{key}s, {served}"
+    if objective.depth is not None and objective.width is None:
+        yield f"objective.depth: {objective.depth:g} names no network without objective.width; set both"
     if objective.max_latency_ms is not None:
         yield from above_zero("objective.max_latency_ms", objective.max_latency_ms)

@@ -16,6 +16,9 @@ from ofa.settings.fields import added, collected, how, setting
 
 KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
+# Only in jobs whose settings ask for them; evaluate and export bring them along.
+OPTIONAL_STAGES = ("distill_depth", "final")
+DEPTH_TEACHERS = ("teacher", "supernet")
 KINDS = ("classes", "score")  # of tasks: one class of several, or a number (regression)
 # Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
 METRICS = {"accuracy": "classes", "f1": "classes", "matthews": "classes", "pearson": "score", "spearman": "score"}
@@ -91,9 +94,14 @@ class ImportanceConfig:
 
 @dataclass
 class OfaConfig:
-    """The supernet: which widths it serves and how they are distilled."""
+    """The supernet: which widths and depths it serves and how they are distilled.
+
+    Every width is served at every depth. Where there are depths below 1, a second stage distils all of them, starting
+    from the supernet of the widths (DynaBERT's second stage).
+    """
 
     widths: list[float] = setting([1.0, 5 / 6, 2 / 3, 1 / 2])
+    depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
     sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
@@ -105,13 +113,27 @@ class OfaConfig:
     # Which weights of each sub-network are kept: best_each (of its own best dev score), last (of the last step), or
     # best_shared (of the step whose dev scores have the best sum: one supernet for all).
     keep: str = added("best_each")
+    # Of the second stage: who teaches (the finetuned teacher, or the widths' supernet at full size), loss weights.
+    depth_teacher: str = added("teacher")
+    depth_hidden_weight: float = added(1.0)
+    depth_logit_weight: float = added(1.0)
     importance: ImportanceConfig = setting(ImportanceConfig)
     tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
+
+    @property
+    def has_depths(self) -> bool:
+        """Whether layers are left out in any network: a job with a second stage of distillation."""
+        return any(depth != 1 for depth in self.depths)
+
+    @property
+    def has_full(self) -> bool:
+        """Whether the full network is among those served; a job for one target does without."""
+        return 1.0 in self.widths and 1.0 in self.depths
 
 
 @dataclass
 class LoopConfig:
-    """One training loop: finetuning or distillation."""
+    """One training loop: finetuning, distillation of widths or of depths, or the final finetuning."""
 
     epochs: int = 3
     max_steps: int | None = None  # optimizer steps; overrides epochs
@@ -125,6 +147,11 @@ class LoopConfig:
     eval_steps: int | None = None  # null: after every epoch
     save_steps: int = how(500)  # checkpoint for resuming
 
+    @property
+    def runs(self) -> bool:
+        """Whether it makes any step."""
+        return bool(self.max_steps or self.epochs)
+
 
 @dataclass
 class TrainerConfig:
@@ -134,6 +161,11 @@ class TrainerConfig:
     precision: str = "fp32"  # of training: fp32; on GPUs that have them also bf16 or fp16
     finetune: LoopConfig = setting(LoopConfig)
     distill: LoopConfig = setting(lambda: LoopConfig(epochs=6))
+    depth: LoopConfig = added(LoopConfig)  # the second distillation, of widths and depths
+    # Finetunes each network on the true labels once it is distilled; 0 epochs: not at all.
+    final: LoopConfig = added(lambda: LoopConfig(epochs=0, learning_rate=5e-6))
+    # Share of the training rows held out from `final`: a network keeps what it learned there only if it helps on them.
+    final_held_out: float = added(0.1)
 
 
 @dataclass
@@ -201,9 +233,10 @@ class SweepConfig:
 
 @dataclass
 class ObjectiveConfig:
-    """The value of a job, which a sweeper maximises: the score of a width."""
+    """The value of a job, which a sweeper maximises: the score of a network."""
 
-    width: float | None = None  # null: the narrowest, or the best within max_latency_ms
+    width: float | None = None  # null: that of the smallest network, or the best within max_latency_ms
+    depth: float | None = None  # beside width; null: 1, or the only one there is
     max_latency_ms: float | None = None  # of the widths this fast, the best score; a job with none has failed
     latency: str | None = None  # the figure compared, e.g. t4_fp32_b16_s128_estimated; null: the report's first
 
@@ -219,7 +252,7 @@ class Config:
     tracking: TrackingConfig = how(TrackingConfig)
     sweep: SweepConfig = how(SweepConfig)
     objective: ObjectiveConfig = how(ObjectiveConfig)
-    stages: list[str] = how(list(STAGES))  # stages to run
+    stages: list[str] = how(list(STAGES))  # stages to run; they bring those that they need
     force: list[str] = how([])  # stages to run again even if the store has them
     output_dir: str = how("outputs")
     cache_dir: str = how("~/.cache/ofa")

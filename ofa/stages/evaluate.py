@@ -23,14 +23,14 @@ from ofa.system import ranks
 
 def run(context: StageContext) -> None:
     """Writes ``scores.json``: ``teacher``, ``networks`` by name, and ``alarms`` as sentences."""
-    last = json.loads((context.needs["distill"] / "distill.json").read_text())["last"]
+    last = json.loads((context.distilled / "distill.json").read_text())["last"]
     undistilled = _undistilled(context)
     teacher, reference, spread = _score(context, context.needs["finetune"] / "model")
     for key in ("heads", "neurons"):
         teacher.pop(key)
     networks, spreads = {}, {"teacher": spread}
     for name, network in tqdm(context.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
-        entry, sampled, spreads[name] = _score(context, context.needs["distill"] / "widths" / name)
+        entry, sampled, spreads[name] = _score(context, context.trained / "widths" / name)
         networks[name] = {
             "width": network.width,
             "depth": network.depth,

@@ -16,28 +16,35 @@ from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
+from ofa.supernet.space import TEACHER
 from ofa.system import machine
 
 
 def run(context: StageContext) -> None:
-    """Writes ``<name>/`` (weights, graphs, vocabulary) and ``parity.json``."""
+    """Writes ``<name>/`` (weights, graphs, vocabulary) and ``parity.json``.
+
+    The teacher is among them where no network of the job is the full one: it is what their speed is compared with.
+    """
+    sources = {name: context.trained / "widths" / name for name in context.inputs.networks}
+    if not context.config.ofa.has_full:
+        sources[TEACHER] = context.needs["finetune"] / "model"
     found = {}
-    for name in tqdm(context.inputs.networks, desc="export and re-score", leave=False, dynamic_ncols=True):
+    for name, source in tqdm(sources.items(), desc="export and re-score", leave=False, dynamic_ncols=True):
         target = context.folder / name
-        shutil.copytree(context.needs["distill"] / "widths" / name, target)
+        shutil.copytree(source, target)
         model, _ = models.load(target)
         (target / "subnet.json").write_text(json.dumps(elastic.full(model).to_dict()) + "\n")
         export(model, target)
         found[name] = {
-            "parity": [asdict(parity) for parity in _prove(context, name, target)],
+            "parity": [asdict(parity) for parity in _prove(context, name, source, target)],
             "bytes": {path.name: path.stat().st_size for path in sorted(target.iterdir())},
         }
     (context.folder / "parity.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-def _prove(context: StageContext, name: str, folder: Path) -> list[Parity]:
+def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list[Parity]:
     """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with."""
-    scored, _ = models.load(context.needs["distill"] / "widths" / name)
+    scored, _ = models.load(source)
     config, found = context.config, []
     for engine, precisions in available("cpu").items():
         for precision in precisions:

@@ -11,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa.data.batches import Batch, TrainBatches
+from ofa.data.batches import TrainBatches
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
@@ -20,8 +20,7 @@ from ofa.stages.pipeline import StageContext
 from ofa.system import ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
-from ofa.training.loop import Loop, tensors
-from ofa.training.losses import TASK_LOSS
+from ofa.training.loop import Loop, labelled_step
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -68,13 +67,6 @@ def _train(context: StageContext) -> None:
     best, precision = BestNetworks(context.work), Precision(trainer.precision)
     last: dict[str, float] = {}
 
-    def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
-        input_ids, token_type_ids, labels = tensors(batch)
-        with precision.autocast():
-            loss = batch.row_share * TASK_LOSS[task.kind](models.forward(model, input_ids, token_type_ids)[0], labels)
-        precision.backward(loss)
-        return {"loss": loss}
-
     def score(number: int) -> dict[str, float]:
         scores = evaluate(forward_of(model), context.inputs.dev, metrics, trainer.eval_batch_size)
         last.update(scores)
@@ -85,7 +77,7 @@ def _train(context: StageContext) -> None:
     loop = Loop(
         name="finetune",
         model=model,
-        step=step,
+        step=labelled_step(model, task.kind, precision),
         batches=TrainBatches(context.inputs.encoded("train"), trainer.finetune.batch_size, trainer.seed),
         settings=trainer.finetune,
         seed=trainer.seed,

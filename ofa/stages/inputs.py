@@ -16,8 +16,8 @@ from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
 from ofa.settings.rules import pair_problems, position_problems
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
-from ofa.supernet.space import Network, networks
-from ofa.supernet.subnet import EncoderShape, width_problem
+from ofa.supernet.space import Network, grid_problems, networks
+from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import file_digest
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def load_inputs(config: Config) -> Inputs:
     return Inputs(
         rows=rows,
         shape=shape,
-        networks=networks(config.ofa.widths, shape),
+        networks=networks(config.ofa.widths, config.ofa.depths, shape),
         vocab=vocab,
         folder=folder,
         label_order=_label_order(config, folder) if folder else None,
@@ -127,7 +127,7 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> Encod
     # Again, as a model that was just downloaded was not there when the settings were checked.
     found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
     found += pair_problems(config.task, shape.type_vocab_size, str(folder.path))
-    found += filter(None, (width_problem(width, shape.num_attention_heads) for width in config.ofa.widths))
+    found += grid_problems(config.ofa.widths, config.ofa.depths, shape.num_attention_heads, shape.num_hidden_layers)
     if found:
         raise UserError("\n".join(found))
     padding = shape.vocab_size - vocab_size

@@ -1,4 +1,4 @@
-"""Time the exported folder of every sub-network on this machine."""
+"""Time every exported folder on this machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ofa.stages.pipeline import StageContext
 
 def run(context: StageContext) -> None:
     """Writes ``latency.json``: every timing, and the machine it was measured on."""
-    folders = {name: context.needs["export"] / name for name in context.inputs.networks}
+    export = context.needs["export"]
+    folders = {name: export / name for name in json.loads((export / "parity.json").read_text())}
     record = time_folders(folders, context.config.latency, str(paddle.get_device()), context.config.hardware.threads)
     (context.folder / "latency.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -13,14 +13,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ofa.errors import Interrupted
-from ofa.settings.fields import key_of
 from ofa.settings.schema import Config
+from ofa.stages import keys
 from ofa.stages.inputs import Inputs
 from ofa.store import PART, Store
 from ofa.system import ranks
@@ -34,11 +34,13 @@ class Stage:
     """A pipeline stage: a function and the inputs that determine its output.
 
     Attributes:
-        needs: the stages whose folders it reads.
+        needs: the stages whose folders it reads, of those that a job has.
         reads: what else decides its output, as JSON.
         version: raised when the meaning of its output changes.
         title: what it does, for the terminal.
         alone: run by rank 0 while the others wait.
+        wanted: whether a job has it.
+        also: what else it needs in this job.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Stage:
     reads: Callable[[Config, Inputs], dict[str, Any]]
     version: int = 1
     alone: bool = False
+    wanted: Callable[[Config], bool] = lambda config: True
+    also: Callable[[Config], tuple[str, ...]] = lambda config: ()
 
     def run(self, context: StageContext) -> None:
         """Import the stage's module, and with it Paddle, only now that there is work for it."""
@@ -71,89 +75,72 @@ class StageContext:
     monitor: Any
     stop: Callable[[], bool]
 
+    @property
+    def distilled(self) -> Path:
+        """The folder of the last distillation: ``supernet/``, ``widths/<name>/`` and ``distill.json``."""
+        return self.needs.get("distill_depth", self.needs["distill"])
 
-def _data(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {
-        "rows": inputs.digests["rows"],
-        "vocab": inputs.digests["vocab"],
-        "labels": config.task.labels,
-        "metrics": config.task.metrics,
-        "max_seq_length": config.trainer.max_seq_length,
-        "lower_case": config.model.lower_case,
-    }
-
-
-def _finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
-    if inputs.label_order is not None:  # a finished teacher: nothing is trained
-        return {**_data(config, inputs), "model": inputs.digests["model"], "label_order": inputs.label_order}
-    return {
-        **_data(config, inputs),
-        "model": inputs.digests["model"],
-        "shape": asdict(inputs.shape),
-        "dropout": config.model.dropout,
-        "seed": config.trainer.seed,
-        "devices": config.hardware.devices,
-        "precision": config.trainer.precision,
-        "loop": key_of(config.trainer.finetune),
-    }
+    @property
+    def trained(self) -> Path:
+        """The folder with the networks as training left them, ``widths/<name>/``."""
+        return self.needs.get("final", self.distilled)
 
 
-def _reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
-    splits = list(config.task.dev) if config.ofa.importance.split == "dev" else []
-    more = {"splits": splits} if len(splits) > 1 else {}  # once, only the first was read
-    return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed, **more}
-
-
-def _distill(config: Config, inputs: Inputs) -> dict[str, Any]:
-    ofa = {key: value for key, value in key_of(config.ofa).items() if key != "importance"}
-    return {
-        "ofa": ofa,
-        "dropout": config.model.dropout,
-        "seed": config.trainer.seed,
-        "devices": config.hardware.devices,
-        "precision": config.trainer.precision,
-        "loop": key_of(config.trainer.distill),
-    }
-
-
-def _evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"test": inputs.digests["test"]} if "test" in inputs.digests else {}
-
-
-def _export(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"widths": config.ofa.widths}
-
-
-def _latency(config: Config, inputs: Inputs) -> dict[str, Any]:
-    found = machine()
-    if config.hardware.device == "cpu":
-        found.pop("gpu", None)  # not timed, although it is there
-    return {"latency": key_of(config.latency), "threads": config.hardware.threads, "machine": found}
-
-
+LAST_DISTILLED = ("distill", "distill_depth")
+LAST_TRAINED = (*LAST_DISTILLED, "final")
 PIPELINE = (
-    Stage("finetune", "Finetune the teacher", (), _finetune),
-    Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), _reorder),
-    Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), _distill),
-    Stage("evaluate", "Evaluate the teacher and every network", ("finetune", "reorder", "distill"), _evaluate, 3),
-    Stage("export", "Export every width and compare it with the network scored", ("distill",), _export, alone=True),
-    Stage("latency", "Measure latency on this machine", ("export",), _latency, 2, alone=True),
+    Stage("finetune", "Finetune the teacher", (), keys.finetune),
+    Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), keys.reorder),
+    Stage("distill", "Distil the supernet at every width", ("finetune", "reorder"), keys.distill),
+    Stage(
+        "distill_depth",
+        "Distil the supernet at every width and depth",
+        ("finetune", "distill"),
+        keys.distill_depth,
+        wanted=lambda config: config.ofa.has_depths,
+    ),
+    Stage(
+        "final",
+        "Finetune every network on the true labels",
+        LAST_DISTILLED,
+        keys.final,
+        wanted=lambda config: config.trainer.final.runs,
+    ),
+    Stage(
+        "evaluate",
+        "Evaluate the teacher and every network",
+        ("finetune", "reorder", *LAST_TRAINED),
+        keys.evaluate,
+        3,
+    ),
+    Stage(
+        "export",
+        "Export every network and compare it with the one scored",
+        LAST_TRAINED,
+        keys.export,
+        alone=True,
+        also=lambda config: () if config.ofa.has_full else ("finetune",),
+    ),
+    Stage("latency", "Measure latency on this machine", ("export",), keys.latency, 2, alone=True),
 )
 
 
-def wanted_stages(picked: list[str]) -> list[Stage]:
-    """The picked stages and all they need, in order."""
-    names = set(picked)
-    for stage in reversed(PIPELINE):
-        if stage.name in names:
-            names.update(stage.needs)
-    return [stage for stage in PIPELINE if stage.name in names]
+def wanted_stages(config: Config) -> list[Stage]:
+    """The picked stages and all they need, in order; each needs what this job has."""
+    has = [stage for stage in PIPELINE if stage.wanted(config)]
+    names = {stage.name for stage in has}
+    needs = {stage.name: [name for name in (*stage.also(config), *stage.needs) if name in names] for stage in has}
+    wanted = set(config.stages)
+    for stage in reversed(has):
+        if stage.name in wanted:
+            wanted.update(needs[stage.name])
+    return [replace(stage, needs=tuple(needs[stage.name])) for stage in has if stage.name in wanted]
 
 
 def plan(config: Config, inputs: Inputs, store: Store) -> Iterator[tuple[Stage, dict[str, Any], dict[str, Path]]]:
     """The wanted stages in order, each with its key and the folders of all stages up to it, its own included."""
     folders: dict[str, Path] = {}
-    for stage in wanted_stages(config.stages):
+    for stage in wanted_stages(config):
         key = {
             "stage": stage.name,
             "version": stage.version,

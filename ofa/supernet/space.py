@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ofa.supernet.subnet import EncoderShape, SubNet
+from ofa.supernet.subnet import EncoderShape, SubNet, depth_problem, width_problem
+
+TEACHER = "teacher"  # in place of the name of a sub-network
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,49 @@ def name_of(width: float, depth: float = 1.0) -> str:
     return f"w{width:.4g}" if depth == 1.0 else f"w{width:.4g}-d{depth:.4g}"
 
 
-def networks(widths: Sequence[float], shape: EncoderShape) -> dict[str, Network]:
-    """The sub-networks of a job by name, in the order of the settings.
+def networks(widths: Sequence[float], depths: Sequence[float], shape: EncoderShape) -> dict[str, Network]:
+    """The sub-networks of a job by name: every width at every depth, in the order of the settings, depth by depth.
 
     Raises:
-        UserError: if a width keeps no whole number of the heads of ``shape``.
+        UserError: if a width keeps no whole number of the heads of ``shape``, or a depth of its layers.
     """
-    found = [Network(name_of(width), width, 1.0, SubNet.at(width, 1.0, shape)) for width in widths]
+    grid = [(width, depth) for depth in depths for width in widths]
+    found = [Network(name_of(*shares), *shares, SubNet.at(*shares, shape)) for shares in grid]
     return {network.name: network for network in found}
+
+
+def teacher(shape: EncoderShape) -> Network:
+    """The full network, as those of a job that does not train it are compared with it."""
+    return Network(TEACHER, 1.0, 1.0, SubNet.full(shape))
+
+
+def grid_problems(widths: Sequence[float], depths: Sequence[float], heads: int, layers: int) -> Iterator[str]:
+    """In words, why these widths and depths cannot be those of a job on a model of so many heads and layers."""
+    yield from _share_problems("ofa.widths", widths, heads, "heads", width_problem)
+    if layers == 1 and list(depths) != [1.0]:
+        yield f"ofa.depths: {list(depths)}, but the model has one layer; allowed: [1.0]"
+    else:
+        yield from _share_problems("ofa.depths", depths, layers, "layers", depth_problem)
+    if len(widths) == len(depths) == 1:
+        return  # one target needs no full network beside it
+    for key, shares in (("ofa.widths", widths), ("ofa.depths", depths)):
+        if 1.0 not in shares:
+            yield f"{key}: {list(shares)} lacks 1.0, the full network that the others are cut from"
+
+
+def _share_problems(
+    key: str, shares: Sequence[float], count: int, unit: str, problem: Callable[[float, int], str | None]
+) -> Iterator[str]:
+    by_count: dict[int, list[str]] = {}
+    for share in shares:
+        words = problem(share, count)
+        if words:
+            yield words
+        else:
+            by_count.setdefault(round(share * count), []).append(f"{share:g}")
+    for kept, same in by_count.items():
+        if len(same) > 1:
+            yield f"{key}: {', '.join(same)} all keep {kept} of {count} {unit}; allowed: each sub-network once"
 
 
 def sample(macs: Mapping[str, int], sampling: str, between: int, seed: int, step: int) -> list[str]:

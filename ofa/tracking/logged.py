@@ -123,15 +123,16 @@ def _params(config: Config, shape: EncoderShape) -> dict[str, Any]:
 
 def _replay(tracker: Tracker, folders: Mapping[str, Path]) -> None:
     """Curves of stages that were taken from the store; those this job trained itself are known already."""
-    for stage in ("finetune", "distill"):
-        path = folders.get(stage, Path()) / f"{stage}.json"
+    last = "distill_depth" if "distill_depth" in folders else "distill"
+    for stage in ("finetune", "distill", "distill_depth"):
+        path = folders.get(stage, Path()) / f"{stage.partition('_')[0]}.json"
         record = json.loads(path.read_text()) if path.is_file() else {}
         for point in record.get("history", []):
             tracker.metrics({key: value for key, value in point.items() if key != "step"}, point["step"])
         best = record.get("best", {})
         if stage == "finetune" and best:
             tracker.metrics({"best/score": best["score"]}, best["step"])
-        for name, of_network in best.items() if stage == "distill" else ():
+        for name, of_network in best.items() if stage == last else ():
             tracker.metrics({"best/score": of_network["score"]}, of_network["step"], name)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from ofa.errors import UserError
 from ofa.settings.schema import STAGES, Config, EngineProfile
-from ofa.stages import pipeline
+from ofa.stages import keys, pipeline
 from ofa.stages.inputs import load_inputs
 
 # Section or setting -> the stages whose own keys it is in; the stages after them follow, as their keys name these.
@@ -26,12 +26,16 @@ STAGES_OF = {
     "model.dropout": "finetune distill",
     "ofa": "distill",
     "ofa.widths": "distill export",
+    **dict.fromkeys([f"ofa.{key}" for key in keys.DEPTH], "distill_depth"),
     "ofa.importance": "reorder",
     "trainer.max_seq_length": "finetune",
     "trainer.seed": "finetune reorder distill",
     "trainer.precision": "finetune distill",
     "trainer.finetune": "finetune",
     "trainer.distill": "distill",
+    "trainer.depth": "distill_depth",
+    "trainer.final": "final",
+    "trainer.final_held_out": "final",
     "task.test": "evaluate",
     "task.test_share": "finetune evaluate",
     "hardware.devices": "finetune distill",
@@ -61,6 +65,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "task.test": ("other.tsv", {}),
     "task.test_share": (0.25, {}),
     "ofa.importance.rows": (None, {}),
+    "ofa.depths": ([1.0, 0.5], {}),
     "model.pretrained": ("toy", {"model.finetuned": False}),
     "model.path": ("toy", {"model.finetuned": False}),
     "model.finetuned": (False, TEACHER),
@@ -134,7 +139,7 @@ def root(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for name in ("train.tsv", "dev.tsv"):
                 archive.write(root / folder / name, f"packed/{name}")
     monkeypatch.setattr("ofa.model.folder.download", lambda name, cache_dir: root / name)
-    monkeypatch.setattr(pipeline, "machine", lambda: {"cpu": "some", "gpu": "some"})
+    monkeypatch.setattr(keys, "machine", lambda: {"cpu": "some", "gpu": "some"})
     return root
 
 

@@ -5,91 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.jobs import WORDS, config_path, made, stages_of
 
 from ofa.data.batches import collate
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
 from ofa.model import network as models
-from ofa.settings.schema import (
-    STAGES,
-    Config,
-    HardwareConfig,
-    ImportanceConfig,
-    LatencyConfig,
-    LoopConfig,
-    ModelConfig,
-    OfaConfig,
-    TaskConfig,
-    TrackingConfig,
-    TrainerConfig,
-)
+from ofa.settings.schema import STAGES, ImportanceConfig, LoopConfig, ModelConfig, TaskConfig
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import plan, run_stages, wanted_stages
 from ofa.store import Store
 from ofa.training.loop import NullMonitor
-
-WORDS = "good bad fine poor film plot cast song not very".split()
-
-
-def write_task(folder):
-    rng = np.random.default_rng(0)
-    for name, rows in (("train", 96), ("dev", 24)):
-        lines = ["sentence\tlabel"]
-        for _ in range(rows):
-            words = rng.choice(WORDS, rng.integers(3, 8))
-            lines.append(f"{' '.join(words)}\t{int('good' in words)}")
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-@pytest.fixture
-def config(tmp_path):
-    """All stages on a task of 96 rows and a BERT of 2 layers x 32: seconds."""
-    loop = LoopConfig(max_steps=6, batch_size=16, learning_rate=1e-3, save_steps=2, log_steps=2)
-    return Config(
-        task=TaskConfig(
-            "tiny",
-            data_dir=str(write_task(tmp_path / "data")),
-            dev={"dev": "dev.tsv"},
-            text=["sentence"],
-            labels=["no", "yes"],
-            label_values=["0", "1"],
-        ),
-        model=ModelConfig(
-            "toy",
-            num_hidden_layers=2,
-            hidden_size=32,
-            num_attention_heads=4,
-            intermediate_size=64,
-            max_position_embeddings=32,
-            vocab_size=100,
-        ),
-        ofa=OfaConfig([1.0, 0.5], importance=ImportanceConfig(rows=32)),
-        trainer=TrainerConfig(max_seq_length=16, finetune=loop, distill=replace(loop)),
-        hardware=HardwareConfig("cpu", device="cpu"),
-        latency=LatencyConfig(batch_sizes=[2], seq_lengths=[8], warmup=1, repeats=3),
-        tracking=TrackingConfig("none"),
-        output_dir=str(tmp_path / "out"),
-        cache_dir=str(tmp_path / "cache"),
-        stages=["evaluate"],
-    )
-
-
-def made(config):
-    """Digest names of the complete stages, by stage, with the time they were made."""
-    store = config_path(config) / "store"
-    return {p.name: (p / "stage.json").stat().st_mtime_ns for p in store.iterdir() if (p / "stage.json").exists()}
-
-
-def config_path(config):
-    from pathlib import Path
-
-    return Path(config.output_dir)
-
-
-def stages_of(names):
-    return sorted(name.split("-")[0] for name in names)
 
 
 def test_a_job_writes_results_and_leaves_no_parts(config):
@@ -167,16 +93,25 @@ def test_force_runs_a_stage_again(config):
     assert stages_of(name for name in after if after[name] != before[name]) == ["distill"]
 
 
-def test_picked_stages_bring_what_they_need():
-    assert [stage.name for stage in wanted_stages(["distill"])] == ["finetune", "reorder", "distill"]
-    assert [stage.name for stage in wanted_stages(["latency"])] == [
-        "finetune",
-        "reorder",
-        "distill",
-        "export",
-        "latency",
-    ]
-    assert [stage.name for stage in wanted_stages(["reorder", "finetune"])] == ["finetune", "reorder"]
+DISTILLED = "finetune reorder distill"
+
+
+@pytest.mark.parametrize(
+    ("picked", "depths", "final", "names"),
+    [
+        ("distill", [1.0], 0, DISTILLED),
+        ("latency", [1.0], 0, f"{DISTILLED} export latency"),
+        ("reorder finetune", [1.0], 0, "finetune reorder"),
+        ("distill", [1.0, 0.5], 1, DISTILLED),
+        ("evaluate", [1.0, 0.5], 0, f"{DISTILLED} distill_depth evaluate"),
+        ("latency", [1.0, 0.5], 1, f"{DISTILLED} distill_depth final export latency"),
+        ("export", [1.0], 1, f"{DISTILLED} final export"),
+    ],
+)
+def test_picked_stages_bring_what_they_need(config, picked, depths, final, names):
+    trainer = replace(config.trainer, final=LoopConfig(epochs=final))
+    job = replace(config, ofa=replace(config.ofa, depths=depths), trainer=trainer, stages=picked.split())
+    assert [stage.name for stage in wanted_stages(job)] == names.split()
 
 
 def test_a_stop_is_heard_between_stages(config):
@@ -267,7 +202,7 @@ def test_a_regression_task_through_all_stages(config, tmp_path):
 @pytest.fixture
 def staged(config, monkeypatch):
     """A job whose dev scores, given by a stub, peak at another step for each network; runs it with ``ofa.keep``."""
-    from ofa.stages import distill as stage
+    from ofa.stages import shared_weights as stage
     from ofa.supernet import elastic
 
     peaks, calls, weights = {4: 2, 2: 5}, {4: 0, 2: 0}, {}

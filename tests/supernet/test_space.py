@@ -19,12 +19,12 @@ def test_names(width, depth, name):
 
 
 def test_the_networks_of_a_job_by_name_in_the_order_of_the_settings():
-    found = networks([0.5, 1.0, 0.75], SHAPE)
+    found = networks([0.5, 1.0, 0.75], [1.0], SHAPE)
     assert list(found) == ["w0.5", "w1", "w0.75"]
     assert found["w0.75"].subnet == SubNet((9,) * 12, (2304,) * 12)
     assert [(network.width, network.depth) for network in found.values()] == [(0.5, 1.0), (1.0, 1.0), (0.75, 1.0)]
     with pytest.raises(UserError, match="ofa.widths: 0.7 of 12 heads is 8.4 heads"):
-        networks([1.0, 0.7], SHAPE)
+        networks([1.0, 0.7], [1.0], SHAPE)
 
 
 def test_sandwich_takes_the_ends_and_draws_between():

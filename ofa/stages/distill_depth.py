@@ -1,0 +1,26 @@
+"""Distil the supernet at every width and depth, starting from the supernet of the widths (DynaBERT's second stage)."""
+
+from __future__ import annotations
+
+from ofa.stages.pipeline import StageContext
+from ofa.stages.shared_weights import Plan, distil
+
+
+def run(context: StageContext) -> None:
+    """Writes what :func:`ofa.stages.shared_weights.distil` does.
+
+    A network with all its layers keeps what the first stage made of it until its dev score is beaten.
+    """
+    ofa, widths = context.config.ofa, context.needs["distill"]
+    teachers = {"teacher": context.needs["finetune"] / "model", "supernet": widths / "supernet"}
+    plan = Plan(
+        loop="depth",
+        start=widths / "supernet",
+        teacher=teachers[ofa.depth_teacher],
+        networks=context.inputs.networks,
+        hidden_weight=ofa.depth_hidden_weight,
+        logit_weight=ofa.depth_logit_weight,
+        earlier=widths,
+        curves="depth/",
+    )
+    distil(context, plan)

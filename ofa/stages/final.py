@@ -1,0 +1,96 @@
+"""Finetune every distilled network on the true labels, and keep that only where it helps (DynaBERT's last step).
+
+Whether it helps is asked of training rows that are held out here, never of those whose scores are reported. The
+teacher has learned these rows too, and the networks from it, so the comparison favours a network as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ofa.data.batches import TrainBatches
+from ofa.data.tokens import Encoded
+from ofa.evaluation.scores import evaluate, main_score
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.pipeline import StageContext
+from ofa.system import ranks
+from ofa.system.process import seed_everything
+from ofa.training.checkpoint import BestNetworks
+from ofa.training.loop import Loop, labelled_step
+from ofa.training.precision import Precision
+
+log = logging.getLogger(__name__)
+
+
+def run(context: StageContext) -> None:
+    """Writes ``widths/<name>/`` and ``final.json``: a network's score ``before``, and the ``step`` and ``score`` kept.
+
+    The scores are on the rows held out; step 0 is the network as it was distilled.
+    """
+    learned, held_out = _split(context)
+    record = {}
+    for name in tqdm(context.inputs.networks, desc="final", unit="network", leave=False, dynamic_ncols=True):
+        best, before = _finetune(context, name, learned, held_out)
+        record[name] = {"before": before, **best.found[name]}
+        if ranks.is_main():
+            shutil.copytree(best.path(name), context.folder / "widths" / name)
+    if ranks.is_main():
+        (context.folder / "final.json").write_text(json.dumps(record, indent=1) + "\n")
+        helped = [name for name, kept in record.items() if kept["step"]]
+        log.info("final: helped %d of %d networks: %s", len(helped), len(record), ", ".join(helped) or "none")
+
+
+def _split(context: StageContext) -> tuple[Encoded, Encoded]:
+    """The training rows that are learned from, and those held out; drawn by the job's seed."""
+    encoded, trainer = context.inputs.encoded("train"), context.config.trainer
+    order = np.random.default_rng(trainer.seed).permutation(len(encoded))
+    kept = max(1, round(trainer.final_held_out * len(encoded)))
+    return encoded.take(np.sort(order[kept:])), encoded.take(np.sort(order[:kept]))
+
+
+def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Encoded) -> tuple[BestNetworks, float]:
+    """The best of one network on the rows held out, and what it scored there before."""
+    config, trainer, inputs = context.config, context.config.trainer, context.inputs
+    seed_everything(trainer.seed)
+    source = context.distilled / "widths" / name
+    model, folder = models.load(source, config.model.dropout)
+    work, precision = context.work / name, Precision(trainer.precision)
+    best = BestNetworks(work)
+
+    def held_out_score() -> float:
+        rows = {"held_out": held_out}
+        return main_score(evaluate(forward_of(model), rows, config.task.metrics, trainer.eval_batch_size))
+
+    def save(path: Path) -> None:
+        models.save(model, path, folder.labels, inputs.vocab, inputs.lower_case)
+
+    def score(number: int) -> dict[str, float]:
+        found = held_out_score()
+        context.monitor.metrics({"final/held_out": found}, number, name)
+        best.update(name, number, found, save)
+        return {"held out": found}
+
+    before = held_out_score()
+    best.update(name, 0, before, save)
+    loop = Loop(
+        name="final",
+        model=model,
+        step=labelled_step(model, config.task.kind, precision),
+        batches=TrainBatches(learned, trainer.final.batch_size, trainer.seed),
+        settings=trainer.final,
+        seed=trainer.seed,
+        folder=work,
+        evaluate=score,
+        best=best,
+        precision=precision,
+        stop=context.stop,
+    )
+    loop.run()
+    return best, before

@@ -1,0 +1,84 @@
+"""What decides the output of each stage besides the stages before it: its own part of its key, as JSON.
+
+A setting that is in no key here changes nothing that is kept in the store; ``tests/stages/test_keys.py`` tries each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ofa.settings.fields import key_of
+from ofa.settings.schema import Config
+from ofa.stages.inputs import Inputs
+from ofa.system.machine import machine
+
+# Of the section ``ofa``, for distill_depth alone.
+DEPTH = ("depths", "depth_teacher", "depth_hidden_weight", "depth_logit_weight")
+
+
+def _data(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {
+        "rows": inputs.digests["rows"],
+        "vocab": inputs.digests["vocab"],
+        "labels": config.task.labels,
+        "metrics": config.task.metrics,
+        "max_seq_length": config.trainer.max_seq_length,
+        "lower_case": config.model.lower_case,
+    }
+
+
+def finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
+    if inputs.label_order is not None:  # a finished teacher: nothing is trained
+        return {**_data(config, inputs), "model": inputs.digests["model"], "label_order": inputs.label_order}
+    return {
+        **_data(config, inputs),
+        "model": inputs.digests["model"],
+        "shape": asdict(inputs.shape),
+        "dropout": config.model.dropout,
+        "seed": config.trainer.seed,
+        "devices": config.hardware.devices,
+        "precision": config.trainer.precision,
+        "loop": key_of(config.trainer.finetune),
+    }
+
+
+def reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
+    splits = list(config.task.dev) if config.ofa.importance.split == "dev" else []
+    more = {"splits": splits} if len(splits) > 1 else {}  # once, only the first was read
+    return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed, **more}
+
+
+def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
+    ofa = {key: value for key, value in key_of(config.ofa).items() if key not in ("importance", *DEPTH)}
+    return {
+        "ofa": ofa,
+        "dropout": config.model.dropout,
+        "seed": config.trainer.seed,
+        "devices": config.hardware.devices,
+        "precision": config.trainer.precision,
+        "loop": key_of(config.trainer.distill),
+    }
+
+
+def distill_depth(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {**{key: getattr(config.ofa, key) for key in DEPTH}, "loop": key_of(config.trainer.depth)}
+
+
+def final(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"loop": key_of(config.trainer.final), "held_out": config.trainer.final_held_out}
+
+
+def evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"test": inputs.digests["test"]} if "test" in inputs.digests else {}
+
+
+def export(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"widths": config.ofa.widths}
+
+
+def latency(config: Config, inputs: Inputs) -> dict[str, Any]:
+    found = machine()
+    if config.hardware.device == "cpu":
+        found.pop("gpu", None)  # not timed, although it is there
+    return {"latency": key_of(config.latency), "threads": config.hardware.threads, "machine": found}
