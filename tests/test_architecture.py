@@ -66,6 +66,7 @@ TESTED_IN = {
     "deploy.latency": "deploy/test_export.py",
     "evaluation.parity": "deploy/test_export.py",
     "jobs.job": "stages/test_pipeline.py",  # whole jobs
+    "settings.bounds": "settings/test_rules.py",
     "settings.fields": "settings/test_schema.py",
     "stages.inputs": "stages/test_pipeline.py",
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order

@@ -12,14 +12,12 @@ from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.model.folder import Folder, read_folder
+from ofa.settings.bounds import choice, file_name, per_cpu
 from ofa.settings.rules import (
-    choice,
-    file_name,
     hardware_problems,
     latency_problems,
     ofa_problems,
     pair_problems,
-    per_cpu,
     position_problems,
     size_problems,
     stage_problems,

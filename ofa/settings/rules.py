@@ -1,15 +1,15 @@
-"""The rules that hold within a section of the settings: they need its values and nothing else.
+"""The rules that settings must keep, as far as their values alone can show.
 
-Each function returns every broken rule in words, key first. ``rules.py`` calls them all and adds
-what takes more than one section, a folder or a file to see.
+Each function returns every broken rule in words, key first. ``jobs/preflight.py`` calls them all and adds what it
+takes a folder, a file or this machine to see.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from math import inf
+from collections.abc import Iterable
 
+from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
 from ofa.settings.schema import (
     DEPTH_TEACHERS,
     KEEP,
@@ -24,53 +24,12 @@ from ofa.settings.schema import (
     TaskConfig,
     TrainerConfig,
 )
-from ofa.system import machine
 
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
 PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
-MOST_PER_CPU = 4
 SAME_SHARE = 1e-3  # 0.6667 is 2/3
-
-
-def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
-    if value not in allowed:
-        yield f"{key}: {value!r} is unknown; allowed: {', '.join(allowed)}"
-
-
-def at_least(key: str, value: float | None, least: float) -> Iterable[str]:
-    if value is not None and not least <= value < inf:
-        yield f"{key}: {value} is not allowed; allowed: from {least}"
-
-
-def above_zero(key: str, value: float) -> Iterable[str]:
-    if not 0 < value < inf:
-        yield f"{key}: {value:g} is not allowed; allowed: above 0"
-
-
-def between(key: str, value: float, low: float, high: float) -> Iterable[str]:
-    if not low <= value <= high:
-        yield f"{key}: {value} is outside [{low:.15g}, {high:.15g}]"
-
-
-def once(key: str, values: Sequence[object]) -> Iterable[str]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
-    if twice:
-        yield f"{key} names {', '.join(twice)} twice; allowed: each once"
-
-
-def per_cpu(key: str, value: int | None) -> Iterable[str]:
-    """Processes or threads of this machine: with more than a few for each CPU they crawl, or cannot even start."""
-    most = MOST_PER_CPU * machine.cpus()
-    if value is not None and value > most:
-        yield f"{key}: {value} is not allowed; allowed: up to {most}, {MOST_PER_CPU} for each CPU of this machine"
-
-
-def file_name(key: str, value: str) -> Iterable[str]:
-    """Names that become part of a folder's name must not lead out of it."""
-    if not re.fullmatch(r"\w[\w.+-]*", value):
-        yield f"{key}: {value!r} cannot name a folder; allowed: letters, digits and _ . + -"
 
 
 def task_problems(task: TaskConfig) -> list[str]:

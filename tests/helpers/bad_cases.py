@@ -62,6 +62,16 @@ def described(**values: object) -> Prepare:
     return prepare
 
 
+def cut_network(root: Path) -> None:
+    from ofa.model import network as models
+    from ofa.supernet import elastic
+    from ofa.supernet.subnet import SubNet
+
+    network, folder = models.load(root / "toy")
+    narrow = elastic.cut(network, SubNet((1, 1, 1), (16, 16, 16)))
+    models.save(narrow, root / "toy", folder.labels, root / "toy-vocab.txt")
+
+
 def truncated(root: Path) -> None:
     path = root / "toy" / "model.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -263,7 +273,7 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "leave model.finetuned out",
     ),
     "a cut network": (
-        file("toy/subnet.json", '{"heads": [1, 1, 1], "neurons": [16, 16, 16]}'),
+        cut_network,
         "",
         "model.path: {root}/toy was cut from a supernet",
         "give the full network",
