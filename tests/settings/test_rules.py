@@ -19,6 +19,8 @@ from ofa.settings.schema import Config
         ("sweep.parallel_jobs=2", "stages: latency would be measured while 2 jobs run at once"),
         ("objective.width=0.25", "objective.width: 0.25 is not among ofa.widths"),
         ("objective.width=0.5 objective.max_latency_ms=3", "objective: width and max_latency_ms are both set"),
+        ("objective.width=0.5 objective.depth=0.5", "objective.depth: 0.5 is not among ofa.depths, [1.0]"),
+        ("objective.depth=1", "objective.depth: 1 names no network without objective.width; set both"),
         ("objective.max_latency_ms=0", "objective.max_latency_ms: 0 is not allowed; allowed: above 0"),
     ],
 )
@@ -26,3 +28,42 @@ def test_rules_of_sweeps(overrides: str, words: str, compose: Callable[..., Conf
     places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
     (found,) = problems(compose("experiment=quickstart", *places, *overrides.split()))
     assert found.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            "ofa.depths=[1,0.7]",
+            "ofa.depths: 0.7 of 2 layers is 1.4 layers, not a whole number; near it: 0.5 (1 layers)",
+        ),
+        ("ofa.depth_teacher=x", "ofa.depth_teacher: 'x' is unknown; allowed: teacher, supernet"),
+        ("ofa.depth_hidden_weight=-1", "ofa.depth_hidden_weight: -1"),
+        (
+            "ofa.depth_hidden_weight=0 ofa.depth_logit_weight=0",
+            "ofa.depth_logit_weight: 0 with ofa.depth_hidden_weight",
+        ),
+        ("trainer.depth.epochs=0", "trainer.depth.epochs: 0 is not allowed; allowed: from 1"),
+        ("trainer.final.epochs=-1", "trainer.final.epochs: -1 is not allowed; allowed: from 0"),
+        ("trainer.final_held_out=0.9", "trainer.final_held_out: 0.9 is outside [0.01, 0.5]"),
+        (
+            "stages=[distill_depth]",
+            "stages: distill_depth has nothing to do in this job; ask for it with e.g. ofa.depths",
+        ),
+        ("stages=[final]", "stages: final has nothing to do in this job; ask for it with e.g. trainer.final.epochs=1"),
+    ],
+)
+def test_rules_of_depths(overrides: str, words: str, compose: Callable[..., Config], tmp_path: Path) -> None:
+    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    (found,) = problems(compose("experiment=quickstart", *places, *overrides.split()))
+    assert found.startswith(words)
+
+
+def test_depths_and_one_target_are_allowed(compose: Callable[..., Config], tmp_path: Path) -> None:
+    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    for overrides in (
+        "ofa.depths=[1,0.5] trainer.final.epochs=1 stages=[distill_depth,final] objective.width=1 objective.depth=0.5",
+        "ofa.widths=[0.5]",
+        "ofa.depths=[0.5] ofa.widths=[1]",
+    ):
+        assert not list(problems(compose("experiment=quickstart", *places, *overrides.split())))

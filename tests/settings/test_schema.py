@@ -56,6 +56,11 @@ class Outer:
     place: Inner = how(Inner)
 
 
+@dataclass
+class Later:
+    more: Inner = added(Inner)
+
+
 def test_what_decides_a_result_is_nested_without_the_rest() -> None:
     outer = Outer(named={"a": Inner(4, 9)})
     assert what(outer) == {"inner": {"size": 3}, "named": {"a": {"size": 4}}, "shown": 0.5}
@@ -66,6 +71,11 @@ def test_what_decides_a_result_is_nested_without_the_rest() -> None:
 def test_a_setting_that_came_later_counts_once_it_is_not_neutral() -> None:
     assert key_of(Inner(depths=[1.0, 0.5])) == {"size": 3, "depths": [1.0, 0.5]}
     assert what(Inner(depths=[1.0])) == {"size": 3}
+
+
+def test_a_section_that_came_later_is_neutral_whatever_it_says_of_how_it_runs() -> None:
+    assert what(Later()) == what(Later(Inner(log=5))) == {}
+    assert what(Later(Inner(4))) == {"more": {"size": 4}}
 
 
 def test_defaults_are_not_shared() -> None:

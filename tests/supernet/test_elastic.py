@@ -130,6 +130,18 @@ def test_5_weights_are_shared_between_widths(toy, tokens):
     assert np.abs(logits(toy, tokens) - before).max() > 0
 
 
+@pytest.mark.parametrize("width", [1.0, 0.75, 0.25])
+def test_depth_1_is_the_network_of_that_width_bit_for_bit(toy, tokens, width):
+    """Whatever depth was selected before: until a second stage trains, depths change nothing in the widths."""
+    widths, grid = (elastic.make_elastic(copy.deepcopy(toy)) for _ in range(2))
+    elastic.select(widths, SubNet.at(width, 1.0, TOY))
+    elastic.select(grid, SubNet.at(0.5, 1 / 3, TOY))
+    shallow = models.forward(grid, *tokens)[0].numpy()
+    elastic.select(grid, SubNet.at(width, 1.0, TOY))
+    expected, found = (models.forward(model, *tokens)[0].numpy() for model in (widths, grid))
+    assert (expected == found).all() and not (shallow == found).all()
+
+
 def test_6_selecting_full_again_restores_the_outputs(toy, tokens):
     elastic.make_elastic(toy)
     full = logits(toy, tokens)
