@@ -9,11 +9,14 @@ from typing import Any
 
 from ofa.results import report
 from ofa.results.record import NetworkResult, Results
+from ofa.results.terminal import fitting
 from ofa.settings.schema import Config
 from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.sender import EXPERIMENT_ID
 from ofa.tracking.tracker import NOTE_CHARS
 
+BLOCK_CHARS = 90  # of a line on the page of a run, before it scrolls
+MORE = "(more in report.md)\n\n"
 INTRODUCTION = (
     "Jobs that compress a finetuned BERT into narrower networks: see Training runs on the left, or Runs where "
     "*Model training* is chosen at the top. Open a job with the `+` beside its name: its **children** are the "
@@ -44,13 +47,31 @@ def note(results: Results, config: Config, view: str, address: str) -> str:
         "The figure and the settings are under Artifacts.\n\n"
         f"{serve_command(config, results, address)}"
     )
-    paragraphs = report.text(results).strip().split("\n\n")[1:]  # the page has a title of its own
-    body = "\n\n".join(part for part in paragraphs if part != advice and not part.startswith("!["))
-    note = f"{advice}\n\n{body}\n\n{look}"
-    if len(note) > NOTE_CHARS:
-        body = body[: NOTE_CHARS - len(advice) - len(look)].rpartition("\n")[0] + "\n\n(more in report.md)"
-        note = f"{advice}\n\n{body}\n\n{look}"
-    return note
+    parts = [_block(report.table(results)), " ".join(report.legend(results))]
+    parts += ["Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results.warnings)] if results.warnings else []
+    parts += [_block(report.latencies(results))] if results.headlines else []
+    room = NOTE_CHARS - len(advice) - len(look) - len(MORE)
+    body = ""
+    for part in parts:
+        if len(body) + len(part) > room:
+            body += MORE
+            break
+        body += f"{part}\n\n"
+    return f"{advice}\n\n{body}{look}"
+
+
+def _block(rows: list[list[str]]) -> str:
+    """A table as preformatted text: MLflow's page runs the columns of a Markdown table together."""
+    kept = fitting(rows, BLOCK_CHARS)
+    sizes = [max(len(row[i]) for row in rows) for i in kept]
+    lines = [
+        "  ".join(
+            row[i].rjust(size) if place else row[i].ljust(size)
+            for place, (i, size) in enumerate(zip(kept, sizes, strict=True))
+        )
+        for row in rows
+    ]
+    return "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```"
 
 
 def serve_command(config: Config, results: Results, address: str) -> str:

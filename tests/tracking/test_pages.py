@@ -126,7 +126,8 @@ def test_a_width_has_its_curve(server):
 def test_the_jobs_page_begins_with_the_advice(server):
     note = pairs(runs(server)["toy-bert_4x128-s42"], "tags")["mlflow.note.content"]
     assert note.startswith("**Take width 0.5")
-    assert "| width 0.75 |" in note and "figure.png" not in note
+    assert "\n```\nnetwork " in note and "\nwidth 0.75 " in note and "★ width 0.5 " in note and "figure.png" not in note
+    assert max(len(line) for line in note.split("```")[1].splitlines()) <= 90
     assert "(#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=" in note
 
 
