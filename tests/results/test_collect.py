@@ -77,7 +77,9 @@ def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
     assert some.unsteady == ("t4_tensorrt_fp16_b16_s128_measured",)
     config = Config(hardware=load_target("t4"))
     (remark,) = [
-        line for line in advice.warnings(some, config, SHAPE, networks([1.0, 0.75, 0.5], SHAPE)) if "busy" in line
+        line
+        for line in advice.warnings(some, config, SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE))
+        if "busy" in line
     ]
     assert remark.startswith("The machine was busy while t4_tensorrt_fp16_b16_s128_measured were timed")
     assert remark.endswith("python -m ofa.timing outputs/runs/a-run")

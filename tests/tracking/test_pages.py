@@ -51,7 +51,7 @@ def server(tmp_path_factory):
     config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
     config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
     tracker = Tracker(config.tracking, out, out / "runs" / "job")
-    logged.open_runs(tracker, "toy-bert_4x128-s42", config, SHAPE, networks(WIDTHS, SHAPE))
+    logged.open_runs(tracker, "toy-bert_4x128-s42", config, SHAPE, networks(WIDTHS, [1.0], SHAPE))
     for step in range(3):
         tracker.metrics({"distill/loss": 3 - step}, step)
         for width in WIDTHS:
