@@ -243,7 +243,12 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "model.vocab: the voc",
         "97",
     ),
-    "vocabulary missing": (gone("toy/vocab.txt"), "", "model.path: no vocab.txt in {root}/toy", "with model.vocab="),
+    "vocabulary missing": (
+        gone("toy/vocab.txt"),
+        "",
+        "model.path: no vocab.txt or tokenizer.json in {root}/toy",
+        "with model.vocab=",
+    ),
     "number of labels": (
         None,
         "task.labels=[no,yes,never,maybe]",
