@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ofa.data.tokenizer import plain
 from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
 from ofa.settings.compose import check_words, register, typed
@@ -51,7 +52,7 @@ def toy_folder(toy: paddle.nn.Layer, tmp_path: Path) -> Path:
     """The toy saved as a finished teacher of the classes no, maybe and yes, with a vocabulary of its size."""
     vocab = tmp_path / "toy-vocab.txt"
     vocab.write_text("\n".join([*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), TOY.vocab_size))]) + "\n")
-    models.save(toy, tmp_path / "toy", ("no", "maybe", "yes"), vocab)
+    models.save(toy, tmp_path / "toy", ("no", "maybe", "yes"), plain(vocab))
     return tmp_path / "toy"
 
 

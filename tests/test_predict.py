@@ -11,6 +11,7 @@ from helpers.results import results
 from helpers.toys import TOY
 
 from ofa import predict
+from ofa.data.tokenizer import plain
 from ofa.deploy.export import export
 from ofa.model import network as models
 from ofa.results import collect
@@ -28,7 +29,7 @@ def run(toy_folder: Path, tmp_path: Path) -> Path:
     """A run with one exported network."""
     folder, store = tmp_path / "runs" / "a", tmp_path / "store" / "export-1" / "w1"
     network, _ = models.load(toy_folder)
-    models.save(network, store, ("no", "maybe", "yes"), toy_folder / "vocab.txt")
+    models.save(network, store, ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
     export(network, store)
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(YAML)

@@ -41,11 +41,12 @@ def worker(args: argparse.Namespace) -> dict[str, float]:
     """Encode in this process, which has imported nothing of Paddle, or tokenise with PaddleNLP."""
     with tempfile.TemporaryDirectory() as name:
         if args.worker == "ofa":
+            from ofa.data.tokenizer import plain
             from ofa.data.tokens import tokenize as encode
 
             rows = rows_of(args, Path(name), ROWS)
             before, started = peak_rss_mb(), time.perf_counter()
-            encode(rows, Path(args.vocab), 128, True, Path(name))
+            encode(rows, plain(Path(args.vocab)), 128, Path(name))
             found = {"rows": ROWS, "memory_of_the_rows_mb": before}
         else:
             from paddlenlp.transformers import BertTokenizer

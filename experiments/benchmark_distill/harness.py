@@ -20,6 +20,7 @@ sys.path.insert(0, str(REPO))
 from common import Rows, write_rows
 
 from ofa.data.sources import load_splits
+from ofa.data.tokenizer import plain
 from ofa.data.tokens import tokenize
 from ofa.settings.schema import TaskConfig
 
@@ -42,7 +43,7 @@ def prepare(task: str, data_dir: str, vocab: str, max_seq_length: int, folder: P
     settings = task_of(task)
     settings.data_dir = data_dir
     for split, rows in load_splits(settings, folder).items():
-        found = tokenize(rows, Path(vocab), max_seq_length, True, folder)
+        found = tokenize(rows, plain(Path(vocab)), max_seq_length, folder)
         position = np.arange(len(found.input_ids)) - np.repeat(found.offsets[:-1], found.lengths)
         types = (position >= np.repeat(found.first_lengths, found.lengths)).astype(np.int32)
         write_rows(folder / f"{split}.npz", Rows(found.input_ids, types, found.offsets, found.labels))

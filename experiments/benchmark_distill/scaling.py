@@ -27,11 +27,12 @@ STEPS = {"4x128": 65, "4x256": 35, "6x384": 15, "12x768": 3}
 
 def teacher(folder: Path, size: tuple[int, int, int], vocab: Path) -> str:
     """A BERT with random weights, saved in ``folder``."""
+    from ofa.data.tokenizer import plain
     from ofa.model import network as models
 
     layers, hidden, heads = size
     shape = EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
-    models.save(models.build(shape), folder, ("negative", "positive"), vocab)
+    models.save(models.build(shape), folder, ("negative", "positive"), plain(vocab))
     return str(folder)
 
 

@@ -44,7 +44,7 @@ def collate(encoded: Encoded, rows: np.ndarray) -> Batch:
     lengths = taken.lengths[:, None]
     position = np.arange(taken.lengths.max(initial=0))[None, :]  # [1, S]
     filled = position < lengths  # [B, S], true where there is a token
-    input_ids = np.zeros(filled.shape, dtype=np.int64)
+    input_ids = np.full(filled.shape, encoded.pad, dtype=np.int64)
     input_ids[filled] = taken.input_ids
     token_type_ids = (filled & (position >= taken.first_lengths[:, None])).astype(np.int64)
     return Batch(input_ids, token_type_ids, taken.labels, rows)

@@ -20,11 +20,12 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from ofa.data.rows import Rows, rows_digest
-from ofa.data.vocab import CHUNK, read_vocab, wordpiece
+from ofa.data.tokenizer import TextTokenizer
+from ofa.data.vocab import CHUNK
 from ofa.errors import UserError
 
 log = logging.getLogger(__name__)
-FORMAT = 1  # of the cached file and of what encode() means; raise it when either changes
+FORMAT = 2  # of the cached file and of what encode() means; raise it when either changes
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Encoded:
             have token type 1.
         labels: [N] as in Rows.
         cut: bool [N]; rows that were longer than max_seq_length.
+        pad: token id that fills up the shorter rows of a batch.
     """
 
     input_ids: np.ndarray
@@ -45,6 +47,7 @@ class Encoded:
     first_lengths: np.ndarray
     labels: np.ndarray
     cut: np.ndarray
+    pad: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,9 +69,8 @@ class Encoded:
         offsets = _offsets(lengths)
         # Token j of the result comes from its row's old start plus its place within the row.
         source = np.repeat(self.offsets[indices] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return Encoded(
-            self.input_ids[source], offsets, self.first_lengths[indices], self.labels[indices], self.cut[indices]
-        )
+        first_lengths, labels, cut = (values[indices] for values in (self.first_lengths, self.labels, self.cut))
+        return Encoded(self.input_ids[source], offsets, first_lengths, labels, cut, self.pad)
 
     def join(self, others: Sequence[Encoded]) -> Encoded:
         """These rows and then those of ``others``."""
@@ -77,45 +79,41 @@ class Encoded:
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in ("input_ids", "first_lengths", "labels", "cut")
         }
-        return Encoded(offsets=_offsets(np.concatenate([part.lengths for part in parts])), **whole)
+        return Encoded(offsets=_offsets(np.concatenate([part.lengths for part in parts])), **whole, pad=self.pad)
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def tokenize(
-    rows: Rows, vocab: Path, max_seq_length: int, lower_case: bool = True, cache_dir: Path | None = None
-) -> Encoded:
+def tokenize(rows: Rows, tokenizer: TextTokenizer, max_seq_length: int, cache_dir: Path | None = None) -> Encoded:
     """Token ids of all rows, read from ``cache_dir`` if the same content was encoded before.
 
     Of a pair that is too long, the longer text loses its last token until it fits (longest first); of
     equal ones the second, as in the original BERT and PaddleNLP.
 
     Raises:
-        UserError: if the vocabulary cannot be used or ``max_seq_length`` leaves no room for text.
+        UserError: if ``max_seq_length`` leaves no room for text.
     """
     special = 2 if rows.text_b is None else 3
     if max_seq_length < special + 2:
         raise UserError(f"trainer.max_seq_length: {max_seq_length} leaves no room for text; allowed: {special + 2} up")
-    tokens = read_vocab(vocab)
     path = None
     if cache_dir is not None:
-        key = repr((FORMAT, rows_digest(rows), list(tokens), max_seq_length, lower_case))
+        key = repr((FORMAT, rows_digest(rows), tokenizer.key, max_seq_length, tokenizer.lower_case))
         path = Path(cache_dir).expanduser() / "encoded" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         cached = _read_cache(path, len(rows))
         if cached is not None:
             return cached
-    encoded = _tokenize(rows, tokens, max_seq_length - special, lower_case)
+    encoded = _tokenize(rows, tokenizer, max_seq_length - special)
     if path is not None:
         _write_cache(path, encoded)
     return encoded
 
 
-def _tokenize(rows: Rows, vocab: dict[str, int], room: int, lower_case: bool) -> Encoded:
+def _tokenize(rows: Rows, tokenizer: TextTokenizer, room: int) -> Encoded:
     """Encode in chunks; ``room`` is the number of tokens left beside [CLS] and [SEP]."""
-    tokenizer = wordpiece(vocab, lower_case)
-    cls, sep = vocab["[CLS]"], vocab["[SEP]"]
+    cls, sep = tokenizer.cls, tokenizer.sep
     first = np.zeros(len(rows), np.int32)
     lengths = np.zeros(len(rows), np.int64)
     cut = np.zeros(len(rows), bool)
@@ -123,7 +121,7 @@ def _tokenize(rows: Rows, vocab: dict[str, int], room: int, lower_case: bool) ->
     with tqdm(total=len(rows), desc="encode", unit=" rows", delay=2, leave=False) as bar:
         for start in range(0, len(rows), CHUNK):
             tokens: list[int] = []
-            for row, (a, b) in enumerate(_ids(tokenizer, rows, start), start):
+            for row, (a, b) in enumerate(_ids(tokenizer.backend, rows, start), start):
                 keep_a, keep_b = _keep(len(a), len(b or ()), room)
                 cut[row] = len(a) + len(b or ()) > room
                 first[row] = keep_a + 2
@@ -133,7 +131,7 @@ def _tokenize(rows: Rows, vocab: dict[str, int], room: int, lower_case: bool) ->
                     tokens += [*b[:keep_b], sep]
             chunks.append(np.array(tokens, np.int32))
             bar.update(min(CHUNK, len(rows) - start))
-    return Encoded(np.concatenate(chunks), _offsets(lengths), first, rows.labels, cut)
+    return Encoded(np.concatenate(chunks), _offsets(lengths), first, rows.labels, cut, tokenizer.pad)
 
 
 def _ids(tokenizer: Tokenizer, rows: Rows, start: int) -> Iterator[tuple[list[int], list[int] | None]]:
@@ -158,7 +156,8 @@ def _read_cache(path: Path, rows: int) -> Encoded | None:
     """The cached rows, or None if there are none or the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = Encoded(**{name: arrays[name] for name in Encoded.__dataclass_fields__})
+            kept = {name: arrays[name] for name in Encoded.__dataclass_fields__}
+        found = Encoded(**{**kept, "pad": int(kept["pad"])})
         sound = len(found) == len(found.cut) == len(found.first_lengths) == len(found.offsets) - 1 == rows
         if sound and found.offsets[-1] == len(found.input_ids):
             return found

@@ -15,36 +15,37 @@ from tokenizers.trainers import WordPieceTrainer
 from tqdm import tqdm
 
 from ofa.errors import UserError
+from ofa.system.files import require_regular
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHUNK = 4096  # rows encoded at once: bounds the memory the tokenizer's own objects take
 _MAX_ALPHABET = 1000  # characters a trained vocabulary keeps
 
 
-def read_vocab(path: Path) -> dict[str, int]:
-    """Token -> id (its line, from 0) of a vocab.txt.
+def read_vocab(path: Path, special: Sequence[str] = SPECIAL) -> dict[str, int]:
+    """Token -> id (its line, from 0) of a vocab.txt; blank lines at its end are none.
 
     Raises:
-        UserError: if the file cannot be read, lacks a special token, names a token twice, or does not
-            begin with [PAD], whose id 0 batches are padded with.
+        UserError: if the file cannot be read, lacks one of the ``special`` tokens, or names a token twice.
     """
+    require_regular(path)
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); a WordPiece vocab.txt is expected") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start + 1} is not UTF-8; a WordPiece vocab.txt is expected") from None
-    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
     vocab: dict[str, int] = {}
     for number, token in enumerate(lines):
         first = vocab.setdefault(token, number)
         if first != number:
             raise UserError(f"{path}:{number + 1}: {token!r} is already on line {first + 1}; allowed: each token once")
-    missing = [token for token in SPECIAL if token not in vocab]
+    missing = [token for token in special if token not in vocab]
     if missing:
-        raise UserError(f"{path}: no line {', '.join(missing)}; a WordPiece vocab.txt has {', '.join(SPECIAL)}")
-    if vocab["[PAD]"] != 0:
-        raise UserError(f"{path}:{vocab['[PAD]'] + 1}: [PAD] must be the first line, so that its id is 0")
+        raise UserError(f"{path}: no line {', '.join(missing)}; a WordPiece vocab.txt has {', '.join(special)}")
     return vocab
 
 

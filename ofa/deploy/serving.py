@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ofa.data import tokenizer
 from ofa.data.batches import collate, eval_batches
 from ofa.data.rows import Rows
 from ofa.data.tokens import tokenize
@@ -19,12 +20,17 @@ from ofa.settings.schema import Config
 if TYPE_CHECKING:
     import pandas
 
-FILES = ("model.onnx", "config.json", "vocab.txt")
+GRAPH, DESCRIBED = "model.onnx", "config.json"
 SETTINGS = "serving.json"
 BATCH = 32
 TEXT, SECOND = "text", "text_pair"  # columns of a request
 # Kind of task -> columns of an answer and their MLflow types.
 ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"score": "double"}}
+
+
+def files_of(folder: Path) -> list[str]:
+    """What of an exported folder is served."""
+    return [GRAPH, DESCRIBED, *(name for name in tokenizer.FILES if (folder / name).exists())]
 
 
 class TextClassifier:
@@ -39,15 +45,15 @@ class TextClassifier:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(folder / FILES[0]), options, ["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(str(folder / GRAPH), options, ["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
-        self.labels, self.vocab = read_folder(folder).labels, folder / "vocab.txt"
+        self.labels, self.tokenizer = read_folder(folder).labels, tokenizer.read_tokenizer(folder)
         self.settings = settings or json.loads((folder / SETTINGS).read_text())
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
         rows = Rows(first, second, np.zeros(len(first), np.int64))
-        encoded = tokenize(rows, self.vocab, self.settings["max_seq_length"], self.settings["lower_case"])
+        encoded = tokenize(rows, self.tokenizer, self.settings["max_seq_length"])
         found = np.zeros((len(rows), len(self.labels)), np.float32)
         for picked in eval_batches(encoded.lengths, BATCH):
             batch = collate(encoded, picked)
@@ -95,7 +101,6 @@ def settings_of(config: Config) -> dict[str, Any]:
     """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files."""
     return {
         "max_seq_length": config.trainer.max_seq_length,
-        "lower_case": config.model.lower_case,
         "pair": len(config.task.text) > 1,
         "kind": config.task.kind,
     }

@@ -27,7 +27,6 @@ from ofa.system.files import read_json
 
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json")
 MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
 
@@ -39,8 +38,8 @@ class Folder:
         labels: class names in class order, as far as config.json names them.
         named_labels: False where the names are Hugging Face's placeholders (LABEL_0, ...).
         subnet: for a network cut from a supernet, its heads and neurons.
-        lower_case: what its tokenizer does with capitals; None where tokenizer_config.json does not say.
         extra: values of the settings that its architecture needs besides sizes.
+        pad: token id of padding.
     """
 
     path: Path
@@ -48,9 +47,9 @@ class Folder:
     labels: tuple[str, ...]
     layer_norm_eps: float = 1e-12
     subnet: SubNet | None = None
-    lower_case: bool | None = None
     architecture: Architecture = BERT
     extra: Mapping[str, Any] = field(default_factory=dict)
+    pad: int = 0
 
     @property
     def named_labels(self) -> bool:
@@ -79,8 +78,10 @@ def read_folder(path: str | Path) -> Folder:
     eps = config.get("layer_norm_eps", 1e-12)
     if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
         raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
-    tokenizer_file = path / "tokenizer_config.json"
-    lower_case = read_json(tokenizer_file).get("do_lower_case") if tokenizer_file.exists() else None
+    pad = config.get("pad_token_id")
+    pad = architecture.pad if pad is None else pad
+    if type(pad) is not int or not 0 <= pad < sizes["vocab_size"]:
+        raise UserError(f"{config_file}: pad_token_id is {reprlib.repr(pad)}; allowed: a token id")
     extra = {key: config.get(key, default) for key, default in architecture.extra.items()}
     subnet = _subnet(path / "subnet.json", shape)
     stored = stored_shapes(path)
@@ -89,7 +90,7 @@ def read_folder(path: str | Path) -> Folder:
         problem = size_problem(sizes | named, stored, architecture, subnet.neurons[0] if subnet else None)
         if problem:
             raise UserError(f"{path}: {problem}")
-    return Folder(path, shape, labels, eps, subnet, lower_case, architecture, extra)
+    return Folder(path, shape, labels, eps, subnet, architecture, extra, pad)
 
 
 def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
@@ -202,6 +203,7 @@ def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
         **{key: getattr(folder.shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
         "hidden_act": kind.fixed.get("hidden_act"),
         **folder.extra,
+        **({} if folder.pad == kind.pad else {"pad_token_id": folder.pad}),
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
         "layer_norm_eps": folder.layer_norm_eps,
@@ -228,7 +230,15 @@ def download(name: str, cache_dir: Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = ["config.json", WEIGHTS, INDEX, "model-*-of-*.safetensors", "vocab.txt", *TOKENIZER_FILES]
+        weights = [WEIGHTS, INDEX, "model-*-of-*.safetensors"]
+        wanted = [
+            "config.json",
+            *weights,
+            "vocab.txt",
+            "tokenizer*.json",
+            "added_tokens.json",
+            "special_tokens_map.json",
+        ]
         return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
     except Exception as error:  # the client raises many kinds, most of them meaning: no network
         reason = str(error).splitlines()[0][:120]

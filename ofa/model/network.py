@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import paddle
@@ -22,7 +20,8 @@ from ofa.supernet import elastic
 from ofa.supernet.blocks import base, blocks
 from ofa.supernet.subnet import EncoderShape, SubNet
 
-VOCAB = "vocab.txt"
+if TYPE_CHECKING:
+    from ofa.data.tokenizer import TextTokenizer
 
 
 def build(
@@ -46,7 +45,14 @@ def build(
 
 
 def _build(folder: Folder, shape: EncoderShape, dropout: float) -> nn.Layer:
-    return build(shape, dropout, folder.layer_norm_eps, folder.architecture, folder.extra)
+    model = build(shape, dropout, folder.layer_norm_eps, folder.architecture, folder.extra)
+    set_pad(model, folder.pad)
+    return model
+
+
+def set_pad(model: nn.Layer, pad: int) -> None:
+    """Take the token id ``pad`` for padding, which attention passes over."""
+    base(model).pad_token_id = base(model).config.pad_token_id = pad
 
 
 def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> tuple[nn.Layer, Folder]:
@@ -92,21 +98,15 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
     model.set_state_dict({key: paddle.to_tensor(value) for key, value in tensors.items()})
 
 
-def save(model: nn.Layer, path: Path, labels: tuple[str, ...], vocab: Path, lower_case: bool = True) -> None:
-    """Save a plain or elastic ``model`` with its vocabulary as a folder that :func:`load` reads."""
+def save(model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTokenizer) -> None:
+    """Save a plain or elastic ``model`` with its tokenizer as a folder that :func:`load` reads."""
     shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
     architecture = ARCHITECTURES[config.model_type]
     extra = {key: getattr(config, key) for key in architecture.extra}
     subnet = kept if kept != SubNet.full(shape) else None
-    folder = Folder(path, shape, labels, config.layer_norm_eps, subnet, lower_case, architecture, extra)
+    folder = Folder(path, shape, labels, config.layer_norm_eps, subnet, architecture, extra, config.pad_token_id)
     write_folder(folder, {key: value.numpy() for key, value in model.state_dict().items()})
-    shutil.copyfile(vocab, path / VOCAB)
-    settings = {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": lower_case,
-        "model_max_length": shape.max_position_embeddings,
-    }
-    (path / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
+    tokenizer.write(path, shape.max_position_embeddings)
 
 
 def shape_of(model: nn.Layer) -> EncoderShape:

@@ -45,16 +45,19 @@ def weight_files(path: Path) -> list[Path]:
 
 def stored_shapes(path: Path) -> dict[str, tuple[int, ...]] | None:
     """Shape of each tensor under the name it is stored by, from the headers alone; None without safetensors."""
+    files = weight_files(path)
+    if not files:
+        return None  # a served model has no weights beside its graph, nor the library that reads them
     from safetensors import safe_open
 
     found: dict[str, tuple[int, ...]] = {}
-    for file in weight_files(path):
+    for file in files:
         try:
             with safe_open(file, framework="numpy") as tensors:
                 found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         except Exception as error:  # safetensors raises its own and plain exceptions alike
             raise UserError(f"{file}: not a whole safetensors file ({error})") from None
-    return found or None
+    return found
 
 
 def stored_tensors(path: Path, allow_pickle: bool) -> tuple[Path, dict[str, np.ndarray]]:
@@ -123,9 +126,8 @@ def size_problem(sizes: Mapping[str, int], stored: Shapes, kind: Architecture, n
         "type_vocab_size": _length(shapes.get(f"{kind.name}.embeddings.token_type_embeddings.weight")),
         "num_labels": _length(shapes.get("classifier.bias")),
     }
-    expected = dict(sizes) if neurons is None else {**sizes, "intermediate_size": neurons}
-    for key, value in expected.items():
-        if found.get(key) not in (None, value):
+    for key, value in sizes.items():
+        if found.get(key) not in (None, value, neurons if key == "intermediate_size" else value):
             return f"{key} is {value} in config.json, but the weights have {found[key]}"
     return None
 

@@ -69,7 +69,7 @@ def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Enco
         return main_score(evaluate(forward_of(model), rows, config.task.metrics, trainer.eval_batch_size))
 
     def save(path: Path) -> None:
-        models.save(model, path, folder.labels, inputs.vocab, inputs.lower_case)
+        models.save(model, path, folder.labels, inputs.tokenizer)
 
     def score(number: int) -> dict[str, float]:
         found = held_out_score()

@@ -36,7 +36,7 @@ def run(context: StageContext) -> None:
 
 
 def _save(context: StageContext, model: nn.Layer, folder: Path) -> None:
-    models.save(model, folder, tuple(context.config.task.outputs), context.inputs.vocab, context.inputs.lower_case)
+    models.save(model, folder, tuple(context.config.task.outputs), context.inputs.tokenizer)
 
 
 def _take_over(context: StageContext) -> None:
@@ -44,6 +44,7 @@ def _take_over(context: StageContext) -> None:
     assert context.inputs.folder is not None and context.inputs.label_order is not None
     source = context.inputs.folder.path
     model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
+    models.set_pad(model, context.inputs.tokenizer.pad)  # config.json may say another, Transformers pads with this one
     order = paddle.to_tensor(np.array(context.inputs.label_order), dtype="int64")
     model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
     model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
@@ -57,8 +58,12 @@ def _start(context: StageContext) -> nn.Layer:
     config, inputs = context.config.model, context.inputs
     seed_everything(context.config.trainer.seed)
     if inputs.folder is None:
-        return models.build(inputs.shape, config.dropout)
-    return models.load_encoder(inputs.folder.path, inputs.shape.num_labels, config.dropout, config.allow_pickle)
+        model = models.build(inputs.shape, config.dropout)
+    else:
+        labels = inputs.shape.num_labels
+        model = models.load_encoder(inputs.folder.path, labels, config.dropout, config.allow_pickle)
+    models.set_pad(model, inputs.tokenizer.pad)
+    return model
 
 
 def _train(context: StageContext) -> None:

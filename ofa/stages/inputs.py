@@ -10,18 +10,18 @@ from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
 from ofa.data.sources import load_splits
+from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
-from ofa.data.vocab import read_vocab, train_vocab
+from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
 from ofa.settings.rules import pair_problems, position_problems
-from ofa.settings.schema import Config, ModelConfig, TaskConfig
+from ofa.settings.schema import Config, TaskConfig
 from ofa.supernet.space import Network, grid_problems, networks
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import file_digest
 
 log = logging.getLogger(__name__)
-CASED = 0.05  # share of words with capitals: none of a vocabulary for lower case, a third of BERT's cased one
 # Embeddings are sometimes padded to a multiple of 8, 64 or 128 rows so that products tile well.
 PADDED_TO, VOCAB_PADDING = 8, 128
 
@@ -35,28 +35,26 @@ class Inputs:
         folder: the model folder, or None for random weights.
         label_order: for a folder that is a finished teacher, its class index of each of the task's
             classes; None if the folder is to be finetuned.
-        digests: SHA-256 of the rows (train and dev), the vocabulary, the model folder and the test rows if there
+        digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and the test rows if there
             are any: what stages depend on.
     """
 
     rows: dict[str, Rows]
     shape: EncoderShape
     networks: dict[str, Network]
-    vocab: Path
+    tokenizer: TextTokenizer
     folder: Folder | None
     label_order: tuple[int, ...] | None
     digests: dict[str, str]
     max_seq_length: int
-    lower_case: bool
     cache_dir: Path
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encoded(self, split: str) -> Encoded:
         """The split as token ids; encoded once, and cached on disk by content."""
         if split not in self._encoded:
-            self._encoded[split] = tokenize(
-                self.rows[split], self.vocab, self.max_seq_length, self.lower_case, self.cache_dir
-            )
+            rows = self.rows[split]
+            self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
         return self._encoded[split]
 
     @property
@@ -79,14 +77,11 @@ def load_inputs(config: Config) -> Inputs:
     cache_dir = Path(config.cache_dir).expanduser()
     rows = load_splits(config.task, cache_dir)
     folder = find_folder(config.model, cache_dir)
-    vocab = _vocabulary(config, rows, folder, cache_dir)
-    words = read_vocab(vocab)
-    if folder:
-        _check_case(config.model, folder, vocab, words)
-    shape = model_shape(config, folder, len(words))
+    tokenizer = _tokenizer(config, rows, folder, cache_dir)
+    shape = model_shape(config, folder, tokenizer.size)
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
-        "vocab": file_digest(vocab),
+        "vocab": tokenizer.key,
         "model": _folder_digest(folder) if folder else "random",
     }
     if "test" in rows:
@@ -95,12 +90,11 @@ def load_inputs(config: Config) -> Inputs:
         rows=rows,
         shape=shape,
         networks=networks(config.ofa.widths, config.ofa.depths, shape),
-        vocab=vocab,
+        tokenizer=tokenizer,
         folder=folder,
         label_order=_label_order(config, folder) if folder else None,
         digests=digests,
         max_seq_length=config.trainer.max_seq_length,
-        lower_case=config.model.lower_case,
         cache_dir=cache_dir,
     )
 
@@ -139,38 +133,21 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> Encod
     return EncoderShape(**{**vars(shape), "num_labels": labels})
 
 
-def _check_case(model: ModelConfig, folder: Folder, vocab: Path, words: Iterable[str]) -> None:
-    """Capitals are treated as the model was trained: by its tokenizer's settings, or else by its vocabulary."""
-    if folder.lower_case not in (None, model.lower_case):
-        raise UserError(
-            f"model.lower_case: {model.lower_case}, but tokenizer_config.json of {folder.path} has "
-            f"do_lower_case {folder.lower_case}; set model.lower_case={str(folder.lower_case).lower()}"
-        )
-    plain = [word for word in words if not word.startswith("[")]
-    capitals = sum(word != word.lower() for word in plain)
-    if folder.lower_case is None and model.lower_case and capitals > CASED * len(plain):
-        raise UserError(
-            f"model.lower_case: true, but {capitals} entries of {vocab} have capitals and {folder.path} has no "
-            "tokenizer_config.json that says do_lower_case; set model.lower_case=false"
-        )
+def _tokenizer(config: Config, rows: dict[str, Rows], folder: Folder | None, cache_dir: Path) -> TextTokenizer:
+    model = config.model
+    given = Path(model.vocab).expanduser() if model.vocab else None
+    if given and not given.is_file():
+        raise UserError(f"model.vocab: {given} is not a file; give a WordPiece vocab.txt")
+    if folder is None:
+        return plain(given or _trained_vocabulary(config, rows["train"], cache_dir), model.lower_case)
+    found = read_tokenizer(folder.path, model.lower_case, given)
+    own = found.vocab
+    if given and own and file_digest(own) != file_digest(given):
+        raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
+    return found
 
 
-def _vocabulary(config: Config, rows: dict[str, Rows], folder: Folder | None, cache_dir: Path) -> Path:
-    own = folder.path / "vocab.txt" if folder else None
-    if config.model.vocab:
-        given = Path(config.model.vocab).expanduser()
-        if not given.is_file():
-            raise UserError(f"model.vocab: {given} is not a file; give a WordPiece vocab.txt")
-        if own and own.is_file() and file_digest(own) != file_digest(given):
-            raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
-        return given
-    if own:
-        if not own.is_file():
-            raise UserError(
-                f"model.path: no vocab.txt in {own.parent}; give the model's vocabulary with model.vocab=..."
-            )
-        return own
-    train = rows["train"]
+def _trained_vocabulary(config: Config, train: Rows, cache_dir: Path) -> Path:
     texts = train.text_a + (train.text_b or [])
     size, case = config.model.vocab_size, config.model.lower_case
     key = hashlib.sha256(f"{rows_digest(train)} {size} {case}".encode()).hexdigest()[:16]

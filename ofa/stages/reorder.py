@@ -43,7 +43,7 @@ def run(context: StageContext) -> None:
     drift = float(np.abs(_logits(model, batches[0]) - before).max())
     if drift > TOLERANCE * max(1.0, float(np.abs(before).max())):
         raise UserError(f"reorder: permuting changed the logits by {drift:.2g}; allowed is {TOLERANCE:g}")
-    models.save(model, context.folder / "model", folder.labels, context.inputs.vocab, context.inputs.lower_case)
+    models.save(model, context.folder / "model", folder.labels, context.inputs.tokenizer)
     np.savez(
         context.folder / "importance.npz",
         heads=heads,

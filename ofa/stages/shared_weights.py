@@ -84,7 +84,7 @@ def distil(context: StageContext, plan: Plan) -> None:
         return distillation.step(input_ids, token_type_ids, subnets, batch.row_share, batch.token_share, targets)
 
     def save(network: paddle.nn.Layer, path: Path) -> None:
-        models.save(network, path, folder.labels, context.inputs.vocab, context.inputs.lower_case)
+        models.save(network, path, folder.labels, context.inputs.tokenizer)
 
     def save_cut(subnet: SubNet, path: Path) -> None:
         save(elastic.extract(supernet, subnet), path)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ofa.deploy.serving import ANSWERS, FILES, SETTINGS, columns
+from ofa.deploy.serving import ANSWERS, SETTINGS, columns, files_of
 from ofa.settings.schema import Config
 from ofa.system import files
 
@@ -50,7 +50,7 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
     """Write the exported ``folder`` of a width as an MLflow model to ``target``.
 
     Args:
-        settings: ``max_seq_length``, ``lower_case``, ``pair`` (two texts per row), ``kind`` (of the task).
+        settings: ``max_seq_length``, ``pair`` (two texts per row), ``kind`` (of the task).
     """
     import pandas
     from mlflow.models import Model, ModelSignature
@@ -64,7 +64,7 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
         data, code = Path(place) / "exported", Path(place) / "ofa"
         data.mkdir()
         code.mkdir()
-        for name in FILES:
+        for name in files_of(folder):
             _link(folder / name, data / name)
         (data / SETTINGS).write_text(json.dumps(settings))
         for path in served_modules():

@@ -11,6 +11,7 @@ import pytest
 from helpers.toys import TOY, noisy
 from safetensors.numpy import load_file, save_file
 
+from ofa.data.tokenizer import plain
 from ofa.data.tokens import Encoded
 from ofa.deploy.engines import available, load_engine
 from ofa.deploy.export import export
@@ -192,7 +193,7 @@ def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
         toy, _ = models.load(toy_folder)
         folders[name] = tmp_path / name
         cut = elastic.cut(toy, SubNet.at(width, 1.0, TOY))
-        models.save(cut, folders[name], ("no", "maybe", "yes"), toy_folder / "vocab.txt")
+        models.save(cut, folders[name], ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
         export(cut, folders[name])
     settings = LatencyConfig(
         engines=["onnxruntime"], precisions=["fp32", "fp16"], batch_sizes=[2], seq_lengths=[8], repeats=2

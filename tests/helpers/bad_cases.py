@@ -63,13 +63,14 @@ def described(**values: object) -> Prepare:
 
 
 def cut_network(root: Path) -> None:
+    from ofa.data.tokenizer import plain
     from ofa.model import network as models
     from ofa.supernet import elastic
     from ofa.supernet.subnet import SubNet
 
     network, folder = models.load(root / "toy")
     narrow = elastic.cut(network, SubNet((1, 1, 1), (16, 16, 16)))
-    models.save(narrow, root / "toy", folder.labels, root / "toy-vocab.txt")
+    models.save(narrow, root / "toy", folder.labels, plain(root / "toy-vocab.txt"))
 
 
 def truncated(root: Path) -> None:
@@ -253,7 +254,12 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "model.vocab: the voc",
         "97",
     ),
-    "vocabulary missing": (gone("toy/vocab.txt"), "", "model.path: no vocab.txt in {root}/toy", "with model.vocab="),
+    "vocabulary missing": (
+        gone("toy/vocab.txt"),
+        "",
+        "model.path: no vocab.txt or tokenizer.json in {root}/toy",
+        "with model.vocab=",
+    ),
     "number of labels": (
         None,
         "task.labels=[no,yes,never,maybe]",

@@ -14,6 +14,7 @@ import pytest
 from helpers.toys import TOY
 from safetensors.numpy import load_file, save_file
 
+from ofa.data.tokenizer import plain, read_tokenizer
 from ofa.data.tokens import tokenize
 from ofa.errors import UserError
 from ofa.evaluation.scores import evaluate
@@ -56,7 +57,7 @@ def test_written_and_read_again_is_the_same_network(toy: paddle.nn.Layer, toy_fo
     loaded, folder = models.load(toy_folder)
     assert (logits(loaded, tokens) == logits(toy, tokens)).all()
     assert (folder.shape, folder.labels, folder.subnet) == (TOY, ("no", "maybe", "yes"), None)
-    assert folder.named_labels and folder.lower_case is True
+    assert folder.named_labels and read_tokenizer(toy_folder).lower_case is True
     after = loaded.state_dict()
     assert all((value.numpy() == after.pop(key).numpy()).all() for key, value in toy.state_dict().items()) and not after
 
@@ -72,21 +73,22 @@ def test_what_is_written_is_hugging_faces_layout(toy: paddle.nn.Layer, toy_folde
 
 
 def test_the_epsilon_of_the_norms_is_kept(toy_folder: Path, tmp_path: Path, tokens: Tokens) -> None:
-    plain = logits(models.load(toy_folder)[0], tokens)
+    before = logits(models.load(toy_folder)[0], tokens)
     set_config(toy_folder, layer_norm_eps=1e-3)
     large, _ = models.load(toy_folder)
-    assert np.abs(logits(large, tokens) - plain).max() > 1e-5
-    models.save(large, tmp_path / "again", ("no", "maybe", "yes"), toy_folder / "vocab.txt")
+    assert np.abs(logits(large, tokens) - before).max() > 1e-5
+    models.save(large, tmp_path / "again", ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
     again, folder = models.load(tmp_path / "again")
     assert folder.layer_norm_eps == 1e-3 and (logits(again, tokens) == logits(large, tokens)).all()
 
 
-def test_a_cut_network_is_read_again_as_it_was(toy: paddle.nn.Layer, tmp_path: Path, tokens: Tokens) -> None:
+def test_a_cut_network_is_read_again_as_it_was(
+    toy: paddle.nn.Layer, toy_folder: Path, tmp_path: Path, tokens: Tokens
+) -> None:
     subnet = SubNet((3, 1, 2), (64, 10, 33))  # layers of different size, too
     elastic.make_elastic(toy)
     narrow = elastic.extract(toy, subnet)
-    (tmp_path / "vocab.txt").write_text("[PAD]\n")
-    models.save(narrow, tmp_path / "cut", ("no", "maybe", "yes"), tmp_path / "vocab.txt")
+    models.save(narrow, tmp_path / "cut", ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
     assert json.loads((tmp_path / "cut" / "subnet.json").read_text()) == subnet.to_dict()
     loaded, folder = models.load(tmp_path / "cut")
     assert folder.subnet == subnet == elastic.full(loaded) and folder.shape == TOY
@@ -204,12 +206,11 @@ def test_labels_are_matched_by_name_and_logits_follow(toy: paddle.nn.Layer, toy_
             rows={},
             shape=folder.shape,
             networks={},
-            vocab=toy_folder / "vocab.txt",
+            tokenizer=plain(toy_folder / "vocab.txt"),
             folder=folder,
             label_order=order,
             digests={},
             max_seq_length=16,
-            lower_case=True,
             cache_dir=toy_folder,
         ),
         folder=toy_folder.parent / "taken",
@@ -272,14 +273,16 @@ def test_another_vocabulary_is_refused(config: Config, toy_folder: Path, tmp_pat
         with pytest.raises(UserError, match="model.vocab: .*own.txt differs from .*vocab.txt, which the model was"):
             load_inputs(config)
     Path(config.model.vocab).write_text("\n".join(lines) + "\n")
-    assert load_inputs(config).vocab == Path(config.model.vocab)
+    assert load_inputs(config).tokenizer.vocab is not None
 
     config.model.vocab = None
     (toy_folder / "vocab.txt").write_text("\n".join([*lines, "one", "more"]) + "\n")
     with pytest.raises(UserError, match=r"the vocabulary has 99 entries, the embeddings of .*toy 97; use the voc"):
         load_inputs(config)
     (toy_folder / "vocab.txt").unlink()
-    with pytest.raises(UserError, match="no vocab.txt in .*; give the model's vocabulary with model.vocab=..."):
+    with pytest.raises(
+        UserError, match="no vocab.txt or tokenizer.json in .*; give the model's vocabulary with model.vocab=..."
+    ):
         load_inputs(config)
 
 
@@ -290,7 +293,7 @@ def test_a_cased_vocabulary_without_a_word_about_case_is_not_fed_lower_case(conf
     with pytest.raises(UserError, match=r"model.lower_case: true, but 10 entries of .* set model.lower_case=false"):
         load_inputs(config)
     config.model.lower_case = False
-    assert load_inputs(config).lower_case is False
+    assert load_inputs(config).tokenizer.lower_case is False
 
 
 def test_a_cased_tokenizer_is_not_fed_lower_case(config: Config, toy_folder: Path) -> None:
@@ -299,7 +302,7 @@ def test_a_cased_tokenizer_is_not_fed_lower_case(config: Config, toy_folder: Pat
         load_inputs(config)
     config.model.lower_case = False
     inputs = load_inputs(config)
-    assert tokenize(inputs.rows["dev"], inputs.vocab, 16, inputs.lower_case).input_ids.size
+    assert tokenize(inputs.rows["dev"], inputs.tokenizer, 16).input_ids.size
 
 
 def test_what_config_json_must_say(toy_folder: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from helpers.toys import TOY, noisy
 from paddlenlp import transformers
 
+from ofa.data.tokenizer import plain
+from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
@@ -84,9 +86,9 @@ def test_padding_is_what_the_network_calls_so(family):
 )
 def test_a_network_with_layers_left_out_is_a_shorter_network_on_disk(toy, tokens, tmp_path, subnet, described):
     """Which layers they were, only its supernet has to know: any reader of BERTs takes the folder as it is."""
-    (tmp_path / "vocab.txt").write_text("[PAD]\n")
+    (tmp_path / "vocab.txt").write_text("\n".join(SPECIAL))
     network = elastic.extract(elastic.make_elastic(toy), subnet)
-    models.save(network, tmp_path / "cut", ("no", "maybe", "yes"), tmp_path / "vocab.txt")
+    models.save(network, tmp_path / "cut", ("no", "maybe", "yes"), plain(tmp_path / "vocab.txt"))
     assert json.loads((tmp_path / "cut" / "config.json").read_text())["num_hidden_layers"] == 2
     cut_to = tmp_path / "cut" / "subnet.json"
     assert (json.loads(cut_to.read_text()) if cut_to.exists() else None) == described

@@ -15,6 +15,7 @@ from helpers.servers import Server
 from helpers.toys import REPO, TOY, noisy
 
 from ofa.data.rows import Rows
+from ofa.data.tokenizer import plain
 from ofa.data.tokens import tokenize
 from ofa.data.vocab import SPECIAL
 from ofa.deploy.engines import load_engine
@@ -35,7 +36,7 @@ from mlflow.models import Model  # noqa: E402
 WORDS = [f"word{i}" for i in range(TOY.vocab_size - len(SPECIAL))]
 LABELS = ("bad", "fair", "good")
 TEXTS = ["word1 word2", "word3", "Word4 word5 word6 word7", "what nobody wrote", "word90 " * 40]
-SETTINGS = {"max_seq_length": 16, "lower_case": True, "pair": False, "kind": "classes"}
+SETTINGS = {"max_seq_length": 16, "pair": False, "kind": "classes"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def exported(tmp_path_factory) -> Path:
     vocab = folder.parent.parent / "vocab.txt"
     vocab.write_text("\n".join([*SPECIAL, *WORDS]) + "\n")
     network = noisy(models.build(TOY, dropout=0.0))
-    models.save(network, folder, LABELS, vocab)
+    models.save(network, folder, LABELS, plain(vocab))
     export(network, folder)
     return folder
 
@@ -70,7 +71,7 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
 def expected(exported: Path) -> tuple[list[str], list[float]]:
     """Labels and probabilities by the way the export stage scores: another session, another batching."""
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64))
-    encoded = tokenize(rows, exported / "vocab.txt", SETTINGS["max_seq_length"])
+    encoded = tokenize(rows, plain(exported / "vocab.txt"), SETTINGS["max_seq_length"])
     logits = predict(load_engine(exported, "onnxruntime"), encoded, 2).astype(np.float64)
     odds = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return [LABELS[i] for i in odds.argmax(axis=1)], odds.max(axis=1).tolist()

@@ -1,0 +1,139 @@
+"""What the files beside a vocabulary say of its tokenizer, checked: what cannot be honoured is refused by name."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+
+from ofa.data.vocab import SPECIAL
+from ofa.errors import UserError
+from ofa.system.files import read_json
+
+WHOLE, SETTINGS, ADDED, SPECIAL_MAP = FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
+CLASSES = ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast")
+GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # any tokenizer.json
+# Key of tokenizer_config.json -> what BertNormalizer calls it.
+NORMALIZER = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+    "clean_text": "clean_text",
+}
+# Keys of other tokenizers, or of what is not done here -> the values that ask for nothing.
+UNSUPPORTED: dict[str, tuple] = {
+    "word_tokenizer_type": (None, "basic"),
+    "subword_tokenizer_type": (None, "wordpiece"),
+    "split_special_tokens": (None, False),
+}
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+Settings = Mapping[str, Any]
+
+
+def read_if_there(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
+
+
+def check(path: Path, settings: Settings, name: Any, whole: bool) -> None:
+    """Refuse settings of the wrong type, and what asks for another tokenizer.
+
+    Args:
+        path: of tokenizer_config.json.
+        name: the tokenizer's class.
+        whole: whether there is a tokenizer.json, which says all itself.
+
+    Raises:
+        UserError: naming key, value and what is supported.
+    """
+    allowed = CLASSES + GENERIC if whole else CLASSES
+    if name is not None and name not in allowed:
+        raise UserError(f"{path}: tokenizer_class is {reprlib.repr(name)}; supported: {', '.join(allowed)}")
+    for key in (*NORMALIZER, "do_basic_tokenize"):
+        if settings.get(key) is not None and type(settings[key]) is not bool:
+            raise UserError(f"{path}: {key} is {reprlib.repr(settings[key])}; allowed: true or false, without quotes")
+    for key, neutral in UNSUPPORTED.items():
+        if settings.get(key) not in neutral:
+            words = ", ".join(map(json.dumps, neutral))
+            raise UserError(f"{path}: {key} is {reprlib.repr(settings[key])}; supported: {words}")
+    kept = settings.get("never_split") or []
+    if not whole and (not isinstance(kept, list) or any(token not in SPECIAL for token in kept)):
+        raise UserError(
+            f"{path}: never_split is {reprlib.repr(kept)}; supported: null or special tokens (a token that is never "
+            f"split stands in {ADDED})"
+        )
+
+
+def of_normalizer(settings: Settings) -> dict[str, bool]:
+    """What the settings ask of BertNormalizer, in its words."""
+    return {name: settings[key] for key, name in NORMALIZER.items() if settings.get(key) is not None}
+
+
+def special_tokens(path: Path, settings: Settings) -> dict[str, str]:
+    """The tokens that stand for [PAD], [UNK], [CLS], [SEP] and [MASK], by the names of BERT's."""
+    return {name: _content(path, settings.get(f"{name[1:-1].lower()}_token") or name) for name in SPECIAL}
+
+
+def added_tokens(folder: Path, settings: Settings, special: Sequence[str]) -> dict[str, tuple[AddedToken, int | None]]:
+    """What is a token wherever it stands in a text, with its id where one is given.
+
+    Args:
+        settings: of tokenizer_config.json and, where that says nothing, special_tokens_map.json.
+        special: the special tokens, which are such, too.
+
+    Raises:
+        UserError: if a file holds something else than tokens.
+    """
+    path = folder / SETTINGS
+    found: dict[str, tuple[AddedToken, int | None]] = {}
+    decoder = settings.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict):
+        raise UserError(f"{path}: added_tokens_decoder is {reprlib.repr(decoder)}; allowed: tokens by id")
+    for key, value in decoder.items():
+        token = AddedToken(_content(path, value), **_flags(path, value))
+        found[token.content] = token, _id(path, token.content, int(key) if key.isdecimal() and len(key) < 11 else key)
+    for content, number in read_if_there(folder / ADDED).items():
+        found.setdefault(content, (AddedToken(content), _id(folder / ADDED, content, number)))
+    for content in (*special, *_listed(path, settings)):
+        found.setdefault(content, (AddedToken(content, special=True, normalized=False), None))
+    return {content: found[content] for content in sorted(found, key=lambda content: found[content][1] or 0)}
+
+
+def _listed(path: Path, settings: Settings) -> list[str]:
+    """The special tokens beyond BERT's: of a list, or of an object by name."""
+    found = []
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        values = settings.get(key) or []
+        tokens = list(values.values()) if isinstance(values, dict) else values
+        if not isinstance(tokens, list):
+            raise UserError(f"{path}: {key} is {reprlib.repr(values)}; allowed: a list of tokens")
+        found += [_content(path, token) for token in tokens]
+    return found
+
+
+def _content(path: Path, token: Any) -> str:
+    content = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(content, str) or not content:
+        raise UserError(f"{path}: {reprlib.repr(token)} is no token; allowed: a text, or an object with content")
+    return content
+
+
+def _flags(path: Path, token: Any) -> dict[str, bool]:
+    given = {flag: token[flag] for flag in FLAGS if flag in token} if isinstance(token, dict) else {}
+    if any(type(value) is not bool for value in given.values()):
+        raise UserError(f"{path}: {reprlib.repr(token)} is no token; allowed: true or false for {', '.join(FLAGS)}")
+    return given
+
+
+def _id(path: Path, content: str, number: Any) -> int:
+    if not content or type(number) is not int or not 0 <= number < 2**31:
+        raise UserError(f"{path}: the id of {reprlib.repr(content)} is {reprlib.repr(number)}; allowed: a whole number")
+    return number
