@@ -19,8 +19,7 @@ from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import sample
 from ofa.supernet.subnet import SubNet, count_macs
-from ofa.system import ranks
-from ofa.system.process import seed_everything
+from ofa.system import process, ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation, TeacherCache
 from ofa.training.loop import Loop, tensors
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 def run(context: StageContext) -> None:
     """Writes ``widths/<name>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
     config, trainer = context.config, context.config.trainer
-    seed_everything(trainer.seed)
+    process.seed_everything(trainer.seed)
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(context.needs["reorder"] / "model", dropout)
     teacher, _ = models.load(context.needs["finetune"] / "model")
@@ -43,7 +42,8 @@ def run(context: StageContext) -> None:
     costs = {name: count_macs(folder.shape, network.subnet) for name, network in networks.items()}
     precision = Precision(trainer.precision)
     weights = (config.ofa.hidden_weight, config.ofa.logit_weight)
-    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind)
+    threads = process.threads() if paddle.get_device() == "cpu" else 1
+    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind, threads)
     memory = _memory(context, teacher, batches, precision)
     best = BestNetworks(context.work)
     last: dict[str, dict[str, float]] = {}
