@@ -14,8 +14,9 @@ from pathlib import Path
 from common import Rows, StepClock, importance_rows, parse_args, peak_rss_mb, read_rows, score, write_result
 
 # What --without takes away: the tuned process, copies instead of strided views, length buckets, one pass of teacher
-# and embeddings for all widths, bias gradients as products, the gradient norm as a product.
-MEASURES = ("process", "strides", "buckets", "sharing", "bias", "norm")
+# and embeddings for all widths, the training operations of ofa/supernet/kernels.py, the gradient norm as a product,
+# threads that share the rows of a step.
+MEASURES = ("process", "strides", "buckets", "sharing", "kernels", "norm", "threads")
 # What --trial adds: the encoder of every width as a static program, the teacher's outputs kept in memory.
 TRIALS = ("static", "memory")
 
@@ -67,7 +68,7 @@ def static_step(distillation, subnets):
             self.supernet = supernet
 
         def forward(self, embeddings, bias):
-            logits, hidden = models.encode(self.supernet, embeddings, bias)
+            logits, hidden = models.run_blocks(self.supernet, embeddings, bias)
             return logits, *hidden
 
     supernet.train()
@@ -123,15 +124,14 @@ def build(args, rows):
     heads, neurons = importance(student, batches, loss_of)
     reorder(student, descending(np.asarray(heads)), descending(np.asarray(neurons)))
 
-    class PlainBias(elastic.ElasticLinear):
+    class PlainLinear(elastic.ElasticLinear):
         def forward(self, x):
             return SuperLinear.forward(self, x, channel=self.active)
 
     elastic.make_elastic(student)
-    if "bias" in args.without or "static" in args.trial:  # PaddleSlim's own forward, with Paddle's bias gradient
+    if "kernels" in args.without or "static" in args.trial:  # PaddleSlim's own forward, Paddle's gradients and dropout
         for layer in student.sublayers():
-            if isinstance(layer, elastic.ElasticLinear):
-                layer.__class__ = PlainBias
+            layer.__class__ = {elastic.ElasticLinear: PlainLinear, **elastic.PLAIN}.get(type(layer), type(layer))
     return student, teacher, folder.shape
 
 
@@ -153,7 +153,8 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
         def clip(self, optimizer, model, max_norm):
             return float(nn.utils.clip_grad_norm_(model.parameters(), max_norm))
 
-    distillation = Distillation(supernet, teacher, 0.1, 1.0, kind=kind_of(args))
+    threads = 1 if "threads" in args.without else args.threads
+    distillation = Distillation(supernet, teacher, 0.1, 1.0, kind=kind_of(args), threads=threads)
     memory = TeacherCache(teacher, train, 128, Precision("fp32")) if "memory" in args.trial else None
     one_step = partial(naive_step, distillation) if "sharing" in args.without else distillation.step
     if "static" in args.trial:

@@ -133,8 +133,8 @@ def embed(model: nn.Layer, input_ids: Tensor, token_type_ids: Tensor) -> tuple[T
     return embeddings, bias.unsqueeze([1, 2])
 
 
-def run_blocks(model: nn.Layer, embeddings: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the selected blocks and the head on the result of :func:`embed`.
+def run_blocks(model: nn.Layer, embeddings: Tensor, bias: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the selected blocks and the head on the result of :func:`embed`; no bias is needed where nothing is padded.
 
     Returns:
         Logits ``[B, C]`` and hidden states ``[B, S, H]``: the embeddings, then the output of each selected layer.

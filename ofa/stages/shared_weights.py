@@ -22,8 +22,7 @@ from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import Network, sample
 from ofa.supernet.subnet import SubNet, count_macs
-from ofa.system import ranks
-from ofa.system.process import seed_everything
+from ofa.system import process, ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation, TeacherCache
 from ofa.training.loop import Loop, tensors
@@ -59,7 +58,7 @@ def distil(context: StageContext, plan: Plan) -> None:
     """Writes ``widths/<name>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
     config, trainer = context.config, context.config.trainer
     settings, networks = getattr(trainer, plan.loop), plan.networks
-    seed_everything(trainer.seed)
+    process.seed_everything(trainer.seed)
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
     teacher, _ = models.load(plan.teacher)
@@ -69,7 +68,8 @@ def distil(context: StageContext, plan: Plan) -> None:
     costs = {name: count_macs(folder.shape, network.subnet) for name, network in networks.items()}
     precision = Precision(trainer.precision)
     weights = (plan.hidden_weight, plan.logit_weight)
-    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind)
+    threads = process.threads() if paddle.get_device() == "cpu" else 1
+    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind, threads)
     memory = _memory(config, settings, teacher, batches, precision)
     best = BestNetworks(context.work)
     if plan.earlier and config.ofa.keep == "best_each":

@@ -1,10 +1,11 @@
 """An encoder that runs at any width and depth on one set of weights.
 
 ``make_elastic`` gives the six ``Linear`` layers of every encoder block the class ``ElasticLinear``,
-in place: parameters, their names and the state dict stay what they were. ``select`` then picks which
-blocks run, and how many heads and neurons each uses, always the leading ones; ``extract`` cuts a
-selection out as a plain network. (DynaBERT, Hou et al. 2020, https://arxiv.org/abs/2004.04037; Once for All, Cai et
-al. 2019, https://arxiv.org/abs/1908.09791.)
+and blocks, layer norms and dropouts a class that trains faster on a CPU, in place: parameters, their
+names and the state dict stay what they were. ``select`` then picks which blocks run, and how many
+heads and neurons each uses, always the leading ones; ``extract`` cuts a selection out as a plain
+network. (DynaBERT, Hou et al. 2020, https://arxiv.org/abs/2004.04037; Once for All, Cai et al. 2019,
+https://arxiv.org/abs/1908.09791.)
 """
 
 from __future__ import annotations
@@ -12,32 +13,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import paddle
 from paddle import nn
-from paddle.autograd import PyLayer, PyLayerContext
 from paddleslim.nas.ofa.layers import SuperLinear
 
+from ofa.supernet import kernels
 from ofa.supernet.blocks import CUTS, UNITS, blocks, encoder
 from ofa.supernet.subnet import SubNet
 
 
-class AddBias(PyLayer):
-    """``x`` ``[..., n]`` plus ``bias`` ``[n]``, with the bias gradient as a matrix product.
-
-    Paddle's CPU kernel sums a broadcast gradient column by column, up to ten times slower than the
-    product it follows.
-    """
-
-    @staticmethod
-    def forward(ctx: PyLayerContext, x: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
-        return x + bias
-
-    @staticmethod
-    def backward(ctx: PyLayerContext, grad: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        flat = grad.reshape([-1, grad.shape[-1]])
-        return grad, paddle.matmul(paddle.ones([1, flat.shape[0]], flat.dtype), flat).reshape([-1])
+def _trains_on_cpu(layer: nn.Layer, x: paddle.Tensor) -> bool:
+    return layer.training and x.place.is_cpu_place()
 
 
 class ElasticLinear(SuperLinear):
@@ -60,10 +48,54 @@ class ElasticLinear(SuperLinear):
         elastic._out_features = elastic.base_output_dim = elastic.active = linear.weight.shape[1]
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        if self.training and x.place.is_cpu_place():
-            weight = self.weight[: x.shape[-1], : self.active]
-            return AddBias.apply(paddle.matmul(x, weight), self.bias[: self.active])
+        if _trains_on_cpu(self, x):
+            return kernels.linear(x, self.weight[: x.shape[-1], : self.active], self.bias[: self.active])
         return super().forward(x, channel=self.active)
+
+
+class ElasticNorm(nn.LayerNorm):
+    """A layer norm that trains on a CPU with the operation of :mod:`ofa.supernet.kernels`."""
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        if _trains_on_cpu(self, x) and self.weight is not None and self.bias is not None:
+            return kernels.normalize(x, self.weight, self.bias, self._epsilon)
+        return super().forward(x)
+
+
+class ElasticDropout(nn.Dropout):
+    """A dropout that trains on a CPU with the operation of :mod:`ofa.supernet.kernels`."""
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        if _trains_on_cpu(self, x):
+            return kernels.dropout(x, self.p)
+        return super().forward(x)
+
+
+class ElasticBlock(nn.TransformerEncoderLayer):
+    """A block that trains on a CPU with the operations of :mod:`ofa.supernet.kernels`; else it is Paddle's own."""
+
+    def forward(self, src: paddle.Tensor, src_mask: paddle.Tensor | None = None, *others: Any, **options: Any) -> Any:
+        if others or any(options.values()) or not _trains_on_cpu(self, src):  # a cache, or attention weights wanted
+            return super().forward(src, src_mask, *others, **options)
+        attended = self.self_attn.out_proj(_attend(self.self_attn, src, src_mask))
+        src = self.norm1(src + self.dropout1(attended))
+        return self.norm2(src + self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(src))))))
+
+
+FASTER = {nn.LayerNorm: ElasticNorm, nn.Dropout: ElasticDropout, nn.TransformerEncoderLayer: ElasticBlock}
+PLAIN = {faster: plain for plain, faster in FASTER.items()}
+
+
+def _attend(attention: nn.MultiHeadAttention, x: paddle.Tensor, bias: paddle.Tensor | None) -> paddle.Tensor:
+    """The context ``[B, S, inner]`` that the heads of ``attention`` compute of ``x`` ``[B, S, H]``."""
+    shape = [0, 0, attention.num_heads, attention.head_dim]
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    query, key, value = (project(x).reshape(shape).transpose([0, 2, 1, 3]) for project in projections)
+    scores = paddle.matmul(query * attention.head_dim**-0.5, key, transpose_y=True)
+    if bias is not None:
+        scores = scores + bias.expand(scores.shape)  # Paddle adds equal shapes ten times faster than it broadcasts
+    weights = kernels.dropout(nn.functional.softmax(scores), attention.dropout)
+    return paddle.matmul(weights, value).transpose([0, 2, 1, 3]).flatten(2)
 
 
 def make_elastic(model: nn.Layer) -> nn.Layer:
@@ -74,6 +106,8 @@ def make_elastic(model: nn.Layer) -> nn.Layer:
     for block in blocks(model):
         for piece in CUTS:
             ElasticLinear.adopt(block.linear(piece))
+    for layer in model.sublayers():
+        layer.__class__ = FASTER.get(type(layer), type(layer))
     return model
 
 
@@ -151,6 +185,8 @@ def cut(model: nn.Layer, subnet: SubNet) -> nn.Layer:
     if subnet.depth < len(whole):
         stack = encoder(model)
         stack.layers, stack.num_layers = nn.LayerList([whole[n].layer for n in subnet.layers]), subnet.depth
+    for layer in model.sublayers():
+        layer.__class__ = PLAIN.get(type(layer), type(layer))
     return model
 
 

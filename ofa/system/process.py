@@ -140,7 +140,7 @@ def set_device(device: str) -> str:
         raise UserError(f"hardware.device: gpu is not there ({built}); use hardware.device=cpu or auto")
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
-        paddle.base.core.set_num_threads(number("MKL_NUM_THREADS", 1, 1))
+        use_threads(threads())
         if os.environ.get("OFA_TUNE") != "0" and "FLAGS_use_stride_kernel" not in os.environ:
             # A transposed view is copied anew by every product that reads it; a copy made once is cheaper.
             paddle.set_flags({"FLAGS_use_stride_kernel": False})
@@ -154,6 +154,18 @@ def set_device(device: str) -> str:
     name = f"gpu:{index}"
     paddle.set_device(name)  # returns a Place, whose text is another
     return name
+
+
+def threads() -> int:
+    """CPU threads of this process, as :func:`prepare` set them."""
+    return number("MKL_NUM_THREADS", 1, 1)
+
+
+def use_threads(count: int) -> None:
+    """Let the math libraries use ``count`` threads for what the calling thread asks of them."""
+    import paddle
+
+    paddle.base.core.set_num_threads(count)
 
 
 def seed_everything(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import paddle
@@ -17,6 +18,7 @@ from ofa.supernet.elastic import select
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.training.losses import LOGIT_LOSS, hidden_loss
 from ofa.training.precision import Precision
+from ofa.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Distillation:
         supernet: an elastic model, started from the permuted teacher.
         teacher: the finetuned model, in evaluation mode.
         kind: of the task, a key of ``LOGIT_LOSS``.
+        threads: that share the rows of a batch; on a CPU, its cores.
     """
 
     supernet: nn.Layer
@@ -35,6 +38,7 @@ class Distillation:
     logit_weight: float
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
     kind: str = "classes"
+    threads: int = 1
 
     def step(
         self,
@@ -49,33 +53,74 @@ class Distillation:
 
         The teacher runs once. So do the embeddings, which all sub-networks share: gradients of all
         accumulate at their output and are back-propagated through them once. A layer learns from the
-        teacher's layer of the same number, whichever layers a sub-network leaves out.
+        teacher's layer of the same number, whichever layers a sub-network leaves out. All but the
+        embeddings is done by ``threads``, each on its part of the rows.
 
         Returns:
             ``loss``, summed over the sub-networks, and its two parts.
         """
-        mask = _token_mask(padding(self.supernet, input_ids))
-        teacher_logits, teacher_hidden = targets or teacher_outputs(
-            self.teacher, input_ids, token_type_ids, self.precision
-        )
         with self.precision.autocast():
             embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
-        shared = embeddings.detach()
-        shared.stop_gradient = False
-        parts = {"hidden_loss": paddle.zeros([]), "logit_loss": paddle.zeros([])}
+        padded = padding(self.supernet, input_ids)
+        tokens = (~padded).sum(axis=-1).numpy()
+
+        def work(model: nn.Layer, rows: slice) -> tuple[Tensor | None, Tensor, Tensor]:
+            part = _Part(
+                embeddings.detach()[rows],
+                bias[rows],
+                _token_mask(padded[rows]),
+                _part_of(targets, rows)
+                or teacher_outputs(self.teacher, input_ids[rows], token_type_ids[rows], self.precision),
+                row_share * len(tokens[rows]) / len(tokens),
+                token_share * float(tokens[rows].sum() / tokens.sum()),
+            )
+            return self._learn(model, subnets, part)
+
+        gradients, hidden_parts, logit_parts = zip(*self._workers.run(work, len(tokens)), strict=True)
+        embeddings.backward(paddle.concat(gradients))
+        hidden_part, logit_part = sum(hidden_parts), sum(logit_parts)
+        total = self.hidden_weight * hidden_part + self.logit_weight * logit_part
+        return {"loss": total, "hidden_loss": hidden_part, "logit_loss": logit_part}
+
+    @cached_property
+    def _workers(self) -> Workers:
+        return Workers(self.supernet, self.threads)
+
+    def _learn(self, model: nn.Layer, subnets: Sequence[SubNet], part: _Part) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Forward and backward of ``subnets`` of ``model``: gradient of the embeddings, hidden and logit loss."""
+        teacher_logits, teacher_hidden = part.targets
+        part.embeddings.stop_gradient = False
+        bias = None if part.mask is None else part.bias
+        hidden_sum, logit_sum = paddle.zeros([]), paddle.zeros([])
         for subnet in subnets:
-            select(self.supernet, subnet)
+            select(model, subnet)
             with self.precision.autocast():
-                logits, hidden = run_blocks(self.supernet, shared, bias)
+                logits, hidden = run_blocks(model, part.embeddings, bias)
                 matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
-                hidden_part = token_share * hidden_loss(hidden, matched, mask)
-                logit_part = row_share * LOGIT_LOSS[self.kind](logits, teacher_logits)
+                hidden_part = part.token_share * hidden_loss(hidden, matched, part.mask)
+                logit_part = part.row_share * LOGIT_LOSS[self.kind](logits, teacher_logits)
             self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
-            parts["hidden_loss"] += hidden_part.detach()
-            parts["logit_loss"] += logit_part.detach()
-        embeddings.backward(shared.grad)
-        total = self.hidden_weight * parts["hidden_loss"] + self.logit_weight * parts["logit_loss"]
-        return {"loss": total, **parts}
+            hidden_sum += hidden_part.detach()
+            logit_sum += logit_part.detach()
+        return part.embeddings.grad, hidden_sum, logit_sum
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of a batch, as one thread needs them: embeddings ``[R, S, H]``, attention bias ``[R, 1, 1, S]``, mask
+    ``[R, S, 1]`` (None where nothing is padded), the teacher's outputs, and shares of all rows and tokens.
+    """
+
+    embeddings: Tensor
+    bias: Tensor
+    mask: Tensor | None
+    targets: Targets
+    row_share: float
+    token_share: float
+
+
+def _part_of(targets: Targets | None, rows: slice) -> Targets | None:
+    return targets and (targets[0][rows], tuple(layer[rows] for layer in targets[1]))
 
 
 def _token_mask(padded: Tensor) -> Tensor | None:

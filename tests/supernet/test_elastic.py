@@ -25,6 +25,10 @@ def logits(model, tokens):
         return models.forward(model, *tokens)[0].numpy()
 
 
+def only_plain_layers(model):
+    return not any(type(layer).__module__.startswith("ofa.") for layer in model.sublayers())
+
+
 def by_hand(model, tokens, subnet):
     """Logits of ``subnet`` computed with NumPy from the plain model's state dict: an oracle."""
     w = {key: value.numpy().astype("float64") for key, value in model.state_dict().items()}
@@ -98,12 +102,35 @@ def test_4_an_extracted_network_is_the_supernet_with_that_selection(toy, tokens,
     with elastic.selected(toy, subnet):
         expected = logits(toy, tokens)
     network = elastic.extract(toy, subnet)
-    assert not any(isinstance(layer, elastic.ElasticLinear) for layer in network.sublayers())
+    assert only_plain_layers(network)
     assert elastic.full(network) == SubNet(subnet.heads, subnet.neurons), "its layers are numbered from 0"
     np.testing.assert_allclose(logits(network, tokens), expected, atol=1e-6)
     assert np.abs(expected - full).max() > 1e-3
     network.classifier.weight.set_value(network.classifier.weight * 0)
     assert (logits(toy, tokens) == full).all(), "an extracted network has weights of its own"
+
+
+@pytest.mark.parametrize("subnet", [SubNet.full(TOY), *SUBNETS])
+def test_training_is_that_of_the_plain_network_to_rounding(toy, tokens, subnet):
+    elastic.make_elastic(toy)
+    plain = elastic.extract(toy, subnet)
+    elastic.select(toy, subnet)
+    for model in (toy, plain):
+        model.train()
+        (models.forward(model, *tokens)[0] ** 2).sum().backward()
+    layers = toy.bert.encoder.layers
+    assert all((layers[n].linear1.weight.grad is not None) == (n in subnet.layers) for n in range(len(layers)))
+    for (name, ours), theirs in zip(kept_parameters(toy, subnet), plain.parameters(), strict=True):
+        gradient, exact = ours.grad.numpy(), theirs.grad.numpy()
+        gradient = gradient[tuple(slice(size) for size in exact.shape)]
+        if not name.endswith("k_proj.bias"):  # its true gradient is zero: a softmax does not see what all keys share
+            assert np.linalg.norm(gradient - exact) < 1e-5 * np.linalg.norm(exact), name
+
+
+def kept_parameters(model, subnet):
+    """Name and value of what ``subnet`` has of an elastic ``model``, in order."""
+    left_out = [f".layers.{n}." for n in set(range(TOY.num_hidden_layers)) - set(subnet.layers)]
+    return [item for item in model.named_parameters() if not any(part in item[0] for part in left_out)]
 
 
 @given(subnets_of_the_toy(), subnets_of_the_toy())
@@ -118,7 +145,7 @@ def test_any_sub_network_is_extracted_whatever_is_selected(subnet, other):
     with paddle.no_grad():
         np.testing.assert_allclose(network(*tokens).numpy(), expected, atol=1e-6)  # PaddleNLP's own forward
     assert sum(p.size for p in network.parameters()) == count_params(TOY, subnet)
-    assert not any(isinstance(layer, elastic.ElasticLinear) for layer in network.sublayers())
+    assert only_plain_layers(network)
 
 
 def test_5_weights_are_shared_between_widths(toy, tokens):
