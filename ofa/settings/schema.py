@@ -104,8 +104,8 @@ class OfaConfig:
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
-    sampling: str = "all"  # all: every width on every batch; sandwich: widest, narrowest and some between
-    sandwich_random: int = 2  # widths drawn besides the widest and the narrowest
+    sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
+    sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout
     # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
     # on a CPU, and only if all of them fit. 0: the teacher runs on every batch.

@@ -20,13 +20,14 @@ from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.pipeline import StageContext
-from ofa.system import ranks
+from ofa.system import files, ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.loop import Loop, labelled_step
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
+DONE = "done.json"
 
 
 def run(context: StageContext) -> None:
@@ -37,14 +38,25 @@ def run(context: StageContext) -> None:
     learned, held_out = _split(context)
     record = {}
     for name in tqdm(context.inputs.networks, desc="final", unit="network", leave=False, dynamic_ncols=True):
-        best, before = _finetune(context, name, learned, held_out)
-        record[name] = {"before": before, **best.found[name]}
+        done = context.work / name / DONE
+        if not ranks.broadcast(done.exists()):
+            best, before = _finetune(context, name, learned, held_out)
+            if ranks.is_main():
+                _conclude(done, {"before": before, **best.found[name]})
         if ranks.is_main():
-            shutil.copytree(best.path(name), context.folder / "widths" / name)
+            record[name] = json.loads(done.read_text())
+            shutil.copytree(done.parent / f"{name}@{record[name]['step']}", context.folder / "widths" / name)
     if ranks.is_main():
         (context.folder / "final.json").write_text(json.dumps(record, indent=1) + "\n")
         helped = [name for name, kept in record.items() if kept["step"]]
         log.info("final: helped %d of %d networks: %s", len(helped), len(record), ", ".join(helped) or "none")
+
+
+def _conclude(done: Path, record: dict[str, float]) -> None:
+    """A network is done: of many networks, only those under way may keep checkpoints."""
+    files.write_whole(done, json.dumps(record))
+    for path in done.parent.glob("step-*"):
+        shutil.rmtree(path)
 
 
 def _split(context: StageContext) -> tuple[Encoded, Encoded]:

@@ -32,7 +32,7 @@ ABOUT = f"""\
 | `latency_ms/...estimated` | widths | milliseconds per batch, estimated for a device that was not timed |
 | `speedup/...` | widths | full width's milliseconds over this width's |
 | `recommended/width` | job | the cheapest width within the tolerance of the teacher |
-| `dev/...`, `finetune/...`, `distill/...` | both | curves while training; `best/score` is their best point |
+| `dev/...`, `finetune/...`, `distill/...`, `depth/...` | both | curves while training; `best/score`: their best |
 
 A job's page has its report; its artifacts are `figure.png`, `report.md`, `results.json` and `config.yaml`.
 """

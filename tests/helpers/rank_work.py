@@ -28,7 +28,7 @@ from ofa.training.loop import Loop, tensors
 from ofa.training.losses import TASK_LOSS
 
 TOY = EncoderShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
-SUBNETS = [SubNet.at(width, 1.0, TOY) for width in (1.0, 0.5)]
+SUBNETS = [SubNet.at(width, depth, TOY) for width, depth in ((1.0, 1.0), (0.5, 1.0), (0.5, 0.5))]
 BATCHES = [np.arange(7), np.arange(7, 24), np.array([30])]  # odd, odd, and less than one row per rank
 SETTINGS = LoopConfig(epochs=2, batch_size=9, learning_rate=1e-3, log_steps=2, save_steps=3)
 STOP_AT = 5  # neither an evaluation nor a checkpoint is due then

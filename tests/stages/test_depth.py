@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,10 +144,23 @@ def test_the_final_finetuning_is_kept_where_it_helps_on_rows_held_out(deep: Conf
     assert len(network.bert.encoder.layers) == 1 and len(results.networks) == 4
 
 
-def test_the_final_finetuning_of_widths_alone(config: Config) -> None:
-    final = LoopConfig(max_steps=2, batch_size=16)
-    run_job(replace(config, trainer=replace(config.trainer, final=final)), "")
-    assert stages_of(made(config)) == ["distill", "evaluate", "final", "finetune", "reorder"]
+def test_a_stopped_final_finetuning_of_widths_goes_on_to_the_same_bits(config: Config, tmp_path: Path) -> None:
+    final = LoopConfig(max_steps=4, batch_size=16, learning_rate=3e-3)
+    job = replace(config, trainer=replace(config.trainer, final=final))
+    run_job(job, "")
+    assert stages_of(made(job)) == ["distill", "evaluate", "final", "finetune", "reorder"]
+    other = replace(job, output_dir=str(tmp_path / "other"))
+    shutil.copytree(config_path(job) / "store", config_path(other) / "store")
+    shutil.rmtree(folder_of(other, "final"))
+    inputs, store = load_inputs(other), Store(config_path(other) / "store")
+    asked: list[int] = []
+    with pytest.raises(Interrupted, match="final stopped after step 2 of 4"):  # of the second network
+        run_stages(other, inputs, NullMonitor(), store, lambda: bool(asked.append(1)) or len(asked) > 4 + 4 + 1)
+    (work,) = store.root.glob("final-*.part/work")
+    assert (work / "w1" / "done.json").exists() and not list((work / "w1").glob("step-*"))
+    run_stages(other, inputs, NullMonitor(), store)
+    for name in ("w1", "w0.5"):
+        assert same(*(folder_of(one, "final") / "widths" / name for one in (job, other))), name
 
 
 @pytest.mark.parametrize(("width", "depth", "name"), [(0.5, 1.0, "w0.5"), (0.5, 0.5, "w0.5-d0.5")])
