@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -42,12 +43,21 @@ def load(path: Path) -> Config:
 
 
 def register() -> None:
-    """Put the schema where conf/config.yaml finds it, under the name ``schema``; ``${home:~/x}`` expands the tilde."""
+    """Put the schema where conf/config.yaml finds it, under the name ``schema``, and what ``${...}`` may call.
+
+    ``${home:~/x}`` expands the tilde; ``${folder_name:/models/my bert}`` is ``my-bert``.
+    """
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
+    OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+
+
+def _folder_name(path: str | None) -> str:
+    """The last part of ``path``, fit to name a run's folder and a registered model."""
+    return re.sub(r"[^\w.+-]+", "-", Path(path or "folder").expanduser().absolute().name).lstrip(".+-") or "folder"
 
 
 def typed(composed: DictConfig) -> Config:

@@ -56,7 +56,7 @@ def test_composes_and_keeps_the_rules(
     assert list(problems(config)) == []
     if hasattr(config, group):
         section = getattr(config, group)
-        assert getattr(section, "name", name) == name
+        assert getattr(section, "name", name) == ("toy" if name == "folder" else name)  # that of the folder itself
 
 
 def test_the_commands_of_the_readme_compose_as_written(compose: Callable[..., Config], tmp_path: Path) -> None:
@@ -307,3 +307,12 @@ def test_nothing_of_a_job_imports_paddle_before_the_process_is_prepared() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/models/my-bert", "my-bert"), ("/models/my bert/", "my-bert"), ("a/.hidden", "hidden"), ("/", "folder")],
+)
+def test_a_run_on_a_folder_is_called_by_its_name(path: str, name: str, compose: Callable[..., Config]) -> None:
+    assert compose("model=folder", f"model.path='{path}'").model.name == name
+    assert compose("model=folder", f"model.path='{path}'", "model.name=mine").model.name == "mine"

@@ -146,7 +146,8 @@ def test_the_final_finetuning_is_kept_where_it_helps_on_rows_held_out(deep: Conf
 
 def test_a_stopped_final_finetuning_of_widths_goes_on_to_the_same_bits(config: Config, tmp_path: Path) -> None:
     final = LoopConfig(max_steps=4, batch_size=16, learning_rate=3e-3)
-    job = replace(config, trainer=replace(config.trainer, final=final))
+    one_device = replace(config.hardware, devices=1)  # as run_job has it, in the keys of the store
+    job = replace(config, trainer=replace(config.trainer, final=final), hardware=one_device)
     run_job(job, "")
     assert stages_of(made(job)) == ["distill", "evaluate", "final", "finetune", "reorder"]
     other = replace(job, output_dir=str(tmp_path / "other"))
