@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from math import isnan
 from pathlib import Path
