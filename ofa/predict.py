@@ -9,15 +9,19 @@ from pathlib import Path
 from ofa.deploy.serving import TextClassifier, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
+from ofa.results.reduced import MAIN
 from ofa.settings.compose import load
 
 
-def predict(run_folder: Path, texts: list[str], pairs: list[str] | None, network: str | None) -> list[dict]:
+def predict(
+    run_folder: Path, texts: list[str], pairs: list[str] | None, network: str | None, precision: str | None = None
+) -> list[dict]:
     """The answers to ``texts``: ``label`` and ``probability`` of each, or ``score``.
 
     Args:
         pairs: the second text of each row, for a task of pairs.
         network: its name, e.g. ``w0.5``; None: the recommended one.
+        precision: ``fp32`` or ``int8``; None: int8 where it is recommended, too.
 
     Raises:
         UserError: if the folder is no run that exported the network, or texts and task do not fit.
@@ -29,14 +33,18 @@ def predict(run_folder: Path, texts: list[str], pairs: list[str] | None, network
             f"{run_folder}: no results.json; give the folder of a finished run, outputs/runs/<name>"
         ) from None
     name = network or (results.recommended.name if results.recommended else None)
+    chosen = results.network(name)
     known = ", ".join(one.name for one in results.networks) or "none"
-    if name is None or results.network(name) is None:
+    if chosen is None:
         said = f"{name} is unknown" if name else "this run recommends no network"
         raise UserError(f"--network: {said}; it has: {known}")
-    folder = run_folder / name
+    if precision is None:
+        advised = results.recommended.precision if results.recommended and not network else None
+        precision = "int8" if advised == "int8" and chosen.in_precision(*MAIN) else "fp32"
+    folder = run_folder / chosen.name
     if not folder.is_dir():
         raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
-    settings = settings_of(load(run_folder / "config.yaml"))
+    settings = settings_of(load(run_folder / "config.yaml"), precision)
     if settings["pair"] != (pairs is not None):
         raise UserError(
             f"--pair: {'missing: this task has' if settings['pair'] else 'this task has no'} pairs of texts"
@@ -51,9 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("text", nargs="+", help="one or more texts, each in quotes")
     parser.add_argument("--pair", action="append", help="the second text; once for each text")
     parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
     options = parser.parse_args(arguments)
     try:
-        for answer in predict(options.run_folder, options.text, options.pair, options.network):
+        answers = predict(options.run_folder, options.text, options.pair, options.network, options.precision)
+        for answer in answers:
             print("\t".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in answer.values()))
     except UserError as error:
         print(error, file=sys.stderr)

@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if left out")
     parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, tensorrt")
-    parser.add_argument("--precisions", nargs="+", help="fp32, bf16, fp16")
+    parser.add_argument("--precisions", nargs="+", help="fp32, bf16, fp16, int8")
     parser.add_argument("--batch-sizes", nargs="+", type=int)
     parser.add_argument("--seq-lengths", nargs="+", type=int)
     parser.add_argument("--tracking-uri", help="MLflow, if it is reached otherwise from here")

@@ -64,6 +64,7 @@ TESTED_IN = {
     "timing": "commands/test_main.py",
     "errors": "jobs/test_preflight.py",  # two names; what is said with them
     "deploy.engines": "deploy/test_export.py",  # an export is made once for all that read it
+    "deploy.graphs": "deploy/test_export.py",
     "deploy.latency": "deploy/test_export.py",
     "evaluation.parity": "deploy/test_export.py",
     "jobs.job": "stages/test_pipeline.py",  # whole jobs

@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-from ofa.deploy.engines import available, load_engine
+from ofa.deploy.engines import load_engine, runnable
 from ofa.deploy.export import export
 from ofa.deploy.latency import measure
 from ofa.model import network as models
@@ -48,27 +48,24 @@ def main() -> None:
         for width, folder in folders.items():
             export(elastic.cut(models.build(SHAPE), SubNet.at(width, 1.0, SHAPE)), folder)
         found: dict[str, dict] = {}
-        for engine, precisions in available("cpu").items():
-            for precision in precisions:
-                networks = {w: load_engine(f, engine, precision, "cpu", machine.cores()) for w, f in folders.items()}
-                rounds = [
-                    measure(networks, BATCH, LENGTH, SHAPE.vocab_size, 3, 20, seed) for seed in range(args.rounds)
-                ]
-                ms = {w: statistics.median(r[w].median_ms for r in rounds) for w in WIDTHS}
-                share = {w: statistics.median(r[w].median_ms / r[1.0].median_ms for r in rounds) for w in WIDTHS}
-                found[f"{engine}_{precision}"] = {
-                    str(w): {
-                        "median_ms": ms[w],
-                        "time_share": share[w],
-                        "mac_share": macs[w],
-                        "ratio": share[w] / macs[w],
-                    }
-                    for w in WIDTHS
+        for engine, precision in runnable(folders[1.0], "cpu"):
+            networks = {w: load_engine(f, engine, precision, "cpu", machine.cores()) for w, f in folders.items()}
+            rounds = [measure(networks, BATCH, LENGTH, SHAPE.vocab_size, 3, 20, seed) for seed in range(args.rounds)]
+            ms = {w: statistics.median(r[w].median_ms for r in rounds) for w in WIDTHS}
+            share = {w: statistics.median(r[w].median_ms / r[1.0].median_ms for r in rounds) for w in WIDTHS}
+            found[f"{engine}_{precision}"] = {
+                str(w): {
+                    "median_ms": ms[w],
+                    "time_share": share[w],
+                    "mac_share": macs[w],
+                    "ratio": share[w] / macs[w],
                 }
-                print(f"{engine} {precision}: full width {ms[1.0]:.1f} ms")
-                for w in WIDTHS[1:]:
-                    verdict = "within" if share[w] <= ALLOWED * macs[w] else "OVER"
-                    print(f"  width {w}: {share[w]:.3f} of the time, {macs[w]:.3f} of the MACs, {verdict} {ALLOWED}")
+                for w in WIDTHS
+            }
+            print(f"{engine} {precision}: full width {ms[1.0]:.1f} ms")
+            for w in WIDTHS[1:]:
+                verdict = "within" if share[w] <= ALLOWED * macs[w] else "OVER"
+                print(f"  width {w}: {share[w]:.3f} of the time, {macs[w]:.3f} of the MACs, {verdict} {ALLOWED}")
     record = {"machine": machine.machine(), "versions": machine.versions(), "rounds": args.rounds, "engines": found}
     (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ofa.deploy.export import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
+from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.model.network import Forward
@@ -22,27 +24,39 @@ TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128
 SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
 
+@dataclass(frozen=True)
+class Engine:
+    """A library that runs exported folders.
+
+    Attributes:
+        precisions: those it has on ``cpu`` or ``gpu``; empty: it is not on this machine.
+        load: from folder, precision, device and threads to a function of token ids.
+    """
+
+    name: str
+    precisions: Callable[[str], tuple[str, ...]]
+    load: Callable[[Path, str, str, int], Forward]
+
+
 def available(device: str) -> dict[str, tuple[str, ...]]:
     """Engines of this machine and the precisions each has, for ``cpu`` or ``gpu``."""
-    if device.startswith("gpu"):
-        import onnxruntime
+    kind = device.partition(":")[0]
+    found = {name: engine.precisions(kind) for name, engine in ENGINES.items()}
+    return {name: precisions for name, precisions in found.items() if precisions}
 
-        engines: dict[str, tuple[str, ...]] = {"paddle": ("fp32", "fp16")}
-        if all(importlib.util.find_spec(name) for name in ("tensorrt", "paddle.tensorrt")):
-            engines["tensorrt"] = ("fp32", "fp16")
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            engines["onnxruntime"] = ("fp32",)
-        return engines
-    bf16 = ("bf16",) if cpu_flags() & {"avx512_bf16", "amx_bf16"} else ()
-    return {"paddle": ("fp32", *bf16), "onnxruntime": ("fp32",)}
+
+def runnable(folder: Path, device: str) -> list[tuple[str, str]]:
+    """The engines and precisions of this machine that ``folder`` has a graph for."""
+    pairs = [(engine, precision) for engine, precisions in available(device).items() for precision in precisions]
+    return [pair for pair in pairs if graph(folder, *pair).is_file()]
 
 
 def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str = "cpu", threads: int = 1) -> Forward:
     """An exported ``folder`` as a function from token ids ``[B, S]`` to logits ``[B, C]``.
 
     Raises:
-        UserError: if this machine lacks the engine or the precision (the message lists what it has),
-            or the engine cannot read the folder's files.
+        UserError: if this machine lacks the engine or the precision (the message lists what it has), the folder
+            lacks the file of that precision, or the engine cannot read it.
     """
     has = available(device)
     if engine not in has:
@@ -51,14 +65,43 @@ def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str 
         raise UserError(
             f"latency.precisions: {engine} on this {device} has no {precision!r}; it has {', '.join(has[engine])}"
         )
-    make: Callable[..., Forward] = _onnxruntime if engine == "onnxruntime" else _paddle
+    path = graph(folder, engine, precision)
+    if not path.is_file():
+        raise UserError(f"{folder}: no {path.name}, which {engine} reads for {precision}")
     try:
-        return make(folder, engine, precision, device, threads)
+        return ENGINES[engine].load(folder, precision, device, threads)
     except Exception as error:  # each engine has its own exceptions for a file it cannot read
         raise UserError(f"{folder}: {engine} cannot load it ({str(error).strip().splitlines()[-1][:200]})") from None
 
 
-def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads: int) -> Forward:
+def _providers() -> list[str]:
+    import onnxruntime
+
+    return onnxruntime.get_available_providers()
+
+
+def _onnxruntime_precisions(kind: str) -> tuple[str, ...]:
+    if kind == "cpu":
+        return ("fp32", "int8")
+    return ("fp32", "fp16") if "CUDAExecutionProvider" in _providers() else ()
+
+
+def _paddle_precisions(kind: str) -> tuple[str, ...]:
+    if kind == "gpu":
+        return ("fp32", "fp16")
+    return ("fp32", "bf16") if cpu_flags() & {"avx512_bf16", "amx_bf16"} else ("fp32",)
+
+
+def _tensorrt_precisions(kind: str) -> tuple[str, ...]:
+    """Paddle's own TensorRT, and ONNX Runtime's for the graph that holds its own scales."""
+    if kind == "cpu":
+        return ()
+    own = all(importlib.util.find_spec(name) for name in ("tensorrt", "paddle.tensorrt"))
+    return (("fp32", "fp16") if own else ()) + (("int8",) if "TensorrtExecutionProvider" in _providers() else ())
+
+
+def run_onnx(path: Path, providers: Sequence[Any] = ("CPUExecutionProvider",), threads: int = 1) -> Forward:
+    """An ONNX graph as a function from token ids ``[B, S]`` to logits ``[B, C]``."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -66,11 +109,11 @@ def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads
     options.log_severity_level = 3
     # Waiting threads of one session would spin on the cores that the next width is timed on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    gpu = device.startswith("gpu")
-    provider = "CUDAExecutionProvider" if gpu else "CPUExecutionProvider"
-    session = onnxruntime.InferenceSession(
-        str(folder / ONNX_GRAPH), options, [provider], disabled_optimizers=[] if gpu else SLOW_FUSIONS
-    )
+    slow = SLOW_FUSIONS if providers[0] == "CPUExecutionProvider" else []
+    session = onnxruntime.InferenceSession(str(path), options, list(providers), disabled_optimizers=slow)
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != wanted:  # it falls back to the CPU and says nothing
+        raise RuntimeError(f"{wanted} did not start")
 
     def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
         return session.run(None, dict(zip(INPUTS, (input_ids, token_type_ids), strict=True)))[0]
@@ -78,14 +121,38 @@ def _onnxruntime(folder: Path, engine: str, precision: str, device: str, threads
     return forward
 
 
-def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int) -> Forward:
+def _onnxruntime(folder: Path, precision: str, device: str, threads: int) -> Forward:
+    provider = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
+    return run_onnx(graph(folder, "onnxruntime", precision), [provider], threads)
+
+
+def _tensorrt(folder: Path, precision: str, device: str, threads: int) -> Forward:
+    if precision == "int8":
+        return run_onnx(graph(folder, "tensorrt", precision), [("TensorrtExecutionProvider", _int8_options(folder))])
+    place = tempfile.TemporaryDirectory(prefix="ofa-tensorrt-")
+    forward = _paddle_graph(_converted(folder, precision, Path(place.name)), precision, device, threads)
+    weakref.finalize(forward, place.cleanup)  # a converted graph stays for as long as it may be read
+    return forward
+
+
+def _int8_options(folder: Path) -> dict[str, str]:
+    """TensorRT's through ONNX Runtime: INT8 by the graph's own scales, FP16 for the rest, one profile for all sizes."""
+    sizes = dict(zip(("min", "opt", "max"), _sizes(folder), strict=True))
+    profiles = {
+        f"trt_profile_{which}_shapes": ",".join(f"{name}:{batch}x{length}" for name in INPUTS)
+        for which, (batch, length) in sizes.items()
+    }
+    return {"trt_int8_enable": "1", "trt_fp16_enable": "1", **profiles}
+
+
+def _paddle(folder: Path, precision: str, device: str, threads: int) -> Forward:
+    return _paddle_graph(folder / PADDLE_GRAPH, precision, device, threads)
+
+
+def _paddle_graph(path: Path, precision: str, device: str, threads: int) -> Forward:
     from paddle import inference
 
-    graph, place = folder / PADDLE_GRAPH, None
-    if engine == "tensorrt":
-        place = tempfile.TemporaryDirectory(prefix="ofa-tensorrt-")
-        graph = _converted(folder, precision, Path(place.name))
-    config = inference.Config(f"{graph}.json", f"{graph}.pdiparams")
+    config = inference.Config(f"{path}.json", f"{path}.pdiparams")
     config.disable_glog_info()
     if device.startswith("gpu"):
         half = inference.PrecisionType.Half if precision == "fp16" else inference.PrecisionType.Float32
@@ -107,9 +174,14 @@ def _paddle(folder: Path, engine: str, precision: str, device: str, threads: int
         predictor.run()
         return output.copy_to_cpu().astype(np.float32)
 
-    if place:
-        weakref.finalize(forward, place.cleanup)  # a converted graph stays for as long as it may be read
     return forward
+
+
+def _sizes(folder: Path) -> tuple[tuple[int, int], ...]:
+    """The least, the usual and the largest batch and length that TensorRT is to take."""
+    length = read_folder(folder).shape.max_position_embeddings
+    usual, most = TENSORRT_BATCH
+    return (1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length)
 
 
 def _converted(folder: Path, precision: str, target: Path) -> Path:
@@ -119,11 +191,8 @@ def _converted(folder: Path, precision: str, target: Path) -> Path:
     """
     from paddle import tensorrt  # type: ignore[attr-defined]  # of GPU wheels only
 
-    length = read_folder(folder).shape.max_position_embeddings
-    usual, most = TENSORRT_BATCH
-    sizes = ((1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length))
     inputs = [
-        tensorrt.Input(warmup_data=tuple(np.full(size, value, "int64") for size in sizes), name=name)
+        tensorrt.Input(warmup_data=tuple(np.full(size, value, "int64") for size in _sizes(folder)), name=name)
         for name, value in zip(INPUTS, (1, 0), strict=True)  # any tokens, all of the first text
     ]
     mode = tensorrt.PrecisionMode.FP16 if precision == "fp16" else tensorrt.PrecisionMode.FP32
@@ -131,3 +200,13 @@ def _converted(folder: Path, precision: str, target: Path) -> Path:
     settings = tensorrt.TensorRTConfig(inputs=inputs, precision_mode=mode, save_model_dir=str(converted))
     tensorrt.convert(str(folder / PADDLE_GRAPH), settings)
     return converted
+
+
+ENGINES = {
+    engine.name: engine
+    for engine in (
+        Engine("paddle", _paddle_precisions, _paddle),
+        Engine("onnxruntime", _onnxruntime_precisions, _onnxruntime),
+        Engine("tensorrt", _tensorrt_precisions, _tensorrt),
+    )
+}

@@ -13,14 +13,12 @@ import paddle
 from paddle import Tensor, nn
 from paddle.static import InputSpec
 
+from ofa.deploy.graphs import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
 from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.system import files
 
-PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
-ONNX_GRAPH = "model.onnx"
 OPSET = 17
-INPUTS = ("input_ids", "token_type_ids")
 
 
 class ExportedForward(nn.Layer):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,8 @@ from ofa.system import machine
 
 if TYPE_CHECKING:
     from ofa.model.network import Forward
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,20 @@ def random_batch(batch_size: int, seq_length: int, vocab_size: int, seed: int = 
 
 
 def measure(
-    networks: Mapping[str, Forward],
+    networks: Mapping[Name, Forward],
     batch_size: int,
     seq_length: int,
     vocab_size: int,
     warmup: int = 5,
     repeats: int = 30,
     seed: int = 0,
-) -> dict[str, Timing]:
-    """Time ``networks`` (by name) in turns, so that a machine that drifts favours none.
+) -> dict[Name, Timing]:
+    """Time ``networks`` (by any name) in turns, so that a machine that drifts favours none.
 
     Every round runs each network once, in an order shuffled anew.
     """
     batch = random_batch(batch_size, seq_length, vocab_size, seed)
-    times: dict[str, list[float]] = {name: [] for name in networks}
+    times: dict[Name, list[float]] = {name: [] for name in networks}
     for forward in networks.values():
         for _ in range(warmup):
             forward(*batch)
@@ -82,24 +84,27 @@ def time_folders(
         ``{"where", "device", "threads", "machine", "versions", "timings"}``; a timing is a row
         ``{"network", "engine", "precision", "batch_size", "seq_length", "median_ms", ...}``.
     """
-    from ofa.deploy.engines import available, load_engine
+    from ofa.deploy.engines import load_engine, runnable
 
-    has, threads = available(device), threads or machine.cores()
+    threads = threads or machine.cores()
     vocab_size = read_folder(next(iter(folders.values()))).shape.vocab_size
-    pairs = [
-        (engine, precision)
-        for engine, precision in product(settings.engines, settings.precisions)
-        if precision in has.get(engine, ())  # what a machine lacks is left out, and so absent from the record
-    ]
+    # What a machine lacks, or a folder has no file for, is left out, and so absent from the record.
+    has = {name: runnable(folder, device) for name, folder in folders.items()}
     sizes = list(product(settings.batch_sizes, settings.seq_lengths))
     timings: list[dict[str, Any]] = []
-    bar = tqdm(total=len(pairs) * len(sizes), desc="latency", unit="setting", leave=False, dynamic_ncols=True)
-    for engine, precision in pairs:
-        networks = {name: load_engine(folder, engine, precision, device, threads) for name, folder in folders.items()}
+    bar = tqdm(total=len(settings.engines) * len(sizes), desc="latency", leave=False, dynamic_ncols=True)
+    for engine in settings.engines:
+        networks = {
+            (precision, name): load_engine(folder, engine, precision, device, threads)
+            for precision in settings.precisions
+            for name, folder in folders.items()
+            if (engine, precision) in has[name]
+        }
         for batch_size, seq_length in sizes:
             found = measure(networks, batch_size, seq_length, vocab_size, settings.warmup, settings.repeats)
-            setting = {"engine": engine, "precision": precision, "batch_size": batch_size, "seq_length": seq_length}
-            timings += [{"network": name, **setting, **asdict(timing)} for name, timing in found.items()]
+            for (precision, name), timing in found.items():
+                setting = {"engine": engine, "precision": precision, "batch_size": batch_size, "seq_length": seq_length}
+                timings.append({"network": name, **setting, **asdict(timing)})
             bar.update()
     bar.close()
     return {

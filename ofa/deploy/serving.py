@@ -13,6 +13,7 @@ from ofa.data import tokenizer
 from ofa.data.batches import collate, eval_batches
 from ofa.data.rows import Rows
 from ofa.data.tokens import tokenize
+from ofa.deploy.graphs import GRAPHS, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.settings.schema import Config
@@ -20,7 +21,7 @@ from ofa.settings.schema import Config
 if TYPE_CHECKING:
     import pandas
 
-GRAPH, DESCRIBED = "model.onnx", "config.json"
+DESCRIBED = "config.json"
 SETTINGS = "serving.json"
 BATCH = 32
 TEXT, SECOND = "text", "text_pair"  # columns of a request
@@ -28,9 +29,13 @@ TEXT, SECOND = "text", "text_pair"  # columns of a request
 ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"score": "double"}}
 
 
-def files_of(folder: Path) -> list[str]:
-    """What of an exported folder is served."""
-    return [GRAPH, DESCRIBED, *(name for name in tokenizer.FILES if (folder / name).exists())]
+def files_of(folder: Path, precision: str) -> list[str]:
+    """What of an exported folder is served in ``precision``."""
+    return [
+        GRAPHS["onnxruntime", precision],
+        DESCRIBED,
+        *(name for name in tokenizer.FILES if (folder / name).exists()),
+    ]
 
 
 class TextClassifier:
@@ -45,10 +50,14 @@ class TextClassifier:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(folder / GRAPH), options, ["CPUExecutionProvider"])
+        self.settings = settings or json.loads((folder / SETTINGS).read_text())
+        precision = self.settings.get("precision", "fp32")
+        path = graph(folder, "onnxruntime", precision)
+        if not path.is_file():
+            raise UserError(f"{folder}: no {path.name}, so this network is not offered in {precision}")
+        self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
         self.labels, self.tokenizer = read_folder(folder).labels, tokenizer.read_tokenizer(folder)
-        self.settings = settings or json.loads((folder / SETTINGS).read_text())
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
@@ -97,12 +106,13 @@ def _load_pyfunc(path: str) -> TextClassifier:
     return TextClassifier(Path(path))
 
 
-def settings_of(config: Config) -> dict[str, Any]:
-    """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files."""
+def settings_of(config: Config, precision: str = "fp32") -> dict[str, Any]:
+    """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files, one of them in ``precision``."""
     return {
         "max_seq_length": config.trainer.max_seq_length,
         "pair": len(config.task.text) > 1,
         "kind": config.task.kind,
+        **({} if precision == "fp32" else {"precision": precision}),
     }
 
 

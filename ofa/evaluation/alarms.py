@@ -90,3 +90,21 @@ def family(
                 "the dev split is small, or training has not settled."
             )
     return found
+
+
+def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: str) -> list[str]:
+    """Warnings about logits ``[N, C]`` of a network in reduced precision that cannot be right, whatever they score.
+
+    Args:
+        what: the network and its precision.
+        expected: the logits of the network itself.
+        kind: of the task.
+    """
+    if not np.isfinite(found).all():
+        return [f"{what}: {np.mean(~np.isfinite(found).all(axis=1)):.0%} of the rows have logits that are not finite."]
+    if np.ptp(found, axis=0).max() < CONSTANT <= np.ptp(expected, axis=0).max():
+        return [f"{what}: its logits are the same for every row, those of the network are not."]
+    answers, wanted = (np.unique(logits.argmax(axis=1)) for logits in (found, expected))
+    if kind == "classes" and len(answers) == 1 < len(wanted):
+        return [f"{what}: it gives every row the same class, the network does not."]
+    return []

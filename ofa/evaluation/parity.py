@@ -8,8 +8,7 @@ import numpy as np
 
 from ofa.data.tokens import Encoded
 from ofa.errors import UserError
-from ofa.evaluation.metrics import score
-from ofa.evaluation.scores import predict
+from ofa.evaluation.scores import predict, scores
 from ofa.model.network import Forward
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
@@ -45,12 +44,25 @@ def compare(
     precision: str,
 ) -> Parity:
     """Score ``exported`` and ``reference`` on every row of ``splits``, side by side."""
-    difference = drift = 0.0
-    for encoded in splits.values():
-        expected, found = (predict(forward, encoded, batch_size) for forward in (reference, exported))
-        difference = max(difference, float(np.abs(expected - found).max()))
-        wanted, got = (score(metrics, logits, encoded.labels) for logits in (expected, found))
-        drift = max(drift, *(100 * abs(wanted[key] - got[key]) for key in wanted))
+    expected, found = (
+        {name: predict(forward, encoded, batch_size) for name, encoded in splits.items()}
+        for forward in (reference, exported)
+    )
+    return compare_logits(expected, found, splits, metrics, engine, precision)
+
+
+def compare_logits(
+    expected: dict[str, np.ndarray],
+    found: dict[str, np.ndarray],
+    splits: dict[str, Encoded],
+    metrics: list[str],
+    engine: str,
+    precision: str,
+) -> Parity:
+    """The same of logits ``[N, C]`` by split."""
+    difference = max(float(np.abs(expected[name] - found[name]).max()) for name in splits)
+    wanted, got = scores(expected, splits, metrics), scores(found, splits, metrics)
+    drift = max(100 * abs(wanted[key] - got[key]) for key in wanted)
     return Parity(engine, precision, difference, drift, sum(map(len, splits.values())))
 
 

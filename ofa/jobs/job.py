@@ -72,7 +72,7 @@ def run_job(config: Config, yaml: str) -> Results:
             return results
         written = collect.write(folder, results)
         if "export" in folders:
-            link_networks(folder, folders["export"], results)
+            link_networks(folder, collect.deployed(folders), results)
         logged.log_results(tracker, title, config, folders, results)
         tracker.artifacts([*written, folder / "config.yaml"])
         status = "FINISHED"

@@ -15,6 +15,7 @@ from ofa.model.folder import Folder, read_folder
 from ofa.settings.bounds import choice, file_name, per_cpu
 from ofa.settings.rules import (
     hardware_problems,
+    int8_problems,
     latency_problems,
     ofa_problems,
     pair_problems,
@@ -51,6 +52,7 @@ def problems(config: Config) -> Iterable[str]:
     yield from trainer_problems(config.trainer)
     yield from hardware_problems(config.hardware)
     yield from latency_problems(config.latency, config.hardware)
+    yield from int8_problems(config)
     yield from stage_problems(config)
     yield from _folders(config)
     yield from _tracking(config)
@@ -129,6 +131,7 @@ def _unusable(folder: Path) -> str | None:
 def _tracking(config: Config) -> Iterable[str]:
     settings = config.tracking
     yield from choice("tracking.backend", settings.backend, ("mlflow", "none"))
+    yield from choice("tracking.register_precision", settings.register_precision, ("fp32", "int8"))
     if settings.backend != "mlflow" or settings.uri is None:
         return
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import nan
 
 from ofa.errors import UserError
@@ -52,16 +52,15 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
 
 def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:
     where, full_ms = results.headlines[0].where, results.headlines[0].ms
-    options = [
-        (min(results.comparable(of_device), key=lambda latency: latency.ms), network)
-        for network in close
-        if (of_device := [latency for latency in network.latencies if latency.where == where])
-    ]
+    options = list(_options(results, close, where, tolerance))
+    if not options:
+        words = f"No network within {tolerance:g} points of the teacher was timed in a precision that keeps its score."
+        return Recommendation(words, tolerance)
     least = min(latency.ms for latency, _ in options)
     gain = full_ms / least >= FASTER
     rivals = [(latency, network) for latency, network in options if not gain or latency.ms <= SAME * least]
-    latency, chosen = max(rivals, key=lambda option: (option[1].score, -option[0].ms))
-    loss = _loss(results, chosen, tolerance)
+    latency, chosen = max(rivals, key=lambda option: (_score(option[1], option[0]), -option[0].ms))
+    loss = _loss(results, chosen, tolerance, latency)
     if gain:
         speed = f"{full_ms / latency.ms:.2f}x the full network's speed"
         words = f"Take {chosen.label} with {latency.setting}: {speed} ({latency.basis}); {loss}."
@@ -84,16 +83,36 @@ def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> 
     )
 
 
-def _loss(results: Results, network: NetworkResult, tolerance: float) -> str:
-    """What a network loses against the teacher, how sure that is, and what it saves."""
+def _options(
+    results: Results, close: list[NetworkResult], where: str, tolerance: float
+) -> Iterator[tuple[Latency, NetworkResult]]:
+    """The fastest way to run each of the ``close`` networks on a device that stays within the tolerance, too."""
     assert results.teacher is not None
-    lost = 100 * (results.teacher.score - network.score)
+    for network in close:
+        of_device = [latency for latency in network.latencies if latency.where == where]
+        lost = {latency: 100 * (results.teacher.score - _score(network, latency)) for latency in of_device}
+        near = [latency for latency in of_device if round(lost[latency], 6) <= tolerance]
+        if near:
+            yield min(results.comparable(near), key=lambda latency: latency.ms), network
+
+
+def _score(network: NetworkResult, latency: Latency | None) -> float:
+    """The score of the file that ``latency`` is of."""
+    reduced = network.in_precision(latency.engine, latency.precision) if latency else None
+    return reduced.score if reduced else network.score
+
+
+def _loss(results: Results, network: NetworkResult, tolerance: float, latency: Latency | None = None) -> str:
+    """What a network loses against the teacher as it is run, how sure that is, and what it saves."""
+    assert results.teacher is not None
+    score = _score(network, latency)
+    lost = 100 * (results.teacher.score - score)
     low, high = network.lost or (0.0, 0.0)
     if lost <= 0:
         words, low, high = f"gains {-lost:.2f} points", -high, -low
     else:
         words = f"loses {lost:.2f} points"
-    if network.lost:
+    if network.lost and score == network.score:  # the interval is of the network in FP32
         words += f" (90% interval {low + 0.0:.1f} to {high + 0.0:.1f} on {results.dev_rows:,} rows"
         words += ", wider than the tolerance)" if high - low > tolerance else ")"
     saved = 1 - network.params / results.teacher.params
@@ -134,7 +153,8 @@ def warnings(results: Results, config: Config, shape: EncoderShape, networks: Ma
     for network in results.networks:
         share = network.macs / results.largest.macs
         speedups = results.speedups(network)
-        left = [(latency, 1 / speedups[latency.name(results.unnamed_engine)]) for latency in network.latencies]
+        named = [(latency, latency.name(results.unnamed_engine)) for latency in network.latencies]
+        left = [(latency, 1 / speedups[name]) for latency, name in named if name in speedups]
         slow = [(latency, part) for latency, part in left if latency.kind == "measured" and part > FAR * share]
         if slow:
             times = ", ".join(f"{_short(results, latency)} {part:.0%}" for latency, part in slow)
@@ -197,10 +217,10 @@ def _figure(results: Results, name: str | None) -> str:
 
 def _within(results: Results, limit: float, figure: str) -> float:
     """The best score among the networks whose ``figure`` is at most ``limit`` ms."""
-    latencies = {network.name: results.ms(network, figure) for network in results.networks}
-    fast = [network.score for network in results.networks if latencies[network.name] <= limit]
+    timed = [(ms, network) for network in results.networks if (ms := results.ms(network, figure)) is not None]
+    fast = [network.score for ms, network in timed if ms <= limit]
     if not fast:
-        least = min(latencies.values())
+        least = min(ms for ms, _ in timed)
         raise UserError(
             f"objective.max_latency_ms: no width is within {limit:g} ms; the fastest takes {least:.3g} ms ({figure})"
         )

@@ -16,6 +16,7 @@ from ofa.results import advice, published
 from ofa.results.figure import Latency
 from ofa.results.figures import draw
 from ofa.results.record import NetworkResult, Results, Scored
+from ofa.results.reduced import Reduced, slower
 from ofa.results.report import text
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, teacher
@@ -44,6 +45,10 @@ def collect(
         return results
     scores = _read(folders["evaluate"] / "scores.json")
     exports = _read(folders["export"] / "parity.json") if "export" in folders else {}
+    int8: dict[str, Any] = {"networks": {}, "fast_cpu": True}
+    if "quantize" in folders:
+        int8 = _read(folders["quantize"] / "int8.json")
+    entries = [entry for of_network in int8["networks"].values() for entry in of_network]
     results = replace(
         results,
         target=config.hardware.name,
@@ -54,15 +59,16 @@ def collect(
             NetworkResult(
                 name=name,
                 **{**entry, "lost": tuple(entry["lost"])},
-                **_exported(exports.get(name)),
-                latencies=tuple(estimates(config, shape, networks[name])),
+                **_exported(exports.get(name), _offered(int8, name)),
+                latencies=tuple(estimates(config, shape, networks[name], _offered(int8, name))),
             )
             for name, entry in scores["networks"].items()
         ),
-        reference=None if config.ofa.has_full else _reference(config, scores["teacher"], exports, shape),
+        reference=None if config.ofa.has_full else _reference(config, scores["teacher"], exports, int8, shape),
         unnamed_engine=_unnamed(config),
-        alarms=tuple(scores["alarms"]),
-        export=folders["export"].name if exports else None,
+        alarms=(*scores["alarms"], *(alarm for entry in entries for alarm in entry["alarms"])),
+        refused=_refused(int8["fast_cpu"], entries),
+        export=deployed(folders).name if exports else None,
         published=published.expected(config),
     )
     if "latency" in folders:
@@ -82,15 +88,35 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def _exported(entry: dict[str, Any] | None) -> dict[str, Any]:
+def deployed(folders: Mapping[str, Path]) -> Path:
+    """The folder with all that is deployed of every network, of the stages' folders by name."""
+    return folders.get("quantize", folders["export"])
+
+
+def _offered(int8: Mapping[str, Any], network: str) -> tuple[Reduced, ...]:
+    """The network's graphs in reduced precision that score as it does."""
+    return tuple(Reduced.of(entry) for entry in int8["networks"].get(network, ()) if entry["refused"] is None)
+
+
+def _refused(fast_cpu: bool, entries: list[dict[str, Any]]) -> tuple[str, ...]:
+    slow = "The CPU that quantised the networks has neither VNNI nor AMX: INT8 gains little on it."
+    sentences = [f"{entry['refused']}." for entry in entries if entry["refused"] and not entry["alarms"]]
+    return tuple(sentences + [slow] * (not fast_cpu))
+
+
+def _exported(entry: dict[str, Any] | None, offered: tuple[Reduced, ...]) -> dict[str, Any]:
     if entry is None:
         return {}
-    return {"bytes": entry["bytes"]["model.safetensors"], "parity": tuple(entry["parity"])}
+    parity = (*entry["parity"], *(one.parity for one in offered))
+    return {"bytes": entry["bytes"]["model.onnx"], "parity": parity, "reduced": offered}
 
 
-def _reference(config: Config, scored: dict[str, Any], exports: dict[str, Any], shape: EncoderShape) -> NetworkResult:
+def _reference(
+    config: Config, scored: dict[str, Any], exports: dict[str, Any], int8: dict[str, Any], shape: EncoderShape
+) -> NetworkResult:
     """The teacher as a network: what the speed of the others is compared with where none of them is the full one."""
     full = teacher(shape)
+    offered = _offered(int8, full.name)
     return NetworkResult(
         name=full.name,
         width=full.width,
@@ -98,18 +124,27 @@ def _reference(config: Config, scored: dict[str, Any], exports: dict[str, Any], 
         heads=shape.num_attention_heads,
         neurons=shape.intermediate_size,
         **scored,
-        **_exported(exports.get(full.name)),
-        latencies=tuple(estimates(config, shape, full)),
+        **_exported(exports.get(full.name), offered),
+        latencies=tuple(estimates(config, shape, full, offered)),
     )
 
 
-def estimates(config: Config, shape: EncoderShape, network: Network) -> list[Latency]:
-    """Estimated latencies of the settings' target, in each of their engines, precisions, batch sizes and lengths."""
+def estimates(
+    config: Config, shape: EncoderShape, network: Network, offered: tuple[Reduced, ...] = ()
+) -> list[Latency]:
+    """Estimated latencies of the settings' target, in each of their engines, precisions, batch sizes and lengths.
+
+    Args:
+        offered: its graphs in reduced precision; INT8 is estimated for no other engine.
+    """
     settings, target = config.latency, config.hardware
     found = []
     for engine in engines_to_estimate(target, settings.estimate_engines):
-        ways = fastest_first(target, engine, settings.precisions)
-        for precision, batch, length in product(ways, settings.batch_sizes, settings.seq_lengths):
+        int8 = any(one.what == (engine, "int8") for one in offered)
+        ways = [precision for precision in settings.precisions if precision != "int8" or int8]
+        for precision, batch, length in product(
+            fastest_first(target, engine, ways), settings.batch_sizes, settings.seq_lengths
+        ):
             one = estimate(target, engine, precision, shape, network.subnet, batch, length)
             found.append(Latency(target.name, engine, precision, batch, length, "estimated", one.ms, one.evidence))
     return found
@@ -156,7 +191,7 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
     return replace(
         results,
         recommended=advice.recommend(results, config.ofa.tolerance),
-        warnings=(*results.alarms, *found),
+        warnings=(*results.alarms, *results.refused, *slower(results), *found),
     )
 
 

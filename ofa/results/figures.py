@@ -69,7 +69,8 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
         name = latency.name(results.unnamed_engine)
         for depth in sorted({network.depth for network in results.networks}, reverse=True):
             of_depth = [network for network in results.networks if network.depth == depth]
-            points = [(results.ms(one, name) / latency.batch_size, one) for one in of_depth]
+            costs = [(results.ms(one, name), one) for one in of_depth]
+            points = [(ms / latency.batch_size, one) for ms, one in costs if ms is not None]
             label = f"{ENGINES.get(latency.engine, latency.engine)} {latency.precision}"
             label += f", depth {depth:.4g}" if depth != 1 else ""
             _curve(panel, results, points, label, place, latency == headline)

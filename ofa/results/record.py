@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ofa.results.figure import Latency
+from ofa.results.reduced import Reduced, entries, of_entries
 
 MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
@@ -29,11 +30,12 @@ class NetworkResult(Scored):
 
     Attributes:
         heads, neurons: kept in every layer; a list where layers differ.
-        bytes: size of its weights as a file; None if it was not exported.
+        bytes: size of the FP32 graph that is deployed, ``model.onnx``; None if it was not exported.
         last: score at the last step of distillation, whichever step was kept.
         undistilled: score of the same sub-network cut from the reordered teacher, before distillation.
         lost: ends of the 90% interval of the points lost against the teacher, over the dev rows.
         parity: how far each exported file is from the network that was scored.
+        reduced: its graphs in INT8 and FP16 that score as it does.
     """
 
     name: str
@@ -47,6 +49,11 @@ class NetworkResult(Scored):
     lost: tuple[float, float] | None = None
     parity: tuple[dict[str, Any], ...] = ()
     latencies: tuple[Latency, ...] = ()
+    reduced: tuple[Reduced, ...] = ()
+
+    def in_precision(self, engine: str, precision: str) -> Reduced | None:
+        """Its graph in reduced precision for ``engine``; None if that runs the graph that was scored."""
+        return next((one for one in self.reduced if one.what == (engine, precision)), None)
 
     @property
     def label(self) -> str:
@@ -64,7 +71,7 @@ class NetworkResult(Scored):
                 entry[key] = getattr(self, key)
         entry["latency_ms"] = {latency.name(unnamed): latency.ms for latency in self.latencies}
         if self.bytes is not None:
-            entry |= {"bytes": self.bytes, "parity": list(self.parity)}
+            entry |= {"bytes": self.bytes, "parity": list(self.parity), **entries(self.reduced)}
         return entry | {"speedup": self.speedups(unnamed, reference)}
 
     @classmethod
@@ -78,6 +85,7 @@ class NetworkResult(Scored):
             for name, ms in entry.get("latency_ms", {}).items()
         )
         values["parity"] = tuple(entry.get("parity", ()))
+        values["reduced"] = of_entries(entry)
         values["lost"] = tuple(entry["lost"]) if "lost" in entry else None
         return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})
 
@@ -87,9 +95,9 @@ class NetworkResult(Scored):
         own = {latency.name(unnamed): latency.ms for latency in self.latencies}
         return {name: base[name] / ms for name, ms in own.items() if name in base}
 
-    def ms(self, name: str, unnamed: Mapping[str, str]) -> float:
-        """Milliseconds per batch of the figure ``name``."""
-        return next(latency.ms for latency in self.latencies if latency.name(unnamed) == name)
+    def ms(self, name: str, unnamed: Mapping[str, str]) -> float | None:
+        """Milliseconds per batch of the figure ``name``; None if it has none, as without an INT8 graph."""
+        return next((latency.ms for latency in self.latencies if latency.name(unnamed) == name), None)
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,7 @@ class Results:
         reference: the teacher as a network, where no network of the job is the full one.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
+        refused: graphs in reduced precision that are not offered, and why, in sentences.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
         measured_on: device -> what it was.
         unsteady: names of measured figures that varied so much that the machine was busy.
@@ -147,6 +156,7 @@ class Results:
     reference: NetworkResult | None = None
     unnamed_engine: dict[str, str] = field(default_factory=lambda: dict(UNNAMED))
     alarms: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     measured_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     unsteady: tuple[str, ...] = ()
     export: str | None = None
@@ -193,15 +203,15 @@ class Results:
             (parity["engine"], parity["precision"])
             for network in self.networks
             for parity in network.parity
-            if parity["score_drift"] > MOST_DRIFT
+            if parity["score_drift"] > MOST_DRIFT and not network.in_precision(parity["engine"], parity["precision"])
         }
         return [latency for latency in sized if (latency.engine, latency.precision) not in drifts] or sized
 
     def speedups(self, network: NetworkResult) -> dict[str, float]:
         return network.speedups(self.unnamed_engine, self.largest)
 
-    def ms(self, network: NetworkResult, figure: str) -> float:
-        """Milliseconds per batch of ``network`` by the name of the figure."""
+    def ms(self, network: NetworkResult, figure: str) -> float | None:
+        """Milliseconds per batch of ``network`` by the name of the figure, if it has that."""
         return network.ms(figure, self.unnamed_engine)
 
     def to_json(self) -> dict[str, Any]:
@@ -216,6 +226,7 @@ class Results:
         if self.reference:
             found["reference"] = self.reference.to_json(self.unnamed_engine, self.reference)
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
+        found |= {"refused": list(self.refused)} if self.refused else {}
         if self.estimated_for:
             found["estimated_for"] = self.estimated_for
         if self.measured_on:
@@ -249,6 +260,7 @@ class Results:
             learned=found.get("learned", True),
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),
+            refused=tuple(found.get("refused", ())),
             measured_on=found.get("measured_on", {}),
             unsteady=tuple(found.get("unsteady", ())),
             export=found.get("export"),

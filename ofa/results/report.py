@@ -5,6 +5,7 @@ from __future__ import annotations
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
 from ofa.results.record import Results
+from ofa.results.reduced import MAIN
 
 
 def table(results: Results) -> list[list[str]]:
@@ -15,24 +16,29 @@ def table(results: Results) -> list[list[str]]:
     sized = results.networks[0].bytes is not None
     sure = results.networks[0].lost is not None
     header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics, "vs teacher"]
+    int8 = [network.in_precision(*MAIN) for network in results.networks]
+    header += ["INT8 size", f"INT8 {metrics[0]}"] if any(int8) else []
     header += ["90% interval", "last step", "undistilled"] if sure else []
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
     first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
     first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
     rows = [header, first + [""] * (len(header) - len(first))]
-    for network in results.networks:
+    for network, small in zip(results.networks, int8, strict=True):
         star = "★ " if results.recommended and network.name == results.recommended.name else ""
         row = [star + network.label, str(network.heads), str(network.neurons)]
         row += [human(network.params), human(network.macs)]
         row += [human(network.bytes) + "B"] if network.bytes is not None else []
         row += [f"{network.metrics[metric]:.4f}" for metric in metrics]
         row += [f"{100 * (network.score - teacher.score):+.2f}"]
+        if any(int8):
+            row += [human(small.bytes) + "B", f"{small.score:.4f}"] if small else ["", ""]
         if network.lost is not None:
             low, high = network.lost
             row += [f"{-high:+.1f} to {-low:+.1f}", f"{network.last:.4f}", f"{network.undistilled:.4f}"]
         for latency in headlines:
             name = latency.name(results.unnamed_engine)
-            row += [f"{results.ms(network, name):.2f}", f"{results.speedups(network)[name]:.2f}x"]
+            ms = results.ms(network, name)
+            row += ["", ""] if ms is None else [f"{ms:.2f}", f"{results.speedups(network)[name]:.2f}x"]
         rows.append(row)
     return rows
 

@@ -16,7 +16,7 @@ from ofa.results.record import Results
 REMARKS = 3  # shown at most; all are in report.md
 GAP = 2  # spaces between two columns
 # Columns that go first where the window is narrow; those not named here stay the longest, in their order.
-FIRST_TO_GO = ("undistilled", "last step", "MACs", "neurons", "heads", "params", "90% interval", "size")
+FIRST_TO_GO = ("undistilled", "last step", "MACs", "neurons", "heads", "params", "90% interval", "INT8 size", "size")
 
 
 @dataclass(frozen=True)

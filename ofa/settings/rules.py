@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
 from ofa.settings.schema import (
     DEPTH_TEACHERS,
+    GPU_GRAPHS,
     KEEP,
+    METHODS,
     METRICS,
     OPTIONAL_STAGES,
     STAGES,
     Config,
     HardwareConfig,
+    Int8Config,
     LatencyConfig,
     LoopConfig,
     OfaConfig,
@@ -27,7 +30,8 @@ from ofa.settings.schema import (
 
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
-PRECISIONS = ("fp32", "bf16", "fp16")
+TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = (*TRAINING_PRECISIONS, "int8")  # of engines
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
 SAME_SHARE = 1e-3  # 0.6667 is 2/3
 
@@ -119,7 +123,7 @@ def trainer_problems(trainer: TrainerConfig) -> Iterable[str]:
     for name in ("finetune", "distill", "depth", "final"):
         yield from _loop(f"trainer.{name}", getattr(trainer, name), least_epochs=0 if name == "final" else 1)
     yield from between("trainer.final_held_out", trainer.final_held_out, 0.01, 0.5)
-    yield from choice("trainer.precision", trainer.precision, PRECISIONS)
+    yield from choice("trainer.precision", trainer.precision, TRAINING_PRECISIONS)
     yield from at_least("trainer.max_seq_length", trainer.max_seq_length, 8)
     yield from at_least("trainer.eval_batch_size", trainer.eval_batch_size, 1)
     yield from between("trainer.seed", trainer.seed, 0, MAX_SEED)
@@ -180,6 +184,30 @@ def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterab
     for engine in latency.estimate_engines or []:
         yield from choice("latency.estimate_engines", engine, sorted(hardware.engines))
     yield from once("latency.estimate_engines", latency.estimate_engines or [])
+
+
+def int8_problems(config: Config) -> Iterable[str]:
+    int8 = config.int8
+    yield from choice("int8.method", int8.method, METHODS)
+    yield from at_least("int8.max_drop", int8.max_drop, 0)
+    yield from at_least("int8.tries", int8.tries, 0)
+    yield from at_least("int8.calibration_rows", int8.calibration_rows, 1)
+    for name in int8.gpu_graphs:
+        yield from choice("int8.gpu_graphs", name, GPU_GRAPHS)
+    yield from once("int8.gpu_graphs", int8.gpu_graphs)
+    if int8.enabled:
+        return
+    if config.stages == ["quantize"]:
+        yield "stages: [quantize] is left out by int8.enabled=false; allowed: further stages, or int8.enabled=true"
+    if "latency" in config.stages and config.latency.precisions == ["int8"]:
+        yield "latency.precisions: [int8] needs int8.enabled=true; without INT8 networks nothing is timed"
+
+
+def calibration_problems(int8: Int8Config, rows: int) -> list[str]:
+    """More calibration rows than the training split has."""
+    if int8.enabled and (int8.calibration_rows or 0) > rows:
+        return [f"int8.calibration_rows: {int8.calibration_rows} is more than the {rows} training rows; allowed: null"]
+    return []
 
 
 def position_problems(trainer: TrainerConfig, latency: LatencyConfig, positions: int, owner: str) -> list[str]:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from ofa.settings.fields import added, collected, how, setting
 
 KEEP = ("best_each", "last", "best_shared")
-STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "latency")
+STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "latency")
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
 OPTIONAL_STAGES = ("distill_depth", "final")
 DEPTH_TEACHERS = ("teacher", "supernet")
+METHODS = ("dynamic", "static")  # of quantising; see Int8Config
+GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
 KINDS = ("classes", "score")  # of tasks: one class of several, or a number (regression)
 # Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
 METRICS = {"accuracy": "classes", "f1": "classes", "matthews": "classes", "pearson": "score", "spearman": "score"}
@@ -202,7 +204,7 @@ class LatencyConfig:
     """
 
     engines: list[str] = setting(["paddle", "onnxruntime"])
-    precisions: list[str] = setting(["fp32", "bf16", "fp16"])
+    precisions: list[str] = setting(["fp32", "bf16", "fp16", "int8"])
     batch_sizes: list[int] = setting([16, 1])
     seq_lengths: list[int] = setting([128])
     warmup: int = 5
@@ -212,12 +214,28 @@ class LatencyConfig:
 
 
 @dataclass
+class Int8Config:
+    """INT8 networks for ONNX Runtime, offered only if they score on the dev rows as the network does."""
+
+    enabled: bool = collected(True)
+    # dynamic: activations are scaled as they come; static: by their range over calibration rows.
+    method: str = "dynamic"
+    max_drop: float = 0.5  # points any metric may lose; beyond, the most sensitive layers go back to FP32
+    tries: int = 4  # layers that may go back, one at a time; if they are not enough, no file is offered
+    calibration_rows: int | None = None  # training rows that ranges and sensitivity come from; null: 256, or all
+    reduce_range: bool = False  # weights in 7 bits: for CPUs without VNNI, whose sums saturate
+    # Further graphs, for GPUs, which are scored on the CPU by the same rule.
+    gpu_graphs: list[str] = setting([])
+
+
+@dataclass
 class TrackingConfig:
     backend: str = "mlflow"  # mlflow or none
     uri: str | None = None  # MLFLOW_TRACKING_URI by default; null: SQLite under output_dir
     experiment: str = "ofa"  # the study this job belongs to; presets name their own
     run_name: str | None = None  # null: task, model and seed
     register_models: bool = True  # every exported width as a model that `mlflow models serve` answers with
+    register_precision: str = "fp32"  # of these models; int8: FP32 where no INT8 network is offered
     system_metrics: bool = True  # CPU, memory and GPU on the job's run
     must_answer: bool = True  # refuse to start if the server does not answer and never did; false: send later
 
@@ -248,6 +266,7 @@ class Config:
     ofa: OfaConfig = setting(OfaConfig)
     trainer: TrainerConfig = setting(TrainerConfig)
     hardware: HardwareConfig = setting(HardwareConfig)
+    int8: Int8Config = added(Int8Config)
     latency: LatencyConfig = setting(LatencyConfig)
     tracking: TrackingConfig = how(TrackingConfig)
     sweep: SweepConfig = how(SweepConfig)

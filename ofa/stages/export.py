@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ofa.deploy.engines import available, load_engine
+from ofa.deploy.engines import load_engine, runnable
 from ofa.deploy.export import export
 from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.model import network as models
@@ -46,18 +46,17 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
     """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with."""
     scored, _ = models.load(source)
     config, found = context.config, []
-    for engine, precisions in available("cpu").items():
-        for precision in precisions:
-            exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
-            parity = compare(
-                forward_of(scored),
-                exported,
-                context.inputs.dev,
-                config.task.metrics,
-                config.trainer.eval_batch_size,
-                engine,
-                precision,
-            )
-            require_equal(parity, name, config.task.kind)
-            found.append(parity)
+    for engine, precision in runnable(folder, "cpu"):
+        exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
+        parity = compare(
+            forward_of(scored),
+            exported,
+            context.inputs.dev,
+            config.task.metrics,
+            config.trainer.eval_batch_size,
+            engine,
+            precision,
+        )
+        require_equal(parity, name, config.task.kind)
+        found.append(parity)
     return found

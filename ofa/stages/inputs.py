@@ -15,7 +15,7 @@ from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
-from ofa.settings.rules import pair_problems, position_problems
+from ofa.settings.rules import calibration_problems, pair_problems, position_problems
 from ofa.settings.schema import Config, TaskConfig
 from ofa.supernet.space import Network, grid_problems, networks
 from ofa.supernet.subnet import EncoderShape
@@ -76,6 +76,8 @@ def load_inputs(config: Config) -> Inputs:
     """
     cache_dir = Path(config.cache_dir).expanduser()
     rows = load_splits(config.task, cache_dir)
+    if found := calibration_problems(config.int8, len(rows["train"])):
+        raise UserError("\n".join(found))
     folder = find_folder(config.model, cache_dir)
     tokenizer = _tokenizer(config, rows, folder, cache_dir)
     shape = model_shape(config, folder, tokenizer.size)

@@ -77,6 +77,10 @@ def export(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {"widths": config.ofa.widths}
 
 
+def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"int8": key_of(config.int8)}
+
+
 def latency(config: Config, inputs: Inputs) -> dict[str, Any]:
     found = machine()
     if config.hardware.device == "cpu":

@@ -121,7 +121,15 @@ PIPELINE = (
         alone=True,
         also=lambda config: () if config.ofa.has_full else ("finetune",),
     ),
-    Stage("latency", "Measure latency on this machine", ("export",), keys.latency, 2, alone=True),
+    Stage(
+        "quantize",
+        "Quantise every network to INT8 and score it",
+        ("export",),
+        keys.quantize,
+        alone=True,
+        wanted=lambda config: config.int8.enabled,
+    ),
+    Stage("latency", "Measure latency on this machine", ("export", "quantize"), keys.latency, 2, alone=True),
 )
 
 

@@ -31,6 +31,14 @@ def as_umask_says(path: Path) -> None:
     path.chmod(0o666 & ~mask)
 
 
+def link(source: str | Path, target: str | Path) -> None:
+    """A second name for a file; a copy where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:

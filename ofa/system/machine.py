@@ -35,6 +35,12 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(cpu_facts().get("flags", "").split())
 
 
+def multiplies_int8() -> bool:
+    """Whether the processor has instructions for products of INT8 (VNNI, AMX); also if it cannot be asked."""
+    flags = cpu_flags()
+    return not flags or bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
 def cpus() -> int:
     """CPUs of this machine, whether this process may use them or not."""
     return os.cpu_count() or 1

@@ -13,7 +13,9 @@ from typing import Any
 
 from ofa import __version__
 from ofa.deploy.serving import settings_of
+from ofa.results.collect import deployed
 from ofa.results.record import NetworkResult, Results, Scored
+from ofa.results.reduced import MAIN
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.supernet.space import Network
@@ -70,8 +72,9 @@ def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[s
     if "export" in folders and results.learned:  # what has learned nothing is not offered
         for network in results.networks:
             alias = RECOMMENDED if network.name == results.recommended.name else None
-            place = (network.name, model_name(config), folders["export"] / network.name)
-            tracker.model(*place, settings_of(config), _version_tags(results, network), alias)
+            place = (network.name, model_name(config), deployed(folders) / network.name)
+            precision = config.tracking.register_precision if network.in_precision(*MAIN) else "fp32"
+            tracker.model(*place, settings_of(config, precision), _version_tags(results, network), alias)
 
 
 def _git(*arguments: str) -> str:
@@ -155,6 +158,10 @@ def _metrics(results: Results, network: NetworkResult) -> dict[str, float]:
     values = _scores(network) | _latencies(results, network) | {"width": network.width, "depth": network.depth}
     sizes = {"heads": network.heads, "neurons": network.neurons, "bytes": network.bytes}
     values |= {key: size for key, size in sizes.items() if isinstance(size, int)}
+    for one in network.reduced:  # eval_int8/score, eval_tensorrt_int8/score
+        name = one.precision if one.what == MAIN else "_".join(one.what)
+        values |= {f"eval_{name}/{metric}": value for metric, value in one.metrics.items()}
+        values |= {f"eval_{name}/score": one.score, f"eval_{name}/drop": one.drop, f"bytes_{name}": one.bytes}
     return values | _summary(results, network)
 
 
@@ -166,7 +173,9 @@ def _summary(results: Results, network: NetworkResult) -> dict[str, float]:
         values["score/kept"] = network.score / results.teacher.score
     for latency in results.headlines[:1]:
         name = latency.name(results.unnamed_engine)
-        values |= {"cost/target_ms": results.ms(network, name), "cost/speedup": results.speedups(network)[name]}
+        ms = results.ms(network, name)
+        if ms is not None:
+            values |= {"cost/target_ms": ms, "cost/speedup": results.speedups(network)[name]}
     return values
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -50,7 +49,8 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
     """Write the exported ``folder`` of a width as an MLflow model to ``target``.
 
     Args:
-        settings: ``max_seq_length``, ``pair`` (two texts per row), ``kind`` (of the task).
+        settings: ``max_seq_length``, ``pair`` (two texts per row), ``kind`` (of the task), and ``precision``
+            if it is not fp32.
     """
     import pandas
     from mlflow.models import Model, ModelSignature
@@ -64,8 +64,8 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
         data, code = Path(place) / "exported", Path(place) / "ofa"
         data.mkdir()
         code.mkdir()
-        for name in files_of(folder):
-            _link(folder / name, data / name)
+        for name in files_of(folder, settings.get("precision", "fp32")):
+            files.link(folder / name, data / name)
         (data / SETTINGS).write_text(json.dumps(settings))
         for path in served_modules():
             (code / path).parent.mkdir(parents=True, exist_ok=True)
@@ -80,14 +80,6 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
             input_example=example,
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
         )
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file; a copy where the file system has no such thing."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any], work: Path) -> None:

@@ -135,7 +135,7 @@ class Tracker:
             alias: of the version, taken from the one that had it.
         """
         if self.settings.register_models:
-            digest = f"{folder.parent.name}/{folder.name}" + (f" {alias}" if alias else "")
+            digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", settings.get("precision"), alias]))
             entry = {"op": "model", "run": network, "name": name, "digest": digest, "folder": str(folder.absolute())}
             self._add({**entry, "settings": settings, "tags": tags or {}, "alias": alias})
 

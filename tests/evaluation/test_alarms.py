@@ -66,3 +66,17 @@ def test_many_cut_rows_are_named():
     assert alarms.truncation({"train": 0.061, "dev": 0.01}, 64) == [
         "6% of the train rows are longer than trainer.max_seq_length=64 and were cut."
     ]
+
+
+def test_reduced_precision_that_cannot_be_right():
+    good = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.5]])
+    assert alarms.reduced("w1", good, good + 0.1, "classes") == []
+    broken = good.copy()
+    broken[1, 0] = np.nan
+    assert alarms.reduced("w1", good, broken, "classes") == ["w1: 33% of the rows have logits that are not finite."]
+    same = alarms.reduced("w1", good, np.ones((3, 2)), "classes")
+    assert same == ["w1: its logits are the same for every row, those of the network are not."]
+    one = alarms.reduced("w1", good, good + [[9.0, 0.0]], "classes")
+    assert one == ["w1: it gives every row the same class, the network does not."]
+    assert alarms.reduced("w1", good, good + [[9.0, 0.0]], "score") == []
+    assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), "classes") == [], "the network's own alarm"

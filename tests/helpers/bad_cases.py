@@ -164,6 +164,22 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "unknown engine": (None, "latency.engines=[onnx]", "latency.engines: 'onnx'", "allowed: paddle, onnxruntime, tens"),
     "nothing timed": (None, "latency.batch_sizes=[]", "latency.batch_sizes: [] is empty", "one or more numbers from 1"),
     "no such precision": (None, "latency.precisions=[int4]", "latency.precisions: 'int4'", "allowed: fp32, bf16, fp16"),
+    "INT8 off, only that timed": (
+        None,
+        "stages=[latency] latency.precisions=[int8] int8.enabled=false",
+        "latency.precisions: [int8] needs int8.enabled=true",
+        "nothing is timed",
+    ),
+    "INT8 off, only that run": (None, "stages=[quantize] int8.enabled=false", "stages: [quantize]", "allowed: further"),
+    "negative drop": (None, "int8.max_drop=-1", "int8.max_drop: -1", "allowed: from 0"),
+    "unknown method": (None, "int8.method=magic", "int8.method: 'magic' is unknown", "allowed: dynamic, static"),
+    "unknown graph": (None, "int8.gpu_graphs=[x]", "int8.gpu_graphs: 'x' is unknown", "allowed: tensorrt_int8, onnx"),
+    "too few to calibrate": (
+        None,
+        "int8.calibration_rows=13",
+        "int8.calibration_rows: 13 is more than the 12 training rows",
+        "allowed: null",
+    ),
     "no repeats": (None, "latency.repeats=0", "latency.repeats: 0", "allowed: from 1"),
     "no estimate": (None, "latency.estimate_engines=[x]", "latency.estimate_engines: 'x'", "allowed: onnxruntime, onn"),
     "no such GPU": (

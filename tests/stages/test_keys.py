@@ -41,6 +41,7 @@ STAGES_OF = {
     "hardware.devices": "finetune distill",
     "hardware.device": "latency",
     "hardware.threads": "latency",
+    "int8": "quantize",
     "latency": "latency",
 }
 TEACHER = {"model.path": "toy", "task.labels": ["no", "maybe", "yes"], "task.label_values": ["0", "1", "2"]}

@@ -100,11 +100,11 @@ DISTILLED = "finetune reorder distill"
     ("picked", "depths", "final", "names"),
     [
         ("distill", [1.0], 0, DISTILLED),
-        ("latency", [1.0], 0, f"{DISTILLED} export latency"),
+        ("latency", [1.0], 0, f"{DISTILLED} export quantize latency"),
         ("reorder finetune", [1.0], 0, "finetune reorder"),
         ("distill", [1.0, 0.5], 1, DISTILLED),
         ("evaluate", [1.0, 0.5], 0, f"{DISTILLED} distill_depth evaluate"),
-        ("latency", [1.0, 0.5], 1, f"{DISTILLED} distill_depth final export latency"),
+        ("latency", [1.0, 0.5], 1, f"{DISTILLED} distill_depth final export quantize latency"),
         ("export", [1.0], 1, f"{DISTILLED} final export"),
     ],
 )

@@ -1,0 +1,21 @@
+"""Names of the files that engines read, and of their inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
+ONNX_GRAPH = "model.onnx"
+INPUTS = ("input_ids", "token_type_ids")
+# Engine and precision -> the graph it reads. Where nothing stands here it is Paddle's, in every precision.
+GRAPHS = {
+    ("onnxruntime", "fp32"): ONNX_GRAPH,
+    ("onnxruntime", "int8"): "model.int8.onnx",
+    ("onnxruntime", "fp16"): "model.fp16.onnx",  # on GPUs
+    ("tensorrt", "int8"): "model.int8.qdq.onnx",  # scales of activations are part of the graph
+}
+
+
+def graph(folder: Path, engine: str, precision: str) -> Path:
+    """The file of an exported ``folder`` that ``engine`` reads for ``precision``; it may not be there."""
+    return folder / GRAPHS.get((engine, precision), f"{PADDLE_GRAPH}.json")

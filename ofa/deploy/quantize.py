@@ -1,0 +1,175 @@
+"""Write an exported ONNX graph anew in INT8 (or FP16), all of it or without the parts that must stay FP32.
+
+Weights are quantised symmetrically, per output channel. ``dynamic``: the ranges of activations are found as the graph
+runs (Q8BERT, arXiv:1910.06188, without its training); ``static``: they are fixed, as seen on calibration rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from ofa.data.batches import Batch
+from ofa.deploy.engines import run_onnx
+from ofa.deploy.graphs import INPUTS
+from ofa.errors import UserError
+
+IN_LAYER = 6  # products with weights: query, key, value, output, and the two of the feed-forward part
+
+
+@dataclass(frozen=True)
+class Source:
+    """An exported graph, ready to be quantised.
+
+    Attributes:
+        parts: the nodes with weights by what a person calls them: ``embeddings``, ``layer 0``, ..., ``head``.
+        batches: training rows, for ranges of activations and for sensitivity.
+        reduce_range: weights in 7 bits.
+        work: a folder for temporary files.
+    """
+
+    path: Path
+    parts: Mapping[str, list[str]]
+    batches: list[Batch]
+    reduce_range: bool
+    work: Path
+    threads: int
+
+    @classmethod
+    def prepare(
+        cls, graph: Path, layers: int, batches: list[Batch], reduce_range: bool, work: Path, threads: int
+    ) -> Source:
+        """Infer the shapes of ``graph``, which has so many layers, into ``work``, and find its parts."""
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        path = work / "inferred.onnx"
+        with _quiet():
+            quant_pre_process(graph, path, skip_optimization=True, skip_symbolic_shape=True)
+        return cls(path, parts_of(onnx.load(path), layers), batches, reduce_range, work, threads)
+
+    def logits(self, path: Path) -> np.ndarray:
+        """Logits ``[N, C]`` of the training rows through the graph at ``path``."""
+        forward = run_onnx(path, threads=self.threads)
+        return np.concatenate([forward(batch.input_ids, batch.token_type_ids) for batch in self.batches])
+
+
+def most_sensitive(source: Source, method: str) -> list[str]:
+    """The parts by how far each moves the logits if it alone is quantised: the mean absolute change, downwards."""
+    expected, alone = source.logits(source.path), source.work / "alone.onnx"
+    moved = {}
+    for part in source.parts:
+        write(source, alone, method, [other for other in source.parts if other != part])
+        moved[part] = np.nan_to_num(np.abs(source.logits(alone) - expected).mean(), nan=np.inf)
+    return sorted(source.parts, key=lambda part: -moved[part])
+
+
+def parts_of(model: onnx.ModelProto, layers: int) -> dict[str, list[str]]:
+    """The nodes that read weights, by part. The products of attention read none and stay as they are.
+
+    Raises:
+        UserError: if there are fewer products with weights than so many layers have.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    products = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    if len(products) <= IN_LAYER * layers:
+        raise UserError(
+            f"quantize: model.onnx has {len(products)} matrix products with weights; {layers} layers and a classifier "
+            f"have more than {IN_LAYER * layers}"
+        )
+    found = {"embeddings": [node.name for node in model.graph.node if node.op_type == "Gather"]}
+    for layer in range(layers):
+        found[f"layer {layer}"] = products[IN_LAYER * layer : IN_LAYER * (layer + 1)]
+    return {**found, "head": products[IN_LAYER * layers :]}
+
+
+def write(source: Source, target: Path, method: str, kept: Iterable[str] = ()) -> None:
+    """Write the graph of ``source`` to ``target`` by a key of ``METHODS``, with the ``kept`` parts in FP32."""
+    with _quiet():
+        METHODS[method](source, target, [node for part in kept for node in source.parts[part]])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the quantizer logs of every node: it takes the root logger for its own."""
+    root = logging.getLogger()
+
+    def warns(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    root.addFilter(warns)  # of records that are logged there; those of other loggers do not pass it
+    try:
+        yield
+    finally:
+        root.removeFilter(warns)
+
+
+def _dynamic(source: Source, target: Path, excluded: list[str]) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source.path,
+        target,
+        op_types_to_quantize=["MatMul", "Gather"],
+        per_channel=True,
+        reduce_range=source.reduce_range,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=excluded,
+    )
+
+
+def _static(source: Source, target: Path, excluded: list[str], tensorrt: bool) -> None:
+    """``tensorrt``: activations symmetric too, and embeddings as they are, as its kernels want."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    options = {"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]}
+    if tensorrt:
+        options |= {"ActivationSymmetric": True, "DedicatedQDQPair": True, "QuantizeBias": False}
+    quantize_static(
+        source.path,
+        target,
+        _reader(source.batches),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["MatMul"] if tensorrt else ["MatMul", "Gather"],
+        per_channel=True,
+        reduce_range=source.reduce_range,
+        activation_type=QuantType.QInt8 if tensorrt else QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=excluded,
+        extra_options=options,
+    )
+
+
+def _reader(batches: list[Batch]):
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.rest = iter(batches)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.rest, None)
+            return dict(zip(INPUTS, (batch.input_ids, batch.token_type_ids), strict=True)) if batch else None
+
+    return Reader()
+
+
+def _half(source: Source, target: Path, excluded: list[str]) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = convert_float_to_float16(onnx.load(source.path), keep_io_types=True, node_block_list=excluded)
+    onnx.save(model, target)
+
+
+METHODS: dict[str, Callable[[Source, Path, list[str]], None]] = {
+    "dynamic": _dynamic,
+    "static": partial(_static, tensorrt=False),
+    "tensorrt_int8": partial(_static, tensorrt=True),
+    "onnxruntime_fp16": _half,
+}

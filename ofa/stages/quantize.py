@@ -1,0 +1,128 @@
+"""Quantise every exported network, and offer the file only if it scores on the dev rows as the network does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ofa.data.batches import Batch, collate, eval_batches
+from ofa.deploy.engines import run_onnx
+from ofa.deploy.graphs import ONNX_GRAPH, graph
+from ofa.deploy.quantize import Source, most_sensitive, write
+from ofa.evaluation import alarms
+from ofa.evaluation.parity import compare_logits
+from ofa.evaluation.scores import main_score, predict, scores
+from ofa.model.folder import read_folder
+from ofa.settings.schema import Int8Config
+from ofa.stages.pipeline import StageContext
+from ofa.system import files, machine
+
+log = logging.getLogger(__name__)
+ROWS = 256  # calibration rows, if the settings do not say how many
+Logits = dict[str, np.ndarray]  # dev split -> [N, C]
+
+
+def run(context: StageContext) -> None:
+    """Writes ``<name>/`` (what was exported, and the graphs in reduced precision that passed) and ``int8.json``."""
+    fast = machine.multiplies_int8()
+    if not fast:
+        log.warning("quantize: this CPU has neither VNNI nor AMX; INT8 gains little here")
+    found = {}
+    exported = context.needs["export"]
+    names = json.loads((exported / "parity.json").read_text())
+    for name in tqdm(names, desc="quantise and re-score", leave=False, dynamic_ncols=True):
+        folder = context.folder / name
+        shutil.copytree(exported / name, folder, copy_function=files.link)
+        found[name] = _network(context, name, folder)
+    (context.folder / "int8.json").write_text(json.dumps({"fast_cpu": fast, "networks": found}, indent=1) + "\n")
+
+
+def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, Any]]:
+    """An entry for every engine and precision that was asked for."""
+    settings, fp32 = context.config.int8, folder / ONNX_GRAPH
+    files.require_space(context.work, 4 * fp32.stat().st_size)
+    layers = read_folder(folder).shape.num_hidden_layers
+    source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
+    expected, found = _logits(context, fp32), []
+    for engine, precision, method in _ways(settings):
+        target = graph(folder, engine, precision)
+        for kept in _attempts(source, method, settings.tries):
+            write(source, target, method, kept)
+            entry = _judge(context, (name, engine, precision), target, expected)
+            entry |= {"engine": engine, "precision": precision, "method": method, "kept_fp32": kept}
+            if entry["refused"] is None:
+                break
+        else:
+            target.unlink()
+            log.warning("quantize: %s", entry["refused"])
+        found.append(entry)
+    return found
+
+
+def _ways(settings: Int8Config) -> Iterator[tuple[str, str, str]]:
+    """Engine, precision and method of every graph to write."""
+    yield "onnxruntime", "int8", settings.method
+    for name in settings.gpu_graphs:
+        engine, _, precision = name.partition("_")
+        yield engine, precision, name
+
+
+def _attempts(source: Source, method: str, tries: int) -> Iterator[list[str]]:
+    """Parts that stay FP32: none, then the most sensitive, then one more each time; never all of them."""
+    yield []
+    order = most_sensitive(source, method) if tries else []
+    for kept in range(1, min(tries + 1, len(order))):
+        yield order[:kept]
+
+
+def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expected: Logits) -> dict[str, Any]:
+    """Scores of the graph at ``path``, what it loses at most in a metric, and why it is refused if it is.
+
+    Args:
+        whose: network, engine and precision.
+    """
+    name, engine, precision = whose
+    what = f"{name} in {precision} for {engine}"
+    task, dev, most = context.config.task, context.inputs.dev, context.config.int8.max_drop
+    found = _logits(context, path)
+    of_network, of_graph = (np.concatenate(list(logits.values())) for logits in (expected, found))
+    wrong = alarms.reduced(what, of_network, of_graph, task.kind)
+    if wrong:
+        return {"refused": wrong[0], "alarms": wrong}
+    wanted, got = scores(expected, dev, task.metrics), scores(found, dev, task.metrics)
+    drop = round(max(100 * (wanted[metric] - got[metric]) for metric in wanted), 6)
+    refused = f"{what}: loses {drop:.2f} points (int8.max_drop allows {most:g}); no file is offered"
+    return {
+        "score": main_score(got),
+        "metrics": got,
+        "drop": drop,
+        "bytes": path.stat().st_size,
+        "parity": asdict(compare_logits(expected, found, dev, task.metrics, engine, precision)),
+        "refused": None if drop <= most else refused,
+        "alarms": [],
+    }
+
+
+def _logits(context: StageContext, path: Path) -> Logits:
+    forward, batch_size = run_onnx(path, threads=_threads(context)), context.config.trainer.eval_batch_size
+    return {split: predict(forward, encoded, batch_size) for split, encoded in context.inputs.dev.items()}
+
+
+def _threads(context: StageContext) -> int:
+    return context.config.hardware.threads or machine.cores()
+
+
+def _batches(context: StageContext) -> list[Batch]:
+    """Training rows, the same for every network."""
+    encoded, rows = context.inputs.encoded("train"), context.config.int8.calibration_rows or ROWS
+    chosen = np.random.default_rng(context.config.trainer.seed).permutation(len(encoded))[:rows]
+    sample = encoded.take(np.sort(chosen))
+    return [collate(sample, picked) for picked in eval_batches(sample.lengths, 32)]
