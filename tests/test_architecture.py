@@ -59,7 +59,7 @@ PADDLES = ("paddle", "paddlenlp", "paddleslim")
 MOST_LINES, MOST_CLASS_LINES = 280, 150
 # Modules without a test file of their own name: where they are tested, and why there.
 TESTED_IN = {
-    "data.tokenizer_settings": "data/test_tokenizer.py",
+    "data.tokenizer_settings": "data/test_tokenizer.py",  # two halves of reading one folder
     "__main__": "commands/test_main.py",  # as commands
     "timing": "commands/test_main.py",
     "errors": "jobs/test_preflight.py",  # two names; what is said with them

@@ -1,15 +1,18 @@
 """Read the splits of a task: tab-separated files as they are in the wild, checked row by row.
 
-There is no quoting in GLUE's files, so a line is split on tabs and only ``\\n`` ends it. A malformed
-row stops the run with its ``file:line``, or is left out and counted (``task.bad_rows=skip``).
+There is no quoting in GLUE's files, so a line is split on tabs and only ``\\n`` ends it. Files that
+pandas or a spreadsheet quoted are recognised, and read with ``task.quoting=csv``. A malformed row stops
+the run with its ``file:line``, or is left out and counted (``task.bad_rows=skip``).
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,9 +21,11 @@ import numpy as np
 
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
+from ofa.system.files import require_regular
 
 log = logging.getLogger(__name__)
 MAX_LINE_BYTES = 1_000_000
+_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,40 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         line = line.removesuffix(b"\n").removesuffix(b"\r")
         if line:
             yield number, line
+
+
+def _records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The lines put together over which a quoted field goes, under the number of the first."""
+    for number, line in lines:
+        parts, quotes = [line], line.count(b'"')
+        while quotes % 2 and sum(map(len, parts)) <= MAX_LINE_BYTES:
+            _, more = next(lines, (0, None))
+            if more is None:
+                break
+            parts.append(more)
+            quotes += more.count(b'"')
+        yield number, b"\n".join(parts)
+
+
+def _fields(line: bytes, task: TaskConfig) -> list[str]:
+    """The fields of a line, or of the lines of a record; raises _BadRow."""
+    text = _decode(line)
+    if task.quoting != "csv":
+        return text.split("\t")
+    try:
+        return next(csv.reader([text], delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise _BadRow(f"not as csv quotes it ({error}): {_short(text)}") from None
+
+
+def _check_unquoted(place: str, fields: Iterable[str], pattern: re.Pattern[str], task: TaskConfig) -> None:
+    """Refuse to read quotes as text where they are plainly a writer's, unless that is asked for."""
+    found = next((field for field in fields if pattern.fullmatch(field)), None)
+    if task.quoting is None and found is not None:
+        raise UserError(
+            f"{place}: {_short(found)} is in quotes as pandas and spreadsheets write them\n"
+            "set task.quoting=csv to read what is meant, or task.quoting=none if the quotes belong to the text"
+        )
 
 
 def _decode(line: bytes) -> str:
@@ -138,12 +177,12 @@ class _Layout:
 
     def split(self, line: bytes, task: TaskConfig) -> list[str]:
         """The fields of a line; raises _BadRow."""
-        text = _decode(line)
-        fields = text.split("\t")
+        fields = _fields(line, task)
+        shown = _short("\t".join(fields))
         if len(fields) != self.fields:
-            raise _BadRow(f"{len(fields)} fields where {self.source} {self.fields}: {_short(text)}")
+            raise _BadRow(f"{len(fields)} fields where {self.source} {self.fields}: {shown}")
         if not any(fields[at].strip() for at in self.texts):
-            raise _BadRow(f"no text in {_listed(task.text)}: {_short(text)}")
+            raise _BadRow(f"no text in {_listed(task.text)}: {shown}")
         return fields
 
 
@@ -155,9 +194,10 @@ def _layout(path: Path, lines: Iterator[tuple[int, bytes]], task: TaskConfig) ->
         if number == 0:
             raise UserError(f"{path}: the file is empty; allowed: a header line and at least one row")
         try:
-            names, source = [name.strip() for name in _decode(header).split("\t")], "the header line names"
+            names, source = [name.strip() for name in _fields(header, task)], "the header line names"
         except _BadRow as bad:
             raise UserError(f"{path}:{number}: {bad}") from None
+        _check_unquoted(f"{path}:{number}", names, re.compile('".*"'), task)
     double = sorted({name for name in names if name and names.count(name) > 1})
     if double:
         raise UserError(f"{path}:{number}: two columns have the same name: {_listed(double)}")
@@ -172,6 +212,8 @@ def _layout(path: Path, lines: Iterator[tuple[int, bytes]], task: TaskConfig) ->
 
 
 def _open(path: Path) -> BinaryIO:
+    if path.is_fifo() or path.is_char_device():
+        require_regular(path)
     try:
         return path.open("rb")
     except IsADirectoryError:
@@ -196,7 +238,7 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
     labels: list[float] = []
     skipped, first_bad = 0, ""
     with _open(path) as file:
-        lines = _lines(file)
+        lines = _records(_lines(file)) if task.quoting == "csv" else _lines(file)
         layout = _layout(path, lines, task)
         for number, line in lines:
             try:
@@ -207,6 +249,7 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
                     raise UserError(f"{path}:{number}: {bad}") from None
                 skipped, first_bad = skipped + 1, first_bad or f"{path}:{number}: {bad}"
                 continue
+            _check_unquoted(f"{path}:{number}", (fields[at] for at in layout.texts), _QUOTED, task)
             for column, at in zip(texts, layout.texts, strict=True):
                 column.append(fields[at])
             if len(labels) == limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ofa.data.rows import Rows, read_rows
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
+log = logging.getLogger(__name__)
 _HELP = "point to local files with task.data_dir=<folder>, or try experiment=quickstart, which needs no download"
 
 
@@ -73,6 +75,7 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
             f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
         )
+    _warn_of_missing(folder / task.train, train, task)
     dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
     if task.test:
         return {"train": train, **dev, "test": read_rows(folder / task.test, task)}
@@ -80,6 +83,15 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         train, test = _held_out(train, task.test_share)
         return {"train": train, **dev, "test": test}
     return {"train": train, **dev}
+
+
+def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:
+    """Name the classes that no training row has: nothing is learned of them."""
+    there = set(train.labels.tolist())
+    missing = [label for index, label in enumerate(task.labels) if index not in there]
+    if missing:
+        first = f"; task.max_train_rows={task.max_train_rows} takes the first rows only" if task.max_train_rows else ""
+        log.warning("%s: none of the %d rows has the label %s%s", path, len(train), ", ".join(missing), first)
 
 
 def _held_out(rows: Rows, share: float) -> tuple[Rows, Rows]:

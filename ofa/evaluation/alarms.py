@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from ofa.evaluation.metrics import score
 
@@ -44,15 +45,42 @@ def truncation(shares: dict[str, float], max_seq_length: int) -> list[str]:
     ]
 
 
-def teacher(found: float, constant: float) -> list[str]:
-    """A warning if the teacher is no better than a constant answer: nothing distilled from it can be either."""
+def teacher(found: float, constant: float, finetuned: bool = True) -> list[str]:
+    """A warning if the teacher is no better than a constant answer: nothing distilled from it can be either.
+
+    Args:
+        finetuned: whether the job did that; otherwise it was taken as it stands.
+    """
     if found > constant + MARGIN:
         return []
-    return [
-        f"The teacher scores {found:.4f}, no better than the majority-class baseline ({constant:.4f}): it has not "
-        "learned the task (raise trainer.finetune.epochs, look at learning_rate and data) or, if it came finetuned, "
-        "has its classes in another order than task.labels."
-    ]
+    than = "worse" if found < constant - MARGIN else "no better"
+    why = (
+        "it has not learned the task (raise trainer.finetune.epochs, look at learning_rate and data)"
+        if finetuned
+        else "its classes may be in another order than task.labels, or it was trained for another task"
+    )
+    return [f"The teacher scores {found:.4f}, {than} than the majority-class baseline ({constant:.4f}): {why}."]
+
+
+def swapped_classes(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> str | None:
+    """In words, the order of classes under which a teacher would be right far more often, if there is one.
+
+    Args:
+        predicted, labels: ``[N]`` class ids, the teacher's and the rows' own.
+        names: of the classes.
+    """
+    confusion = np.zeros((len(names), len(names)), int)
+    np.add.at(confusion, (predicted, labels), 1)
+    _, order = linear_sum_assignment(confusion, maximize=True)  # the class that each of the teacher's is most often
+    now, then = np.trace(confusion) / len(labels), confusion[np.arange(len(names)), order].sum() / len(labels)
+    most = confusion.sum(axis=0).max() / len(labels)  # what a constant answer gets says nothing of an order
+    if then <= max(now, most) + FAR:
+        return None
+    moved = [f"{names[a]} is {names[b]}" for a, b in enumerate(order) if a != b]
+    return (
+        f"The teacher's classes are in another order: it is right on {now:.1%} of the dev rows, and on {then:.1%} if "
+        f"what it calls {', '.join(moved[:6])}{', ...' if len(moved) > 6 else ''}."
+    )
 
 
 def family(

@@ -58,6 +58,7 @@ def task_problems(task: TaskConfig) -> list[str]:
     if task.test_share is not None and not 0 < task.test_share <= 0.5:
         found.append(f"task.test_share: {task.test_share:g} is outside (0, 0.5]")
     found += choice("task.bad_rows", task.bad_rows, ("error", "skip"))
+    found += choice("task.quoting", task.quoting or "none", ("none", "csv"))
     for key in ("max_train_rows", "max_dev_rows"):
         limit = getattr(task, key)
         if limit is not None and limit < 1:

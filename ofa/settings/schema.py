@@ -49,6 +49,9 @@ class TaskConfig:
     label_values: list[str] | None = None  # what the files say for each class; null: the class names
     score_range: list[float] | None = None  # lowest and highest score of a regression task
     metrics: list[str] = setting(["accuracy"])  # the first is the task's score
+    # none: tabs and ends of lines always part; csv: not between quotes, doubled ones are quotes, as pandas writes them.
+    # null: none, but stop where a file looks like the other.
+    quoting: str | None = how(None)  # what it changes is in the rows
     bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
     max_train_rows: int | None = None  # the first rows only
     max_dev_rows: int | None = None
@@ -73,6 +76,9 @@ class ModelConfig:
     pretrained: str | None = None  # a name PaddleNLP can download, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
+    accept_weak_teacher: bool = how(
+        False
+    )  # go on with one that is no better than a constant answer, or mixes classes up
     allow_pickle: bool = how(False)  # read model_state.pdparams (runs code from the file)
     vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
     lower_case: bool = True

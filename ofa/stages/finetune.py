@@ -12,8 +12,9 @@ import paddle
 from paddle import nn
 
 from ofa.data.batches import TrainBatches
+from ofa.errors import UserError
 from ofa.evaluation import alarms
-from ofa.evaluation.scores import evaluate, main_score
+from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.pipeline import StageContext
@@ -29,8 +30,7 @@ log = logging.getLogger(__name__)
 def run(context: StageContext) -> None:
     """Writes ``model/`` (the teacher, Hugging Face layout) and ``finetune.json``."""
     if context.inputs.label_order is not None:
-        if ranks.is_main():
-            _take_over(context)
+        _take_over(context)
     else:
         _train(context)
 
@@ -40,7 +40,11 @@ def _save(context: StageContext, model: nn.Layer, folder: Path) -> None:
 
 
 def _take_over(context: StageContext) -> None:
-    """Bring a finished teacher's classes into the task's order; its weights stay as they are."""
+    """Bring a finished teacher's classes into the task's order and score it; its weights stay as they are.
+
+    Raises:
+        UserError: if it is no better than a constant answer, or would be in another order of its classes.
+    """
     assert context.inputs.folder is not None and context.inputs.label_order is not None
     source = context.inputs.folder.path
     model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
@@ -48,9 +52,32 @@ def _take_over(context: StageContext) -> None:
     order = paddle.to_tensor(np.array(context.inputs.label_order), dtype="int64")
     model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
     model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
-    _save(context, model, context.folder / "model")
-    log.info("finetune: skipped, %s is the teacher as it stands", source)
-    (context.folder / "finetune.json").write_text(json.dumps({"skipped": True, "teacher": str(source.name)}))
+    found, problems = _examined(context, model)
+    log.info("finetune: skipped, %s is the teacher as it stands; its dev score is %.4f", source, found)
+    if problems and not context.config.model.accept_weak_teacher:
+        raise UserError("\n".join([f"model.path: {source}: {problems[0]}", *problems[1:], _ADVICE]))
+    if ranks.is_main():
+        for problem in problems:
+            log.warning(problem)
+        _save(context, model, context.folder / "model")
+        record = {"skipped": True, "teacher": str(source.name), "score": found}
+        (context.folder / "finetune.json").write_text(json.dumps(record))
+
+
+_ADVICE = (
+    "set task.labels (and task.label_values) in the order of the teacher's classes, train a new classifier with "
+    "model.finetuned=false, or go on all the same with model.accept_weak_teacher=true"
+)
+
+
+def _examined(context: StageContext, model: nn.Layer) -> tuple[float, list[str]]:
+    """The dev score of a teacher taken as it stands, and what speaks against distilling it, in words."""
+    task, (name, rows) = context.config.task, next(iter(context.inputs.dev.items()))
+    logits = predict(forward_of(model), rows, context.config.trainer.eval_batch_size, together=True)
+    found = main_score(scores({name: logits}, {name: rows}, task.metrics))
+    constant = alarms.constant_score(task.kind, task.metrics, rows.labels, len(task.outputs))
+    swapped = alarms.swapped_classes(logits.argmax(axis=1), rows.labels, task.labels) if task.labels else None
+    return found, [swapped] if swapped else alarms.teacher(found, constant, finetuned=False)
 
 
 def _start(context: StageContext) -> nn.Layer:

@@ -197,9 +197,22 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
         if task.kind == "classes":
             log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
         return tuple(range(len(found)))
-    if set(wanted) != set(found):
+    order = _matched(wanted, found)
+    if order is None:
         raise UserError(
-            f"model.path: {folder.path} has the labels {', '.join(found)}, "
-            f"task {task.name} has {', '.join(wanted)}; {hint}"
+            f"model.path: {folder.path} has the labels {', '.join(found)}, task {task.name} has {', '.join(wanted)}\n"
+            f"name them as the folder does, task.labels=[{','.join(found)}] with task.label_values as your files have "
+            f"them, if they mean the same; or {hint}"
         )
-    return tuple(found.index(label) for label in wanted)
+    if any(found[index] != label for index, label in zip(order, wanted, strict=True)):
+        log.warning("%s names its classes %s: taken for %s.", folder.path, ", ".join(found), ", ".join(wanted))
+    return order
+
+
+def _matched(wanted: tuple[str, ...], found: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Where each of ``wanted`` is in ``found``: letter for letter or, if that fails, without regard to case."""
+    for form in (str, lambda label: label.strip().casefold()):
+        ours, theirs = [form(label) for label in wanted], [form(label) for label in found]
+        if set(ours) == set(theirs) and len(set(ours)) == len(ours):
+            return tuple(theirs.index(label) for label in ours)
+    return None

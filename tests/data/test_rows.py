@@ -189,3 +189,27 @@ def test_digest_tells_content_apart() -> None:
     ]
     assert len({rows_digest(rows) for rows in variants}) == len(variants)
     assert rows_digest(variants[0]) == rows_digest(Rows(["ab", "c"], None, labels.copy(), skipped=3))
+
+
+# Quotes
+
+
+CSV = dataclasses.replace(SINGLE, quoting="csv")
+MEANT = b'a\ty\n"""x"" he said"\tno\n"two\nlines\tand a tab"\tyes\nplain\tno\n'
+
+
+def test_what_pandas_quoted_is_read_as_it_was_meant(tmp_path: Path) -> None:
+    rows = read(tmp_path, MEANT, CSV)
+    assert rows.text_a == ['"x" he said', "two\nlines\tand a tab", "plain"] and rows.labels.tolist() == [0, 1, 0]
+    assert read(tmp_path, b'"a"\t"y"\n"x"\t"yes"\n', CSV).text_a == ["x"]
+    with pytest.raises(UserError, match=r"f.tsv:2: not as csv quotes it|f.tsv:2: 1 fields where"):
+        read(tmp_path, b'a\ty\n"x\tyes\n', CSV)
+
+
+def test_quotes_are_not_read_as_text_unless_that_is_said(tmp_path: Path) -> None:
+    for content, line in ((MEANT, 2), (b'"a"\t"y"\nx\tyes\n', 1)):
+        with pytest.raises(UserError, match=rf"f.tsv:{line}: .* is in quotes as pandas [\s\S]*task.quoting=csv"):
+            read(tmp_path, content, dataclasses.replace(SINGLE, bad_rows="skip"))
+    literal = dataclasses.replace(SINGLE, quoting="none")
+    assert read(tmp_path, b'a\ty\n"""x"""\tyes\n', literal).text_a == ['"""x"""']
+    assert read(tmp_path, b'a\ty\n"so" and "so"\tyes\n"x"\tno\n', SINGLE).text_a == ['"so" and "so"', '"x"']

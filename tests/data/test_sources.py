@@ -90,3 +90,12 @@ def test_real_glue(name: str, shared: Path, tmp_path: Path, compose: Callable[..
         assert all(set(rows.labels.tolist()) == set(range(len(task.labels))) for rows in splits.values())
     else:
         assert splits["train"].labels.min() == 0 and splits["train"].labels.max() == 5
+
+
+def test_a_class_that_no_training_row_has_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = task_in(tmp_path, HEAD + b"p\tq\t0\n", data_dir=str(tmp_path))
+    load_splits(task, tmp_path)
+    assert not caplog.text
+    wider = dataclasses.replace(task, labels=["no", "yes", "gamma"], label_values=["0", "1", "2"], max_train_rows=2)
+    load_splits(wider, tmp_path)
+    assert "train.tsv: none of the 2 rows has the label gamma; task.max_train_rows=2 takes the first" in caplog.text

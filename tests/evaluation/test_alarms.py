@@ -56,6 +56,22 @@ def test_a_teacher_at_the_majority_class_is_named():
     assert "0.7550, no better than the majority-class baseline (0.7500)" in alarms.teacher(0.755, constant)[0]
 
 
+def test_a_teacher_below_the_majority_class_is_worse_and_not_told_to_train_longer_if_it_was_taken_over():
+    (said,) = alarms.teacher(0.0, 0.54, finetuned=False)
+    assert "0.0000, worse than the majority-class baseline (0.5400)" in said and "order" in said
+    assert "epochs" not in said
+
+
+def test_swapped_classes_are_named():
+    labels = np.arange(300) % 3
+    assert alarms.swapped_classes(labels, labels, ["a", "b", "c"]) is None
+    assert alarms.swapped_classes(np.zeros(300, int), labels, ["a", "b", "c"]) is None, "a constant answer is no order"
+    often = np.repeat([0, 1], [200, 100])
+    assert alarms.swapped_classes(np.ones(300, int), often, ["a", "b"]) is None, "nor is it that of the rarer class"
+    said = alarms.swapped_classes((labels + 1) % 3, labels, ["a", "b", "c"])
+    assert "right on 0.0% of the dev rows, and on 100.0% if what it calls a is c, b is a, c is b." in said
+
+
 def test_a_constant_answer_has_no_correlation():
     assert alarms.constant_score("classes", ["matthews"], np.array([0, 1, 1, 0]), 2) == 0.0
     scores = np.array([0.5, 1.0, 2.0], dtype="float32")

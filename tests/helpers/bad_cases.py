@@ -15,7 +15,7 @@ JOB = """task=custom task.data_dir={root}/data task.labels=[no,maybe,yes] model=
 model.hidden_size=32 model.intermediate_size=64 model.vocab_size=100 ofa=quarters trainer.max_seq_length=16
 trainer.finetune.max_steps=1 trainer.distill.max_steps=1 latency.seq_lengths=[16] hardware.device=cpu tracking=none
 stages=[finetune] output_dir={root}/out cache_dir={root}/cache"""
-FOLDER = "model=folder model.path={root}/toy"
+FOLDER = "model=folder model.path={root}/toy model.accept_weak_teacher=true"  # the toy is random
 Prepare = Callable[[Path], object]
 
 

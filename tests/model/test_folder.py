@@ -14,6 +14,7 @@ import pytest
 from helpers.toys import TOY
 from safetensors.numpy import load_file, save_file
 
+from ofa.data.rows import Rows
 from ofa.data.tokenizer import plain, read_tokenizer
 from ofa.data.tokens import tokenize
 from ofa.errors import UserError
@@ -201,9 +202,9 @@ def test_labels_are_matched_by_name_and_logits_follow(toy: paddle.nn.Layer, toy_
     order = match_labels(folder, task)
     assert order == (2, 0, 1)
     job = SimpleNamespace(
-        config=Config(task=task, model=ModelConfig("toy", path=str(toy_folder))),
+        config=Config(task=task, model=ModelConfig("toy", path=str(toy_folder), accept_weak_teacher=True)),
         inputs=Inputs(
-            rows={},
+            rows={"dev": Rows(["w5", "w6 w7", "w8"], None, np.array([0, 1, 2]))},
             shape=folder.shape,
             networks={},
             tokenizer=plain(toy_folder / "vocab.txt"),
@@ -233,10 +234,22 @@ def test_a_teacher_of_other_labels_is_refused(toy_folder: Path) -> None:
     folder = read_folder(toy_folder)
     with pytest.raises(UserError, match="has 3 labels, task three has 2; set model.finetuned=false"):
         match_labels(folder, replace(THREE, labels=["no", "yes"]))
-    with pytest.raises(UserError, match="has the labels no, maybe, yes, task three has no, perhaps, yes; set"):
+    with pytest.raises(
+        UserError,
+        match="has the labels no, maybe, yes, task three has no, perhaps, yes\n.*or set model.finetuned=false",
+    ):
         match_labels(folder, replace(THREE, labels=["no", "perhaps", "yes"]))
     with pytest.raises(UserError, match="has 3 labels, task three has 1"):
         match_labels(folder, replace(THREE, labels=[], score_range=[0, 5]))
+
+
+def test_labels_that_differ_in_case_are_the_same(toy_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    set_config(toy_folder, id2label={"0": "YES", "1": " No", "2": "Maybe"})
+    assert match_labels(read_folder(toy_folder), THREE) == (1, 2, 0)
+    assert "names its classes YES,  No, Maybe: taken for no, maybe, yes" in caplog.text
+    set_config(toy_folder, id2label={"0": "yes", "1": "YES", "2": "no"})
+    with pytest.raises(UserError, match=r"task.labels=\[yes,YES,no\] with task.label_values"):
+        match_labels(read_folder(toy_folder), THREE)
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_a_crash_leaves_nothing_that_looks_finished(config, monkeypatch):
 def test_a_teacher_from_elsewhere_is_taken_as_it_stands(config):
     run_job(config, "")
     teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
-    model = ModelConfig("folder", path=str(teacher))
+    model = ModelConfig("folder", path=str(teacher), accept_weak_teacher=True)  # after six steps
     other = replace(config, model=model, output_dir=str(config_path(config) / "other"))
     results = run_job(other, "")
     record = json.loads(next((config_path(other) / "store").glob("finetune-*/finetune.json")).read_text())
@@ -156,8 +156,34 @@ def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
     assert load_inputs(replace(config, model=model, task=turned)).label_order == (1, 0)
     for labels in (["no", "maybe"], ["no", "yes", "maybe"]):
         task = replace(config.task, labels=labels, label_values=["0", "1", "2"][: len(labels)])
-        with pytest.raises(UserError, match="labels.*set model.finetuned=false"):
+        with pytest.raises(UserError, match=r"labels[\s\S]*set model.finetuned=false"):
             load_inputs(replace(config, model=model, task=task))
+
+
+def swapped(config):
+    """The job on a teacher that learned the task and calls its classes by each other's place."""
+    loop = replace(config.trainer.finetune, max_steps=60, learning_rate=3e-3)
+    learned = replace(config, trainer=replace(config.trainer, finetune=loop), stages=["finetune"])
+    run_job(learned, "")
+    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
+    described = json.loads((teacher / "config.json").read_text())
+    (teacher / "config.json").write_text(json.dumps(described | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
+    task = replace(config.task, labels=["yes", "no"], label_values=["1", "0"])
+    model = ModelConfig("folder", path=str(teacher))
+    return replace(config, model=model, task=task, output_dir=str(config_path(config) / "other"))
+
+
+def test_a_teacher_with_its_classes_swapped_is_refused_before_anything_is_distilled(config, caplog):
+    job = swapped(config)
+    with pytest.raises(UserError) as refused:
+        run_job(job, "")
+    said = str(refused.value)
+    assert "classes are in another order" in said and "what it calls yes is no, no is yes" in said
+    assert "model.accept_weak_teacher=true" in said and "epochs" not in said
+    assert not list((config_path(job) / "store").glob("*/stage.json"))
+    caplog.set_level("INFO")
+    run_job(replace(job, model=replace(job.model, accept_weak_teacher=True)), "")
+    assert "is the teacher as it stands; its dev score is 0." in caplog.text
 
 
 KEYS = {"finetune": "5ad97ae6ebe3a755", "reorder": "30b3abde107f174f", "distill": "a3f39239ee69e21d"}
