@@ -28,7 +28,8 @@ import yaml
 from ofa.errors import UserError
 from ofa.settings.compose import CONF
 from ofa.settings.rules import hardware_problems
-from ofa.settings.schema import EngineProfile, HardwareConfig
+from ofa.settings.schema import HardwareConfig
+from ofa.settings.target import EngineProfile
 from ofa.supernet.operations import ELEMENT_BYTES, operations
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params, uniform
 

@@ -69,6 +69,7 @@ TESTED_IN = {
     "evaluation.parity": "deploy/test_export.py",
     "jobs.job": "stages/test_pipeline.py",  # whole jobs
     "settings.bounds": "settings/test_rules.py",
+    "settings.target": "test_hardware.py",
     "settings.fields": "settings/test_schema.py",
     "stages.inputs": "stages/test_pipeline.py",
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order

@@ -24,7 +24,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 from ofa import hardware
-from ofa.settings.schema import EngineProfile, HardwareConfig
+from ofa.settings.schema import HardwareConfig
+from ofa.settings.target import EngineProfile
 from ofa.supernet.subnet import EncoderShape, SubNet
 
 HOLDOUT_RULE = "every third row of each GPU, engine and precision, in the file's order"

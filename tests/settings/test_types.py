@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ofa.settings.schema import Config, EngineProfile, LoopConfig, ModelConfig
+from ofa.settings.schema import Config, LoopConfig, ModelConfig
+from ofa.settings.target import EngineProfile
 from ofa.settings.types import kind_of, mismatches
 
 

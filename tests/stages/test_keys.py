@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ofa.errors import UserError
-from ofa.settings.schema import STAGES, Config, EngineProfile
+from ofa.settings.schema import STAGES, Config
+from ofa.settings.target import EngineProfile
 from ofa.stages import keys, pipeline
 from ofa.stages.inputs import load_inputs
 
