@@ -109,7 +109,7 @@ def _loss(results: Results, network: NetworkResult, tolerance: float, latency: L
     lost = 100 * (results.teacher.score - score)
     low, high = network.lost or (0.0, 0.0)
     if lost <= 0:
-        words, low, high = f"gains {-lost:.2f} points", -high, -low
+        words, low, high = f"gains {0.0 - lost:.2f} points", -high, -low
     else:
         words = f"loses {lost:.2f} points"
     if network.lost and score == network.score:  # the interval is of the network in FP32
