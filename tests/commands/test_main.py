@@ -73,7 +73,7 @@ def test_another_stage_of_the_same_job_takes_the_others_from_the_store(finished)
     folder, _ = finished
     again = run(folder, "force=[latency]")
     assert again.returncode == 0
-    assert again.stdout.count("taken from the store") == 5
+    assert again.stdout.count("taken from the store") == 6
 
 
 def test_a_later_timing_joins_the_run(finished):
