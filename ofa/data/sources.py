@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,4 +99,5 @@ def _held_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
     """``rows`` without, and with only, a ``share`` of them that was drawn at random; always the same ones."""
     order = np.random.default_rng(0).permutation(len(rows))
     count = max(1, round(share * len(rows)))
-    return rows.take(np.sort(order[count:])), rows.take(np.sort(order[:count]))
+    # Rows that were left out are counted once, with the training rows.
+    return rows.take(np.sort(order[count:])), replace(rows.take(np.sort(order[:count])), skipped=0)

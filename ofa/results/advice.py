@@ -15,6 +15,7 @@ from ofa.supernet.space import Network, name_of
 from ofa.supernet.subnet import EncoderShape
 
 # A measured time this much longer than the share of MACs left is worth a warning.
+LEFT_OUT = 0.01  # share of malformed rows that deserves a word
 FAR = 1.25
 # Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5
@@ -149,7 +150,7 @@ def engine_remark(results: Results) -> list[str]:
 
 def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
-    found = _busy(results) + engine_remark(results)
+    found = _left_out(results) + _busy(results) + engine_remark(results)
     for network in results.networks:
         share = network.macs / results.largest.macs
         speedups = results.speedups(network)
@@ -168,6 +169,16 @@ def warnings(results: Results, config: Config, shape: EncoderShape, networks: Ma
             bound = _bound(stuck[0][0], config, shape, networks[network.name])
             found.append(f"{network.label} has an estimated speed-up of only {gains}; {bound}.")
     return found
+
+
+def _left_out(results: Results) -> list[str]:
+    """Splits of which malformed rows were left out: what the scores rest on, and what they do not."""
+    return [
+        f"{counts['left_out']:,} of {sum(counts.values()):,} rows of the {split} split were malformed and left out "
+        "(task.bad_rows=skip); the log names the first."
+        for split, counts in results.rows.items()
+        if counts["left_out"] > LEFT_OUT * sum(counts.values())
+    ]
 
 
 def _short(results: Results, latency: Latency) -> str:

@@ -33,12 +33,14 @@ def collect(
     folders: Mapping[str, Path],
     shape: EncoderShape,
     networks: Mapping[str, Network],
+    rows: Mapping[str, Mapping[str, int]],
 ) -> Results:
     """The results of a run from the folders of the stages that ran, and what was timed later.
 
     Args:
         folders: by the name of the stage.
         networks: the sub-networks of the job, by name.
+        rows: split -> how many rows were ``used`` and ``left_out``.
     """
     results = Results(config.task.name, config.model.name, config.trainer.seed, run_folder.name)
     if "evaluate" not in folders:
@@ -53,6 +55,7 @@ def collect(
         results,
         target=config.hardware.name,
         dev_rows=scores["rows"],
+        rows={split: dict(counts) for split, counts in rows.items()},
         learned=scores["learned"],
         teacher=Scored(**scores["teacher"]),
         networks=tuple(

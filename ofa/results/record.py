@@ -133,6 +133,7 @@ class Results:
         run: the name of its folder.
         target: the device the networks are for, ``hardware.name``.
         dev_rows: how many rows the scores are of.
+        rows: split -> rows ``used`` and malformed ones ``left_out`` (task.bad_rows=skip).
         learned: whether the teacher is better than a constant answer.
         reference: the teacher as a network, where no network of the job is the full one.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
@@ -150,6 +151,7 @@ class Results:
     run: str | None = None
     target: str = ""
     dev_rows: int = 0
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
     learned: bool = True
     teacher: Scored | None = None
     networks: tuple[NetworkResult, ...] = ()
@@ -220,7 +222,7 @@ class Results:
         found |= {"task": self.task, "model": self.model, "seed": self.seed}
         if self.teacher is None:
             return found
-        found |= {"target": self.target, "dev_rows": self.dev_rows, "learned": self.learned}
+        found |= {"target": self.target, "dev_rows": self.dev_rows, "rows": self.rows, "learned": self.learned}
         found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
         if self.reference:
@@ -257,6 +259,7 @@ class Results:
             teacher=Scored(**{key: found["teacher"].get(key) for key in Scored.__dataclass_fields__}),
             target=found.get("target", ""),
             dev_rows=found.get("dev_rows", 0),
+            rows=found.get("rows", {}),
             learned=found.get("learned", True),
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),

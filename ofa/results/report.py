@@ -63,6 +63,9 @@ def latencies(results: Results) -> list[list[str]]:
 def legend(results: Results) -> list[str]:
     """What the columns mean, and on what machine a figure was measured."""
     lines = [f'Scores are of {results.dev_rows:,} dev rows; "vs teacher" is in points (1 point = 0.01).']
+    if any(counts["left_out"] for counts in results.rows.values()):
+        of_splits = (f"{split} {c['used']:,} ({c['left_out']:,})" for split, c in results.rows.items())
+        lines.append(f"Rows used, and malformed ones left out: {', '.join(of_splits)}.")
     if results.networks[0].lost is not None:
         lines.append(
             "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score of the "

@@ -338,3 +338,15 @@ def test_a_damaged_stage_is_set_aside_and_made_again(config, name, caplog):
     if path.suffix != ".json":
         assert path.read_bytes() == whole
     assert len(list(store.glob("*.damaged"))) == 1
+
+
+def test_rows_that_were_left_out_are_in_results_and_report(config):
+    data = next((config_path(config).parent / "data").glob("dev.tsv"))
+    data.write_text(data.read_text() + "good film\tperhaps\n" * 6)
+    results = run_job(replace(config, task=replace(config.task, bad_rows="skip")), "")
+    (folder,) = (config_path(config) / "runs").iterdir()
+    assert json.loads((folder / "results.json").read_text())["rows"]["dev"] == {"used": 24, "left_out": 6}
+    assert "left out: train 96 (0), dev 24 (6)" in (folder / "report.md").read_text()
+    assert "6 of 30 rows of the dev split were malformed and left out (task.bad_rows=skip)" in " ".join(
+        results.warnings
+    )
