@@ -129,7 +129,8 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
         return None
     folders = [(stage.name, made[stage.name]) for stage, _, made in plan(config, inputs, store)]
     mark = _mark(config, {name: path.name for name, path in folders})
-    if not all(store.complete(path) and store.damage(path) is None for _, path in folders):
+    thorough = not config.sweep.name  # finished jobs of a sweep are many, and share most of their folders
+    if not all(store.complete(path) and store.damage(path, thorough) is None for _, path in folders):
         return None
     try:
         return collect.read(folder) if json.loads((folder / FINISHED).read_text()) == mark else None
