@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,3 +215,19 @@ def test_the_wheel_has_every_package() -> None:
     """setuptools takes the list as it is: a package that is not in it is missing where a wheel was installed."""
     listed = set(tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     assert listed == {name for name, path in FILES.items() if path.name == "__init__.py"} | {"ofa.conf"}
+
+
+# What stands at the top of the repository, and nothing beside it: a run that was started here with another output_dir
+# would be taken along by the next commit.
+TOP = {"conf", "experiments", "ofa", "tests", "main.py", "Makefile", "pyproject.toml", "requirements.lock"}
+TOP |= {"README.md", "README.zh-CN.md", "LICENSE", "CITATION.cff", ".ci", ".gitignore"}
+MADE = {".bin", ".db", ".lock", ".npz", ".onnx", ".pdiparams", ".pdparams", ".safetensors"}  # by runs
+
+
+def test_the_repository_holds_nothing_that_a_run_made() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tracked = {Path(name) for name in listed.stdout.split("\0") if name}
+    assert {path.parts[0] for path in tracked} <= TOP
+    assert not {path for path in tracked if path.suffix in MADE} - {Path("requirements.lock")}
