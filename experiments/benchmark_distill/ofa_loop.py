@@ -189,7 +189,6 @@ def distil(args, train, supernet, teacher, shape, subnets) -> dict[str, object]:
             batches=batches,
             settings=settings,
             seed=args.seed,
-            folder=Path(name),
             evaluate=lambda number: {},
             best=BestNetworks(Path(name)),
             precision=precision,

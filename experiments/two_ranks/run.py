@@ -160,7 +160,6 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
         return work.step(*tensors(batch)[:2], subnets, batch.row_share, batch.token_share)
 
     with tempfile.TemporaryDirectory() as own:
-        scratch = Path(own)
         loop = Loop(
             name="distill",
             model=supernet,
@@ -170,9 +169,8 @@ def worker(folder: Path, threads: int, batch_size: int) -> None:
                 max_steps=WARMUP + STEPS + 1, batch_size=batch_size, eval_steps=10**9, save_steps=10**9
             ),
             seed=0,
-            folder=scratch,
             evaluate=lambda number: {},
-            best=BestNetworks(scratch),
+            best=BestNetworks(Path(own)),
         )
         loop.run()
     seconds = started[WARMUP + STEPS] - started[WARMUP]

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ofa.data.batches import TrainBatches
 from ofa.data.tokens import Encoded
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
@@ -23,7 +22,7 @@ from ofa.stages.pipeline import StageContext
 from ofa.system import files, ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
-from ofa.training.loop import Loop, labelled_step
+from ofa.training.loop import labelled_step
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -73,8 +72,7 @@ def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Enco
     seed_everything(trainer.seed)
     source = context.distilled / "widths" / name
     model, folder = models.load(source, config.model.dropout)
-    work, precision = context.work / name, Precision(trainer.precision)
-    best = BestNetworks(work)
+    best, precision = BestNetworks(context.work / name), Precision(trainer.precision)
 
     def held_out_score() -> float:
         rows = {"held_out": held_out}
@@ -91,18 +89,9 @@ def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Enco
 
     before = held_out_score()
     best.update(name, 0, before, save)
-    loop = Loop(
-        name="final",
-        model=model,
-        step=labelled_step(model, config.task.kind, precision),
-        batches=TrainBatches(learned, trainer.final.batch_size, trainer.seed),
-        settings=trainer.final,
-        seed=trainer.seed,
-        folder=work,
-        evaluate=score,
-        best=best,
-        precision=precision,
-        stop=context.stop,
+    step = labelled_step(model, config.task.kind, precision)
+    loop = context.loop(
+        "final", learned, model=model, step=step, evaluate=score, best=best, precision=precision, monitored=False
     )
     loop.run()
     return best, before

@@ -11,7 +11,6 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa.data.batches import TrainBatches
 from ofa.errors import UserError
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
@@ -21,7 +20,7 @@ from ofa.stages.pipeline import StageContext
 from ofa.system import ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
-from ofa.training.loop import Loop, labelled_step
+from ofa.training.loop import labelled_step
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -106,20 +105,8 @@ def _train(context: StageContext) -> None:
         best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))
         return {"score": main_score(scores)}
 
-    loop = Loop(
-        name="finetune",
-        model=model,
-        step=labelled_step(model, task.kind, precision),
-        batches=TrainBatches(context.inputs.encoded("train"), trainer.finetune.batch_size, trainer.seed),
-        settings=trainer.finetune,
-        seed=trainer.seed,
-        folder=context.work,
-        evaluate=score,
-        best=best,
-        precision=precision,
-        monitor=context.monitor,
-        stop=context.stop,
-    )
+    step, rows = labelled_step(model, task.kind, precision), context.inputs.encoded("train")
+    loop = context.loop("finetune", rows, model=model, step=step, evaluate=score, best=best, precision=precision)
     steps = loop.run()
     if not ranks.is_main():
         return

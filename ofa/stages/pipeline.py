@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ofa.errors import Interrupted
 from ofa.settings.schema import Config
@@ -25,6 +25,14 @@ from ofa.stages.inputs import Inputs
 from ofa.store import PART, Store
 from ofa.system import ranks
 from ofa.system.machine import machine, versions
+
+if TYPE_CHECKING:
+    from paddle import Tensor, nn
+
+    from ofa.data.tokens import Encoded
+    from ofa.training.checkpoint import BestNetworks
+    from ofa.training.loop import Loop
+    from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +92,40 @@ class StageContext:
     def trained(self) -> Path:
         """The folder with the networks as training left them, ``widths/<name>/``."""
         return self.needs.get("final", self.distilled)
+
+    def loop(
+        self,
+        name: str,
+        rows: Encoded,
+        *,
+        model: nn.Layer,
+        step: Callable[[Any, int], dict[str, Tensor]],
+        evaluate: Callable[[int], dict[str, float]],
+        best: BestNetworks,
+        precision: Precision,
+        monitored: bool = True,
+    ) -> Loop:
+        """The training loop over ``rows`` whose settings are ``trainer.<name>``; it stops when the job is to.
+
+        ``monitored``: its curves are those of the job; not where many loops run under one name.
+        """
+        from ofa.data.batches import TrainBatches
+        from ofa.training.loop import Loop, NullMonitor
+
+        trainer, settings = self.config.trainer, getattr(self.config.trainer, name)
+        return Loop(
+            name=name,
+            model=model,
+            step=step,
+            batches=TrainBatches(rows, settings.batch_size, trainer.seed),
+            settings=settings,
+            seed=trainer.seed,
+            evaluate=evaluate,
+            best=best,
+            precision=precision,
+            monitor=self.monitor if monitored else NullMonitor(),
+            stop=self.stop,
+        )
 
 
 LAST_DISTILLED = ("distill", "distill_depth")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import paddle
+from paddle import Tensor, nn
 from tqdm import tqdm
 
-from ofa.data.batches import Batch, TrainBatches
+from ofa.data.batches import Batch, steps_per_epoch
+from ofa.data.tokens import Encoded
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.settings.schema import Config, LoopConfig
+from ofa.settings.schema import LoopConfig
 from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import Network, sample
@@ -25,7 +27,7 @@ from ofa.supernet.subnet import SubNet, count_macs
 from ofa.system import process, ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation, TeacherCache
-from ofa.training.loop import Loop, tensors
+from ofa.training.loop import tensors
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -57,94 +59,105 @@ class Plan:
 def distil(context: StageContext, plan: Plan) -> None:
     """Writes ``widths/<name>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
     config, trainer = context.config, context.config.trainer
-    settings, networks = getattr(trainer, plan.loop), plan.networks
     process.seed_everything(trainer.seed)
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
-    teacher, _ = models.load(plan.teacher)
-    teacher.eval()
     elastic.make_elastic(supernet)
-    batches = TrainBatches(context.inputs.encoded("train"), settings.batch_size, trainer.seed)
-    costs = {name: count_macs(folder.shape, network.subnet) for name, network in networks.items()}
-    precision = Precision(trainer.precision)
-    weights = (plan.hidden_weight, plan.logit_weight)
-    threads = process.threads() if paddle.get_device() == "cpu" else 1
-    distillation = Distillation(supernet, teacher, *weights, precision, config.task.kind, threads)
-    memory = _memory(config, settings, teacher, batches, precision)
-    best = BestNetworks(context.work)
-    if plan.earlier and config.ofa.keep == "best_each":
-        _begin_with(best, plan.earlier, networks)
-    last: dict[str, dict[str, float]] = {}
-
-    def step(batch: Batch, number: int) -> dict[str, paddle.Tensor]:
-        input_ids, token_type_ids, _ = tensors(batch)
-        drawn = sample(costs, config.ofa.sampling, config.ofa.sandwich_random, trainer.seed, number)
-        subnets = [networks[name].subnet for name in drawn]
-        targets = memory.lookup(batch) if memory else None
-        return distillation.step(input_ids, token_type_ids, subnets, batch.row_share, batch.token_share, targets)
-
-    def save(network: paddle.nn.Layer, path: Path) -> None:
-        models.save(network, path, folder.labels, context.inputs.tokenizer)
-
-    def save_cut(subnet: SubNet, path: Path) -> None:
-        save(elastic.extract(supernet, subnet), path)
-
-    def score(number: int) -> dict[str, float]:
-        for name, network in tqdm(networks.items(), desc="dev scores", leave=False, dynamic_ncols=True):
-            with elastic.selected(supernet, network.subnet):
-                metrics = evaluate(
-                    forward_of(supernet), context.inputs.dev, config.task.metrics, trainer.eval_batch_size
-                )
-            last[name] = metrics
-            context.monitor.metrics({f"{plan.curves}dev/{key}": value for key, value in metrics.items()}, number, name)
-        of_step = {name: main_score(metrics) for name, metrics in last.items()}
-        shared = {"last": float(number), "best_shared": sum(of_step.values())}.get(config.ofa.keep)
-        for name, value in of_step.items():
-            best.update(name, number, value, partial(save_cut, networks[name].subnet), shared)
-        return of_step
-
-    loop = Loop(
-        name=plan.loop,
-        model=supernet,
-        step=step,
-        batches=batches,
-        settings=settings,
-        seed=trainer.seed,
-        folder=context.work,
-        evaluate=score,
-        best=best,
-        precision=precision,
-        monitor=context.monitor,
-        stop=context.stop,
+    rows, precision = context.inputs.encoded("train"), Precision(trainer.precision)
+    step = _step(context, plan, supernet, rows, precision)
+    kept = _Kept(context, plan, supernet, folder.labels)
+    loop = context.loop(
+        plan.loop, rows, model=supernet, step=step, evaluate=kept.score, best=kept.best, precision=precision
     )
     steps = loop.run()
     if not ranks.is_main():
         return
-    for name in networks:
-        shutil.copytree(best.path(name), context.folder / "widths" / name)
+    for name in plan.networks:
+        shutil.copytree(kept.best.path(name), context.folder / "widths" / name)
     elastic.select(supernet, elastic.full(supernet))
-    save(supernet, context.folder / "supernet")
-    record = {"steps": steps, "best": best.found, "last": last, "history": loop.history}
+    kept.save(supernet, context.folder / "supernet")
+    record = {"steps": steps, "best": kept.best.found, "last": kept.last, "history": loop.history}
     (context.folder / "distill.json").write_text(json.dumps(record))
 
 
-def _begin_with(best: BestNetworks, earlier: Path, names: Iterable[str]) -> None:
-    """Offer what an earlier stage kept, as of step 0."""
-    kept = json.loads((earlier / "distill.json").read_text())["best"]
-    for name in names:
-        if name in kept:
-            best.update(name, 0, kept[name]["score"], partial(shutil.copytree, earlier / "widths" / name))
+def _step(
+    context: StageContext, plan: Plan, supernet: nn.Layer, rows: Encoded, precision: Precision
+) -> Callable[[Batch, int], dict[str, Tensor]]:
+    """The step of a loop that distils the sub-networks drawn for it."""
+    ofa, seed, networks = context.config.ofa, context.config.trainer.seed, plan.networks
+    teacher, _ = models.load(plan.teacher)
+    teacher.eval()
+    shape = models.shape_of(supernet)
+    costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
+    weights = (plan.hidden_weight, plan.logit_weight)
+    threads = process.threads() if paddle.get_device() == "cpu" else 1
+    distillation = Distillation(supernet, teacher, *weights, precision, context.config.task.kind, threads)
+    settings: LoopConfig = getattr(context.config.trainer, plan.loop)
+    memory = _memory(ofa.teacher_memory_mb, settings, teacher, rows, precision)
+
+    def step(batch: Batch, number: int) -> dict[str, Tensor]:
+        input_ids, token_type_ids, _ = tensors(batch)
+        drawn = sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
+        subnets = [networks[name].subnet for name in drawn]
+        targets = memory.lookup(batch) if memory else None
+        return distillation.step(input_ids, token_type_ids, subnets, batch.row_share, batch.token_share, targets)
+
+    return step
 
 
 def _memory(
-    config: Config, settings: LoopConfig, teacher: paddle.nn.Layer, batches: TrainBatches, precision: Precision
+    allowed_mb: int, settings: LoopConfig, teacher: nn.Layer, rows: Encoded, precision: Precision
 ) -> TeacherCache | None:
     """The teacher's outputs on all training rows, where that is allowed, fits, and is read more than once."""
-    allowed = config.ofa.teacher_memory_mb
-    once = (settings.max_steps or settings.epochs * len(batches)) < 2 * len(batches)
-    needed = TeacherCache.size_mb(batches.encoded, models.shape_of(teacher))
+    epoch = steps_per_epoch(len(rows), settings.batch_size)
+    once = (settings.max_steps or settings.epochs * epoch) < 2 * epoch
+    needed = TeacherCache.size_mb(rows, models.shape_of(teacher))
     # A GPU computes them faster than they could be copied to it.
-    if once or needed > allowed or ranks.size() > 1 or paddle.get_device() != "cpu":
+    if once or needed > allowed_mb or ranks.size() > 1 or paddle.get_device() != "cpu":
         return None
-    log.info("the teacher's outputs are computed once and kept (%.0f of at most %d MB)", needed, allowed)
-    return TeacherCache(teacher, batches.encoded, settings.batch_size, precision)
+    log.info("the teacher's outputs are computed once and kept (%.0f of at most %d MB)", needed, allowed_mb)
+    return TeacherCache(teacher, rows, settings.batch_size, precision)
+
+
+class _Kept:
+    """The sub-networks of shared weights that learn: what they score, and the best weights of each.
+
+    Attributes:
+        last: their metrics when they were last scored.
+    """
+
+    def __init__(self, context: StageContext, plan: Plan, supernet: nn.Layer, labels: tuple[str, ...]) -> None:
+        self.context, self.plan, self.supernet, self.labels = context, plan, supernet, labels
+        self.best = BestNetworks(context.work)
+        self.last: dict[str, dict[str, float]] = {}
+        if plan.earlier and context.config.ofa.keep == "best_each":
+            self._begin_with(plan.earlier)
+
+    def _begin_with(self, earlier: Path) -> None:
+        """Offer what an earlier stage kept, as of step 0."""
+        kept = json.loads((earlier / "distill.json").read_text())["best"]
+        for name in self.plan.networks:
+            if name in kept:
+                self.best.update(name, 0, kept[name]["score"], partial(shutil.copytree, earlier / "widths" / name))
+
+    def save(self, network: nn.Layer, path: Path) -> None:
+        models.save(network, path, self.labels, self.context.inputs.tokenizer)
+
+    def _save_cut(self, subnet: SubNet, path: Path) -> None:
+        self.save(elastic.extract(self.supernet, subnet), path)
+
+    def score(self, number: int) -> dict[str, float]:
+        """Score every network on the dev rows after step ``number``, and keep the weights of those that are best."""
+        context, config = self.context, self.context.config
+        for name, network in tqdm(self.plan.networks.items(), desc="dev scores", leave=False, dynamic_ncols=True):
+            with elastic.selected(self.supernet, network.subnet):
+                self.last[name] = evaluate(
+                    forward_of(self.supernet), context.inputs.dev, config.task.metrics, config.trainer.eval_batch_size
+                )
+            curves = {f"{self.plan.curves}dev/{key}": value for key, value in self.last[name].items()}
+            context.monitor.metrics(curves, number, name)
+        of_step = {name: main_score(metrics) for name, metrics in self.last.items()}
+        shared = {"last": float(number), "best_shared": sum(of_step.values())}.get(config.ofa.keep)
+        for name, value in of_step.items():
+            self.best.update(name, number, value, partial(self._save_cut, self.plan.networks[name].subnet), shared)
+        return of_step

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,6 +80,7 @@ class Loop:
             cleared by the loop. Given the step's number, too, for what is drawn at random.
         evaluate: called with the step after each evaluation interval and at the end; returns the
             dev scores to show beside the progress bar.
+        best: keeps the best networks; checkpoints, which refer to them, stand in the same folder.
         stop: called after every step; if it returns True on any rank, all ranks save a checkpoint and stop.
     """
 
@@ -90,7 +90,6 @@ class Loop:
     batches: Batches
     settings: LoopConfig
     seed: int
-    folder: Path
     evaluate: Callable[[int], dict[str, float]]
     best: BestNetworks
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
@@ -191,11 +190,11 @@ class Loop:
             "recent": self.recent,
             "precision": self.precision.state(),
         }
-        kept = checkpoint.save(self.folder, checkpoint.Checkpoint(step, weights, state, progress))
+        kept = checkpoint.save(self.best.folder, checkpoint.Checkpoint(step, weights, state, progress))
         self.best.prune([record["best"] for record in kept])
 
     def _resume(self, optimizer: paddle.optimizer.Optimizer) -> int:
-        found = checkpoint.latest(self.folder, self.best.damage)
+        found = checkpoint.latest(self.best.folder, self.best.damage)
         if found is None:
             return 0
         log.info("%s goes on from the checkpoint at step %d.", self.name, found.step)

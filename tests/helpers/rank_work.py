@@ -103,7 +103,6 @@ def trained(encoded: Encoded, folder: Path, stops: bool) -> dict[str, Any]:
         batches=TrainBatches(encoded, SETTINGS.batch_size, 0),
         settings=SETTINGS,
         seed=0,
-        folder=folder,
         evaluate=evaluate,
         best=best,
     )

@@ -64,7 +64,7 @@ def make_loop(folder, settings, stop_at=None, poison=None, scores=None):
         return {"net": value}
 
     loop = Loop(
-        name="finetune", model=net, step=step, batches=Batches(), settings=settings, seed=7, folder=folder,
+        name="finetune", model=net, step=step, batches=Batches(), settings=settings, seed=7,
         evaluate=evaluate, best=best,
     )  # fmt: skip
     if stop_at:
