@@ -26,12 +26,7 @@ def predict(
     Raises:
         UserError: if the folder is no run that exported the network, or texts and task do not fit.
     """
-    try:
-        results = collect.read(run_folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{run_folder}: no results.json; give the folder of a finished run, outputs/runs/<name>"
-        ) from None
+    results = collect.read_given(run_folder)
     name = network or (results.recommended.name if results.recommended else None)
     chosen = results.network(name)
     known = ", ".join(one.name for one in results.networks) or "none"

@@ -74,10 +74,7 @@ def time_run(
 
 
 def _results(folder: Path) -> Results:
-    try:
-        results = collect.read(folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None
+    results = collect.read_given(folder)
     if not results.export:
         raise UserError(f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]")
     return results

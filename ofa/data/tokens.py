@@ -1,4 +1,4 @@
-"""WordPiece: rows of text to token ids, cached by content; and vocabularies, checked or trained.
+"""Rows of text to token ids, cached by content.
 
 The ids are those of Hugging Face's BertTokenizer, and of PaddleNLP's except for words with symbols such as
 £ or °, which PaddleNLP splits off (about 2 rows in 1,000 of GLUE). Ten times as fast as PaddleNLP's.

@@ -1,7 +1,8 @@
 """Hydra's side of a sweep: what its name is, which jobs it has, and which of them this process runs.
 
-With ``main.py`` and ``config.py`` the third and last place that knows Hydra: a callback has to be a class that
-the settings name (``hydra.callbacks`` in ``conf/config.yaml``). What a sweep is and does is in ``sweep.py``.
+With ``ofa/__main__.py`` and ``settings/compose.py`` the third and last place that knows Hydra: a callback has to
+be a class that the settings name (``hydra.callbacks`` in ``conf/config.yaml``). What a sweep is and does is in
+``sweep.py``.
 """
 
 from __future__ import annotations

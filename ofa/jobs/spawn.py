@@ -1,6 +1,6 @@
 """Start the processes of a job on several devices of this machine: ``hardware.devices=2``.
 
-Each process, a rank, runs the job; ``ofa.ranks`` brings their work together. Rank 0 has the terminal.
+Each process, a rank, runs the job; ``ofa.system.ranks`` brings their work together. Rank 0 has the terminal.
 Unlike ``python -m paddle.distributed.launch``, which is for several machines, this writes no
 environment variables to disk, shows progress as it happens and hands on Ctrl-C just once.
 """

@@ -20,7 +20,7 @@ from typing import Any
 from ofa.errors import UserError
 from ofa.results import aggregate, collect
 from ofa.results.figures import draw_sweep
-from ofa.results.report import markdown
+from ofa.results.report import listed, markdown
 from ofa.settings.explain import explain
 from ofa.settings.schema import TrackingConfig
 from ofa.system.files import write_whole as write
@@ -233,9 +233,9 @@ class Sweep:
             self._tracker.metrics(sweep_metrics(row["task"], row), 0)
         for average in numbers["averages"]:
             self._tracker.metrics(sweep_metrics("average", average), 0)
-        note = markdown(aggregate.table(numbers)) if numbers["rows"] else ""
-        if problems:
-            note += "\n\nJobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems)
+        note = "\n\n".join(
+            [markdown(aggregate.table(numbers)) if numbers["rows"] else "", *listed("Jobs without a result", problems)]
+        )
         self._tracker.tags({"mlflow.note.content": note[: tracker.NOTE_CHARS]})
         self._tracker.artifacts(files)
         return self._tracker.finish(status)

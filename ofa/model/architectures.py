@@ -19,8 +19,8 @@ _NAMES = {
     "output.LayerNorm": "norm2",
 }
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-# Parts of a pretraining checkpoint that a classifier has no use for.
 _WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")  # saved from within DataParallel or torch.compile
+# Parts of a pretraining checkpoint that a classifier has no use for.
 _UNUSED = re.compile(r"^(cls\.|.*position_ids$|.*\.num_batches_tracked$)")
 
 

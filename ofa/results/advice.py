@@ -14,8 +14,8 @@ from ofa.settings.schema import Config, ObjectiveConfig
 from ofa.supernet.space import Network, name_of
 from ofa.supernet.subnet import EncoderShape
 
-# A measured time this much longer than the share of MACs left is worth a warning.
 LEFT_OUT = 0.01  # share of malformed rows that deserves a word
+# A measured time this much longer than the share of MACs left is worth a warning.
 FAR = 1.25
 # Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5

@@ -13,7 +13,7 @@ from typing import Any
 
 from ofa.results.published import WIDTH
 from ofa.results.record import Results, Scored
-from ofa.results.report import markdown
+from ofa.results.report import listed, markdown
 from ofa.supernet.space import name_of
 
 AVERAGE = (
@@ -161,8 +161,5 @@ def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[
         parts += [markdown(table(summary)), AVERAGE, "![scores by width](figure.png)"]
     if any(row["published"] for row in summary["rows"]):
         parts += ["The published figures of the same recipe:", markdown(published_table(summary))]
-    if problems:
-        parts.append("Jobs without a result:\n\n" + "\n".join(f"- {line}" for line in problems))
-    if remarks:
-        parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in remarks))
+    parts += [*listed("Jobs without a result", problems), *listed("Worth knowing", remarks)]
     return "\n\n".join(parts) + "\n"

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ofa.errors import UserError
 from ofa.hardware import engines_to_estimate, estimate, fastest_first
 from ofa.results import advice, published
 from ofa.results.figure import Latency
@@ -233,3 +234,15 @@ def write(folder: Path, results: Results) -> list[Path]:
 def read(folder: Path) -> Results:
     """The results that a run left in its ``folder``."""
     return Results.from_json(_read(folder / "results.json"))
+
+
+def read_given(folder: Path) -> Results:
+    """The same of a ``folder`` that a user named.
+
+    Raises:
+        UserError: if it is not that of a finished run.
+    """
+    try:
+        return read(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
 from ofa.results.record import Results
@@ -108,14 +110,18 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
 
 
+def listed(heading: str, lines: Sequence[str]) -> list[str]:
+    """One paragraph: ``heading`` and a line each below it; none if there are no lines."""
+    return [f"{heading}:\n\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
+
+
 def text(results: Results) -> str:
     """The report as Markdown."""
     assert results.recommended is not None
     parts = [f"# {results.task}, {results.model}, seed {results.seed}"]
     parts += [markdown(table(results)), " ".join(legend(results)), f"**{results.recommended.words}**"]
     parts += ["![score against cost](figure.png)"]
-    if results.warnings:
-        parts.append("Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results.warnings))
+    parts += listed("Worth knowing", results.warnings)
     if results.headlines:
         parts += ["Every latency, in milliseconds per batch (b: batch size, s: tokens per row):"]
         parts += [markdown(latencies(results))]

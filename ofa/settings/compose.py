@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ofa.errors import UserError
 from ofa.settings.explain import unknown
@@ -29,9 +30,6 @@ def load(path: Path) -> Config:
     Raises:
         UserError: if the file is missing or no such settings.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
         saved = OmegaConf.load(path)
         if OmegaConf.select(saved, "latency.estimate_engine"):  # runs of earlier versions have one engine
@@ -48,7 +46,6 @@ def register() -> None:
     ``${home:~/x}`` expands the tilde; ``${folder_name:/models/my bert}`` is ``my-bert``.
     """
     from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
 
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)

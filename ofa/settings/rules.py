@@ -29,7 +29,7 @@ from ofa.settings.schema import (
 )
 
 GENERATORS = ("negation",)
-ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.engines can time
+ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.deploy.engines can time
 TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*TRAINING_PRECISIONS, "int8")  # of engines
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes

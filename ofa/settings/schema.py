@@ -74,12 +74,11 @@ class ModelConfig:
     """Where the BERT to finetune or compress comes from. Sizes use Hugging Face's names."""
 
     name: str = collected("???")
-    pretrained: str | None = None  # a name PaddleNLP can download, e.g. bert-base-uncased
+    pretrained: str | None = None  # a name of the model hub, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
-    accept_weak_teacher: bool = how(
-        False
-    )  # go on with one that is no better than a constant answer, or mixes classes up
+    # Go on with a teacher that is no better than a constant answer, or mixes its classes up.
+    accept_weak_teacher: bool = how(False)
     allow_pickle: bool = how(False)  # read model_state.pdparams (runs code from the file)
     vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
     lower_case: bool = True

@@ -48,7 +48,7 @@ def cpus() -> int:
 
 def cores() -> int:
     """Cores this process may use (its affinity, not the machine's total)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cpus()
 
 
 def device_name(device: str) -> str:

@@ -18,12 +18,12 @@ from ofa.system.machine import cores, cpu_flags, cpu_name
 log = logging.getLogger(__name__)
 # glibc's mallopt parameters, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-# What MKL's AVX-512 code path of server processors uses, and the names MKL_DEBUG_CPU_TYPE has for its paths.
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
+# What MKL's AVX-512 code path of server processors uses, and the names MKL_DEBUG_CPU_TYPE has for its paths.
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
+MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 # Libraries' variables for the folder they keep files in, and its name in cache_dir.
 HOMES = {"PPNLP_HOME": "paddlenlp", "MPLCONFIGDIR": "matplotlib", "HF_HOME": "huggingface"}
-MKL_CPU_TYPES = {"AVX-512": "7", "AVX2": "5"}
 
 
 def number(name: str, default: int, least: int = 0) -> int:

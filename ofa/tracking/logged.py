@@ -35,8 +35,9 @@ def open_runs(
     """Open the run of a job, called ``title``, and one for each of its sub-networks."""
     common = {"task": config.task.name, "model": config.model.name}
     common |= {"sweep": config.sweep.name} if config.sweep.name else {}
-    shown = _shown()
-    tracker.start(title, {"kind": "job", **common, **shown, **_origin()}, _params(config, shape))
+    commit = _commit()
+    shown = _shown(commit)
+    tracker.start(title, {"kind": "job", **common, **shown, **_origin(commit)}, _params(config, shape))
     tracker.experiment({"mlflow.note.content": ABOUT, "mlflow.experimentKind": "custom_model_development"})
     for name, network in networks.items():
         params = {
@@ -92,19 +93,18 @@ def _commit() -> str:
     return _git("ls-files", "--error-unmatch", Path(__file__).name) and _git("rev-parse", "HEAD")
 
 
-def _origin() -> dict[str, str]:
+def _origin(commit: str) -> dict[str, str]:
     """Where a result comes from: commit, whether the tree was clean, library versions, machine."""
-    commit = _commit()
     dirty = str(bool(_git("status", "--porcelain"))).lower() if commit else "unknown"
     tags = {"git.commit": commit or "unknown", "git.dirty": dirty, "version.ofa": __version__}
     tags |= {f"version.{key}": value for key, value in machine.versions().items()}
     return tags | {f"machine.{key}": str(value) for key, value in machine.machine().items()}
 
 
-def _shown() -> dict[str, str]:
+def _shown(commit: str) -> dict[str, str]:
     """What MLflow's own columns read."""
     tags = {"mlflow.source.name": "main.py", "mlflow.source.type": "LOCAL"}
-    tags["mlflow.source.git.commit"] = _commit() or "unknown"
+    tags["mlflow.source.git.commit"] = commit or "unknown"
     with suppress(OSError, KeyError):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags

@@ -48,7 +48,7 @@ def note(results: Results, config: Config, view: str, address: str) -> str:
         f"{serve_command(config, results, address)}"
     )
     parts = [_block(report.table(results)), " ".join(report.legend(results))]
-    parts += ["Worth knowing:\n\n" + "\n".join(f"- {line}" for line in results.warnings)] if results.warnings else []
+    parts += report.listed("Worth knowing", results.warnings)
     parts += [_block(report.latencies(results))] if results.headlines else []
     room = NOTE_CHARS - len(advice) - len(look) - len(MORE)
     body = ""
