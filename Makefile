@@ -12,7 +12,7 @@ PLAIN = $(ROOT)$(OUTPUT)/mlflow.db
 QUOTED = $(subst $(HASH),%23,$(subst ?,%3F,$(subst %,%25,$(PLAIN))))
 DATABASE = sqlite$(if $(findstring %,$(QUOTED)),+pysqlite):///$(QUOTED)
 
-.PHONY: run test test-fast test-slow check ui install clean help
+.PHONY: run test test-fast test-slow check docs ui install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,6 +40,14 @@ ui: install  ## MLflow's pages on this machine only
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 \
 		--port $(PORT) --workers 1 --backend-store-uri '$(subst ','\'',$(DATABASE))'
 
+docs: .venv-docs/installed  ## the pages of docs/ as HTML under build/docs, links checked
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --site-dir build/docs
+
+.venv-docs/installed: docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	touch $@
+
 install: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -49,4 +57,4 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 clean:  ## remove the environment (not your outputs)
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-docs

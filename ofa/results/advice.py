@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from math import nan
 
@@ -120,12 +121,12 @@ def _loss(results: Results, network: NetworkResult, tolerance: float, latency: L
     return f"{words}, {saved:.0%} fewer parameters"
 
 
-def _busy(results: Results) -> list[str]:
+def _busy(results: Results, output_dir: str) -> list[str]:
     """That figures are not to be relied on, with the command that measures them again."""
     if not results.unsteady:
         return []
     names = ", ".join(results.unsteady[:2]) + (f" and {len(results.unsteady) - 2} more" * (len(results.unsteady) > 2))
-    run = f"outputs/runs/{results.run}" if results.run else "RUN_FOLDER"
+    run = shlex.quote(f"{output_dir}/runs/{results.run}")
     return [
         f"The machine was busy while {names} were timed (p90 over 1.5 times the median): python -m ofa.timing {run}"
     ]
@@ -150,7 +151,7 @@ def engine_remark(results: Results) -> list[str]:
 
 def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
-    found = _left_out(results) + _busy(results) + engine_remark(results)
+    found = _left_out(results) + _busy(results, config.output_dir) + engine_remark(results)
     for network in results.networks:
         share = network.macs / results.largest.macs
         speedups = results.speedups(network)

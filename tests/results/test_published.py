@@ -1,4 +1,4 @@
-"""The published figures: where they are shown, and that the README has the same."""
+"""The published figures: where they are shown, and that the page of the recipe has the same."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_published_figures_stand_only_beside_the_published_recipe(compose: Calla
     assert table[1] == ["mrpc", "accuracy", "0.88235", "0.9300", "0.88480", "0.8000"]
 
 
-def test_the_readme_has_the_same_published_figures() -> None:
-    readme = (REPO / "README.md").read_text()
+def test_the_page_has_the_same_published_figures() -> None:
+    page = (REPO / "docs/en/recipe.md").read_text()
     for metrics in published.SCORES.values():
         for pair in metrics.values():
-            assert all(str(figure)[1:] in readme for figure in pair), pair
+            assert all(str(figure)[1:] in page for figure in pair), pair

@@ -27,7 +27,7 @@ GROUPS = {
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
     "tracking": "mlflow none",
-    "experiment": "glue_minilm glue_small published_recipe quickstart sst2_small",
+    "experiment": "glue_minilm published_recipe quickstart sst2_small",
     "launch": "joblib processes ray slurm",
     "search": "optuna",
 }
@@ -39,7 +39,7 @@ CHOICES = [(group, name) for group, names in GROUPS.items() for name in names.sp
 def test_every_file_under_conf_is_composed_here() -> None:
     found = {str(path.relative_to(REPO / "conf")) for path in (REPO / "conf").rglob("*.y*ml")}
     assert found == {f"{group}/{name}.yaml" for group, name in CHOICES} | {"config.yaml"}
-    assert len(found) == 38
+    assert len(found) == 37
 
 
 @pytest.mark.parametrize("group, name", CHOICES, ids=lambda value: value)
@@ -139,7 +139,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "unknown choice": ("task=sst3", ["task: 'sst3' is unknown; allowed: cola, custom, mnli, mrpc, negation, qnli,"]),
     "unknown experiment": (
         "experiment=x",
-        ["experiment: 'x' is unknown; allowed: glue_minilm, glue_small, published_recipe, quickstart"],
+        ["experiment: 'x' is unknown; allowed: glue_minilm, published_recipe, quickstart"],
     ),
     "null choice": ("task=null", ["A group takes the name of one of its files, e.g. task=sst2; --help lists"]),
     "bracket left open": ("ofa.widths=[1,0.5", ["cannot parse '[1,0.5'; expected key=value or key=[1,2]; quote"]),

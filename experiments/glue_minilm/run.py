@@ -1,0 +1,179 @@
+"""Eight GLUE tasks on a pretrained BERT of 6 layers x 384: what each width loses against its teacher.
+
+    python experiments/glue_minilm/run.py run --data-dir GLUE --model FOLDER [--tasks cola] [--seeds 42] [key=value]
+    python experiments/glue_minilm/run.py collect --output-dir DIR
+
+``run`` starts the product once for every task and seed (a job that was stopped goes on, a finished one takes a second)
+and then collects. Of each finished job one small file stays in ``runs/``, so that the study can be made in several
+sittings and on several machines; ``results.json``, its claims and the figure are made anew of all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+REPO = HERE.parent.parent
+sys.path.insert(0, str(REPO))
+
+from ofa.system import machine
+
+RESULTS, RUNS = HERE / "results.json", HERE / "runs"
+SMALL_TASK = ("trainer.finetune.epochs=8", "trainer.finetune.warmup_ratio=0.1")
+LARGE_TASK = ("trainer.finetune.epochs=3", "trainer.finetune.warmup_ratio=0.1")
+# Task -> what its jobs set besides experiment=glue_minilm, in the order of their cost.
+TASKS = {
+    "cola": SMALL_TASK,
+    "mrpc": SMALL_TASK,
+    "stsb": SMALL_TASK,
+    "rte": SMALL_TASK,
+    "sst2": (*LARGE_TASK, "task.max_train_rows=30000"),
+    "qnli": LARGE_TASK,
+    "qqp": LARGE_TASK,
+    "mnli": LARGE_TASK,
+}
+SEEDS = [42, 43, 44]
+TWO_THIRDS, HALF = "w0.6667", "w0.5"
+# What a teacher that clearly learned scores at least: SST-2's aim; else the constant answer's score and some points.
+LEARNED = {"cola": 0.10, "mrpc": 0.85, "stsb": 0.10, "sst2": 0.90, "qnli": 0.60, "qqp": 0.73}
+KEPT = ("score", "last", "undistilled", "lost", "params", "macs")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the jobs one after the other; one that fails stops the study with its own message."""
+    for seed in options.seeds:
+        for task in options.tasks:
+            settings = ["experiment=glue_minilm", f"task={task}", f"trainer.seed={seed}", *TASKS[task]]
+            settings += [f"task.data_dir={options.data_dir}", f"model.path={options.model}"]
+            settings += [f"output_dir={options.output_dir}", *options.set]
+            subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, check=True)
+            collect(options)
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Keep a small file of every finished job under ``--output-dir``, and make results and figure of all kept ones."""
+    RUNS.mkdir(exist_ok=True)
+    for path in sorted(Path(options.output_dir).glob("runs/*/results.json")):
+        found = json.loads(path.read_text())
+        if "widths" in found and found["task"] in TASKS:
+            kept = RUNS / f"{found['task']}-s{found['seed']}.json"
+            kept.write_text(json.dumps(_record(found), indent=1) + "\n")
+    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+    table = {task: of for task in TASKS if (of := _mean_of([one for one in records if one["task"] == task]))}
+    results = {"claims": claims(table), "tasks": table, "settings": TASKS}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    for claim in results["claims"]:
+        print(f"{'met' if claim['met'] else 'NOT met'}: {claim['name']}: {claim['got']} ({claim['aim']})")
+    print("\n".join(rows(table)))
+    draw(table, HERE / "figure.png")
+
+
+def _record(found: dict[str, Any]) -> dict[str, Any]:
+    """What of a job's results.json the study needs."""
+    about = {key: found[key] for key in ("task", "model", "seed", "dev_rows", "learned")}
+    networks = {one["name"]: {key: one[key] for key in KEPT if key in one} for one in found["widths"]}
+    teacher = {key: found["teacher"][key] for key in ("score", "metrics", "params", "macs")}
+    return {**about, "teacher": teacher, "networks": networks, "machine": machine.machine()}
+
+
+def _mean_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds of a task: the teacher's score, and of each network the points it lost."""
+    if not records:
+        return {}
+
+    def lost(name: str, key: str) -> float:
+        return statistics.mean(100 * (one["teacher"]["score"] - one["networks"][name][key]) for one in records)
+
+    return {
+        "seeds": [one["seed"] for one in records],
+        "dev_rows": records[0]["dev_rows"],
+        "teacher": statistics.mean(one["teacher"]["score"] for one in records),
+        "teachers": [one["teacher"]["score"] for one in records],
+        "lost": {
+            name: {key: lost(name, key) for key in ("score", "last", "undistilled")} for name in records[0]["networks"]
+        },
+    }
+
+
+def claims(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """The study's aims; one that needs all eight tasks, or all seeds, is not met before they were run."""
+    complete = set(table) == set(TASKS)
+    found = []
+    for key, what in (("last", "at the last step"), ("score", "at its best dev score")):
+        for name, most, worst in ((TWO_THIRDS, 0.3, 1.0), (HALF, 1.5, None)):
+            points = [of["lost"][name][key] for of in table.values()]
+            mean = statistics.mean(points) if points else None
+            label = f"{name}, {what}: points lost, mean of {len(table)} of 8 tasks"
+            found.append(_claim(label, f"<= {most:g}", mean, complete and mean is not None and mean <= most))
+            if worst is not None:
+                top = max(points, default=None)
+                label = f"{name}, {what}: points lost, most of {len(table)} of 8 tasks"
+                found.append(_claim(label, f"<= {worst:g}", top, complete and top is not None and top <= worst))
+    for task, least in LEARNED.items():
+        score = min(table[task]["teachers"]) if task in table else None
+        met = score is not None and score >= least
+        found.append(_claim(f"{task}: teacher's score, least", f">= {least:g}", score, met))
+    small = [len(table[task]["seeds"]) if task in table else 0 for task in ("cola", "mrpc", "stsb", "rte")]
+    found.append(_claim("seeds of each small task, least", ">= 3", min(small), min(small) >= 3))
+    return found
+
+
+def _claim(name: str, aim: str, got: float | None, met: bool) -> dict[str, Any]:
+    return {"name": name, "aim": aim, "got": got if got is None else round(got, 4), "met": met}
+
+
+def rows(table: dict[str, Any]) -> list[str]:
+    """The table of the README: score of the teacher, and points lost by each width at the last step."""
+    names = list(next(iter(table.values()))["lost"]) if table else []
+    lines = [f"| task | seeds | teacher | {' | '.join(names)} | {TWO_THIRDS} undistilled |"]
+    lines.append(f"| :--- | ---: | ---: |{' ---: |' * (len(names) + 1)}")
+    for task, of in table.items():
+        cells = [f"{of['lost'][name]['last']:+.2f}" for name in names]
+        cells.append(f"{of['lost'][TWO_THIRDS]['undistilled']:+.2f}")
+        lines.append(f"| {task} | {len(of['seeds'])} | {of['teacher']:.4f} | {' | '.join(cells)} |")
+    return lines
+
+
+def draw(table: dict[str, Any], path: Path) -> None:
+    """Write a PNG: a row per task, a mark per width at the points it is from its teacher, at the last step."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 1.2 + 0.45 * len(table)), layout="constrained")
+    panel = figure.subplots()
+    tasks = list(reversed(table))
+    for name in next(iter(table.values()))["lost"] if table else ():
+        points = [-table[task]["lost"][name]["last"] for task in tasks]
+        panel.plot(points, range(len(tasks)), "o", label=f"width {float(name[1:]):.3g}")
+    panel.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    panel.axvspan(-0.3, 0.3, color="tab:green", alpha=0.08)
+    panel.set_yticks(range(len(tasks)), [f"{task} ({len(table[task]['seeds'])})" for task in tasks])
+    panel.set_xlabel("points from the teacher, last step, mean of seeds (their number in brackets)")
+    panel.margins(x=0.1, y=0.2)
+    panel.grid(alpha=0.25)
+    panel.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("run", "collect"))
+    parser.add_argument("--data-dir")
+    parser.add_argument("--model")
+    parser.add_argument("--output-dir", default="outputs/glue_minilm")
+    parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=list(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("set", nargs="*", metavar="key=value", help="further settings of every job")
+    options = parser.parse_args()
+    if options.part == "run" and not (options.data_dir and options.model):
+        parser.error("run needs --data-dir and --model")
+    {"run": run, "collect": collect}[options.part](options)
+
+
+if __name__ == "__main__":
+    main()
