@@ -24,6 +24,7 @@ from ofa.settings.schema import ModelConfig
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import files
 from ofa.system.files import read_json
+from ofa.system.redact import without_secrets
 
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
@@ -241,7 +242,7 @@ def download(name: str, cache_dir: Path) -> Path:
         ]
         return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
     except Exception as error:  # the client raises many kinds, most of them meaning: no network
-        reason = str(error).splitlines()[0][:120]
+        reason = without_secrets(str(error).splitlines()[0])[:120]  # HF_ENDPOINT may hold a password
         raise UserError(
             f"model.pretrained: {name!r} is neither in {cache_dir / 'models'} nor could it be downloaded ({reason})\n"
             "give a local folder with model.path=..., a small model from scratch with model=bert_4x128, "

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from ofa.system import machine
+from ofa.system.redact import without_secrets
 
 MOST_PER_CPU = 4
 
 
 def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
     if value not in allowed:
-        yield f"{key}: {value!r} is unknown; allowed: {', '.join(allowed)}"
+        yield f"{key}: {without_secrets(value)!r} is unknown; allowed: {', '.join(allowed)}"
 
 
 def at_least(key: str, value: float | None, least: float) -> Iterable[str]:
@@ -47,4 +48,4 @@ def per_cpu(key: str, value: int | None) -> Iterable[str]:
 def file_name(key: str, value: str) -> Iterable[str]:
     """Names that become part of a folder's name must not lead out of it."""
     if not re.fullmatch(r"\w[\w.+-]*", value):
-        yield f"{key}: {value!r} cannot name a folder; allowed: letters, digits and _ . + -"
+        yield f"{key}: {without_secrets(value)!r} cannot name a folder; allowed: letters, digits and _ . + -"

@@ -72,7 +72,9 @@ def _setting(error: BaseException) -> str:
         return unknown(key)
     if name == "ValidationError" and kind is not None:
         return refused(key, error.value, kind)  # type: ignore[attr-defined]
-    return f"{key}: {short(str(error).splitlines()[0])}" + (f"; allowed: {allowed(kind)}" if kind else "")
+    return f"{key}: {short(without_secrets(str(error).splitlines()[0]))}" + (
+        f"; allowed: {allowed(kind)}" if kind else ""
+    )
 
 
 def _system(error: OSError) -> str:

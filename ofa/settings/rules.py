@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
+from ofa.settings.places import url_problems
 from ofa.settings.schema import (
     DEPTH_TEACHERS,
     GPU_GRAPHS,
@@ -27,6 +28,7 @@ from ofa.settings.schema import (
     TaskConfig,
     TrainerConfig,
 )
+from ofa.system.redact import without_secrets
 
 GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.deploy.engines can time
@@ -65,10 +67,11 @@ def task_problems(task: TaskConfig) -> list[str]:
             found.append(f"task.{key}: {limit} is below 1; null means all rows")
     if task.generator is not None and task.generator not in GENERATORS:
         found.append(f"task.generator: {task.generator!r} is unknown; allowed: null, {', '.join(GENERATORS)}")
-    if task.url is not None and not task.url.startswith(("https://", "http://", "file://")):
-        found.append(f"task.url: {task.url!r} is not an https, http or file address")
+    found += url_problems(task.url)
     if task.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", task.sha256):
-        found.append(f"task.sha256: {task.sha256!r} is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null")
+        found.append(
+            f"task.sha256: {without_secrets(task.sha256)!r} is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null"
+        )
     return found
 
 

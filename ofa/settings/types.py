@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ofa.settings.schema import Config
+from ofa.system.redact import without_secrets
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -59,7 +60,9 @@ def short(text: str, most: int = 150) -> str:
 
 def refused(key: str, value: Any, kind: Any) -> str:
     """That ``value`` is not of the type ``kind``, and what is allowed."""
-    shown = "null" if value is None else "another section" if is_dataclass(value) else short(repr(value))
+    shown = (
+        "null" if value is None else "another section" if is_dataclass(value) else short(without_secrets(repr(value)))
+    )
     return f"{key}: {shown} is not allowed; allowed: {allowed(kind)}"
 
 

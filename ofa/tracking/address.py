@@ -7,11 +7,10 @@ import re
 import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ofa.errors import UserError
 from ofa.settings.schema import TrackingConfig
-from ofa.system.redact import without_secrets
+from ofa.system.redact import QUOTING, UNCLEAR, is_clear, web_place, without_secrets
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql")
 PORTS = {"postgresql": 5432, "mysql": 3306}
@@ -35,9 +34,8 @@ def tracking_uri(settings: TrackingConfig, output_dir: Path) -> str:
     key = "MLFLOW_TRACKING_URI" if from_environment(settings) else "tracking.uri"
     if not _is_clear(uri):
         raise UserError(
-            f"{key}: this address cannot be taken apart (not shown, as it may hold a password)\n"
-            "allowed: sqlite:////absolute/path.db, or http://user:password@host:5000 and the like; "
-            "in a user name or password write @ as %40, / as %2F, ? as %3F, # as %23, % as %25"
+            f"{key}: {UNCLEAR}\n"
+            f"allowed: sqlite:////absolute/path.db, or http://user:password@host:5000 and the like; {QUOTING}"
         )
     if _scheme(uri) not in SCHEMES:
         raise UserError(f"{key}: {without_secrets(uri)!r} is not usable; allowed: {'://, '.join(SCHEMES)}://")
@@ -56,15 +54,10 @@ def _scheme(uri: str) -> str:
 
 def _is_clear(uri: str) -> bool:
     """Whether the library that will connect finds user name and password where ``without_secrets`` does."""
-    scheme, _, rest = uri.partition("://")
-    if not rest:
+    if not uri.partition("://")[2]:
         return re.fullmatch(r"[\w./-]*", uri) is not None  # no address at all: a file, or a slip
     try:
-        place = _place(uri)
-        if _scheme(uri) == "sqlite":
-            return place[0] is None  # no host
-        public = f"{scheme}://{rest.rpartition('@')[2]}"
-        return bool(place[0]) and place == _place(public) and re.search(r"\s", public) is None and uri.isprintable()
+        return _place(uri)[0] is None if _scheme(uri) == "sqlite" else is_clear(uri, _place)  # SQLite has no host
     except ValueError:
         return False
 
@@ -83,8 +76,7 @@ def _place(uri: str) -> tuple[Any, ...]:
         except sqlalchemy.exc.ArgumentError as error:
             raise ValueError(str(error)) from None
         return url.host, url.port, url.database, url.query
-    parts = urlsplit(uri)
-    return parts.hostname, parts.port, parts.path, parts.query, parts.fragment
+    return web_place(uri)
 
 
 def default_uri(output_dir: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import http.server
@@ -97,11 +98,14 @@ def test_archives_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Answers ``/short`` with less than it announces, everything else with 404."""
+    """Answers ``/short`` with less than it announces, and to me:s3cret@ only; all else with 404."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != "/short":
+            known = base64.b64encode(b"me:s3/cret").decode()
+            if self.path.startswith("/mine") and self.headers["Authorization"] != f"Basic {known}":
+                return self.send_error(401)
+            if not self.path.startswith(("/short", "/mine")):
                 return self.send_error(404)
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -109,7 +113,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.wfile.write(b"x" * 10)
 
         def log_message(self, *args: object) -> None:
-            pass
+            """Nothing: the terminal is the test's."""
 
     monkeypatch.setenv("no_proxy", "*")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
@@ -125,6 +129,15 @@ def test_over_http(server: str, tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=server + path + " " + message):
             load_splits(remote(url=server + path), tmp_path)
+
+
+def test_a_password_reaches_the_server_and_nothing_else(server: str, tmp_path: Path, capfd) -> None:
+    address = server.replace("://", "://me:s3%2Fcret@")
+    for path, message in (("/mine?key=s3cret", "/mine broke off after 10 of"), ("/b?key=s3cret", "/b could not be")):
+        with pytest.raises(UserError, match=server + message) as refused:
+            load_splits(remote(url=address + path), tmp_path)
+        assert "cret" not in str(refused.value)
+    assert "cret" not in "".join(capfd.readouterr())
 
 
 def test_names_that_lead_out_of_the_folder(tmp_path: Path) -> None:
