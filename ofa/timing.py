@@ -22,8 +22,10 @@ from ofa.settings.compose import load
 from ofa.settings.explain import explain
 from ofa.settings.rules import latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
+from ofa.store import Store
 from ofa.supernet.space import networks
 from ofa.system import process
+from ofa.system.files import unusable
 from ofa.tracking.logged import log_timings
 
 
@@ -52,6 +54,10 @@ def time_run(
     missing = [path for path in folders.values() if not path.is_dir()]
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")
+    if found := Store.damage(store, thorough=True) if Store.complete(store) else None:
+        raise UserError(f"{store}: {found}; copy that folder again")
+    if found := unusable(folder):
+        raise UserError(f"{found}, where the figures go; copy the run's folder and the store to another place")
     process.prepare(threads)
     from ofa.deploy.engines import available
 

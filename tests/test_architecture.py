@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "tracking": "deploy results settings supernet system",
     "jobs": "model results settings stages store supernet system tracking",
     "predict": "deploy results settings system",
-    "timing": "deploy model results settings supernet system tracking",
+    "timing": "deploy model results settings store supernet system tracking",
     "__main__": "jobs results settings system",
     "main": "__main__",
 }
@@ -68,7 +68,6 @@ TESTED_IN = {
     "deploy.graphs": "deploy/test_export.py",
     "deploy.latency": "deploy/test_export.py",
     "evaluation.parity": "deploy/test_export.py",
-    "jobs.job": "stages/test_pipeline.py",  # whole jobs
     "settings.bounds": "settings/test_rules.py",
     "settings.target": "test_hardware.py",
     "settings.fields": "settings/test_schema.py",

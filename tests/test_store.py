@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -166,6 +167,15 @@ def test_a_bit_of_a_large_file_is_seen_where_it_is_read(tmp_path):
     flip(folder / "model" / "weights")
     assert Store.damage(folder) is None
     assert Store.damage(folder, thorough=True) == "model/weights does not match its checksum"
+
+
+def test_a_read_only_disk_ends_cleaning_in_a_line(store, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(store.root / "locks"))
+
+    monkeypatch.setattr("ofa.store.FileLock.acquire", refuse)
+    assert main(["clean", "--output-dir", str(store.root.parent), "--keep-gb", "0"]) == 1
+    assert capsys.readouterr().err == f"{store.root / 'locks'}: Read-only file system\n"
 
 
 def test_a_folder_from_before_manifests_is_taken_if_its_json_can_be_read(store):

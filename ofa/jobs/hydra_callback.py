@@ -21,7 +21,7 @@ from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
@@ -29,8 +29,10 @@ from ofa.jobs.sweep import Sweep, SweepJob
 from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
+from ofa.settings.places import kept_secrets, no_address
 from ofa.settings.schema import Config
 from ofa.system import ranks
+from ofa.system.files import unusable
 from ofa.system.redact import without_secrets
 
 register()  # here, as a job's own process loads this module and not main.py
@@ -88,10 +90,16 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Before a single job: make output_dir, as Hydra does next, and end (SystemExit) if it cannot be made."""
+        if found := list(no_address("output_dir", config.output_dir, "a path on this machine")):
+            sys.exit(found[0])
         try:
             Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             sys.exit(f"output_dir: {error.filename}: {error.strerror}; allowed: a folder that can be written to")
+        if unusable(Path(config.hydra.run.dir)):  # preflight says so, unless the job has finished and is only shown
+            with read_write(config), open_dict(config):
+                config.hydra.job_logging.handlers.pop("file", None)
+                config.hydra.job_logging.root.handlers = ["console"]
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """In the launching process. Ends it (SystemExit) if the settings of a job break a rule."""
@@ -108,23 +116,17 @@ class SweepCallback(Callback):
             sys.exit(_empty(config))
         for number, overrides in enumerate(jobs):
             for line in _problems(overrides):
-                found.setdefault(line, f"job {number} ({' '.join(_own(overrides))})")
+                found.setdefault(line, f"job {number} ({without_secrets(' '.join(_own(overrides)))})")
         if found:
             lines = [f"{line}\n  in {job}" for line, job in found.items()]
             sys.exit("\n".join([*lines, "No job was started."]))
-        address = str(OmegaConf.to_container(config, resolve=False)["tracking"]["uri"])  # type: ignore[index, call-overload]
-        if without_secrets(address) != address:
-            sys.exit(
-                "tracking.uri: Hydra writes a sweep's settings to disk, and this address has a password or options\n"
-                "leave tracking.uri out and give the address as MLFLOW_TRACKING_URI in the environment"
-            )
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
         sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total)
         try:
             sweep.begin()
-        except UserError as error:
-            sys.exit(f"{error}\nNo job was started.")
+        except (UserError, OSError) as error:  # Hydra would make a warning of it
+            sys.exit(f"{explain(error)}\nNo job was started.")
         launched = sweep
 
 
@@ -163,6 +165,8 @@ def _empty(config: DictConfig) -> str:
 def _problems(overrides: list[str]) -> list[str]:
     try:
         check_words("config", overrides)
-        return list(problems(typed(compose("config", overrides))))
+        composed = compose("config", overrides)
+        kept = kept_secrets(OmegaConf.to_container(composed, resolve=False))
+        return [*kept, *problems(typed(composed))]
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         return [explain(error)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import Interrupted, UserError
+from ofa.jobs.preflight import FINISHED, folder_problems
 from ofa.results import collect, terminal
 from ofa.results.links import link_networks
 from ofa.results.record import Results
@@ -29,7 +30,6 @@ from ofa.tracking import logged
 from ofa.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
-FINISHED = "finished.json"  # in a run's folder, written last
 
 
 def run_job(config: Config, yaml: str) -> Results:
@@ -57,6 +57,8 @@ def run_job(config: Config, yaml: str) -> Results:
         if not config.sweep.name:
             terminal.show(before, terminal.Where(folder, None))
         return before
+    if found := folder_problems(config):
+        raise UserError("\n".join(found))
     tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
     with ranks.main_first():
         _open_folder(folder, yaml)

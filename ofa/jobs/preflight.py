@@ -6,13 +6,13 @@ sections, a model folder or the disk to see.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.model.folder import Folder, read_folder
 from ofa.settings.bounds import choice, file_name, per_cpu
+from ofa.settings.places import path_problems
 from ofa.settings.rules import (
     hardware_problems,
     int8_problems,
@@ -30,7 +30,10 @@ from ofa.settings.schema import Config, ModelConfig
 from ofa.supernet.space import grid_problems
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import ranks
+from ofa.system.files import unusable
 from ofa.tracking.address import database_path, tracking_uri
+
+FINISHED = "finished.json"  # in a run's folder, written last
 
 
 def check(config: Config) -> None:
@@ -46,6 +49,10 @@ def check(config: Config) -> None:
 
 def problems(config: Config) -> Iterable[str]:
     """Every broken rule in words, key first."""
+    addresses = list(path_problems(config))
+    if addresses:  # in place of what is found where such a path would lead
+        yield from addresses
+        return
     yield from task_problems(config.task)
     yield from _model(config)
     yield from ofa_problems(config.ofa)
@@ -103,29 +110,22 @@ def _full_network(folder: Folder) -> Iterable[str]:
 
 
 def _folders(config: Config) -> Iterable[str]:
+    found = folder_problems(config)
+    # A finished job is shown from where nothing can be written; `run_job` asks again if there is more to do.
+    return [] if any((Path(config.output_dir).expanduser() / "runs").glob(f"*/{FINISHED}")) else found
+
+
+def folder_problems(config: Config) -> list[str]:
     """Folders a run writes to must turn out unusable before hours of training, not after."""
-    output = Path(config.output_dir).expanduser()
+    output, lines = Path(config.output_dir).expanduser(), []
     for key, paths in (
         ("output_dir", (output, output / "runs", output / "store")),
         ("cache_dir", (Path(config.cache_dir).expanduser(),)),
     ):
-        found = "is empty" if not getattr(config, key) else next(filter(None, map(_unusable, paths)), None)
+        found = "is empty" if not getattr(config, key) else next(filter(None, map(unusable, paths)), None)
         if found:
-            yield f"{key}: {found}; allowed: a folder that can be written to"
-
-
-def _unusable(folder: Path) -> str | None:
-    """Why ``folder`` cannot be made or written to, found by writing to what there is of it so far."""
-    folder = existing = folder.absolute()
-    try:
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if not existing.is_dir():
-            return f"{existing} is a file"
-        # Permissions alone do not tell: root passes them all, and some file systems take no files.
-        with tempfile.TemporaryDirectory(dir=existing, prefix=".ofa-"):
-            return None
-    except OSError as error:
-        return f"nothing can be written to {existing} ({error.strerror})"
+            lines.append(f"{key}: {found}; allowed: a folder that can be written to")
+    return lines
 
 
 def _tracking(config: Config) -> Iterable[str]:
@@ -140,6 +140,6 @@ def _tracking(config: Config) -> Iterable[str]:
         yield str(error)
         return
     if database is not None:
-        found = f"{database} is a folder" if database.is_dir() else _unusable(database.parent)
+        found = f"{database} is a folder" if database.is_dir() else unusable(database.parent)
         if found:
             yield f"tracking.uri: {found}; allowed: sqlite:////absolute/path.db in a folder that can be written to"

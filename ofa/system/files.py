@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -153,3 +154,17 @@ def is_full(error: Exception) -> bool:
     """Whether ``error`` says, in its writer's way, that there is no space."""
     number = getattr(error, "errno", None)
     return number in FULL or (number is None and any(os.strerror(full) in str(error) for full in FULL))
+
+
+def unusable(folder: Path) -> str | None:
+    """Why ``folder`` cannot be made or written to, found by writing to what there is of it so far."""
+    folder = existing = folder.absolute()
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            return f"{existing} is a file"
+        # Permissions alone do not tell: root passes them all, and some file systems take no files.
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ofa-"):
+            return None
+    except OSError as error:
+        return f"nothing can be written to {existing} ({error.strerror})"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,20 @@ def test_a_later_timing_of_what_cannot_be_timed_is_refused(finished, options, wo
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr[-2000:]
     assert (run_folder / "results.json").read_bytes() == before
+
+
+def test_a_damaged_copy_of_an_export_is_not_timed(finished, tmp_path):
+    shutil.copytree(finished[0] / "out", tmp_path / "out")
+    (run_folder,) = (path for path in (tmp_path / "out" / "runs").iterdir() if path.is_dir())
+    export = json.loads((run_folder / "results.json").read_text())["export"]
+    file = tmp_path / "out" / "store" / export / "w0.5" / "model.onnx"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    command = [sys.executable, "-m", "ofa.timing", str(run_folder)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=200)
+    words = f"{file.parents[1]}: w0.5/model.onnx does not match its checksum; copy that folder again\n"
+    assert done.returncode == 1 and done.stderr == words
 
 
 def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):

@@ -53,8 +53,9 @@ def test_no_job_begins_if_mlflow_refuses_the_sweep(tmp_path: Path) -> None:
 def test_a_password_in_an_address_never_reaches_the_files_of_a_sweep(tmp_path: Path) -> None:
     places = [f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", "trainer.seed=1,2"]
     address = f"http://me:hush@127.0.0.1:{free_port()}"
-    done = start(f"tracking.uri={address}", *places)
-    assert done.returncode == 1 and done.stderr.startswith("tracking.uri: Hydra writes a sweep's settings to disk")
+    done = start(f"tracking.uri={address}", f"task.url={address}/x.zip", *places)
+    assert done.returncode == 1 and "tracking.uri: Hydra writes a sweep's settings to disk" in done.stderr
+    assert "task.url: Hydra writes a sweep's settings to disk" in done.stderr
     from_environment = start("tracking.uri=${oc.env:WHERE}", *places, WHERE=address)
     assert "does not answer\n" in from_environment.stderr and "No job was started." in from_environment.stderr
     kept = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())

@@ -1,0 +1,35 @@
+"""A job where nothing can be written: shown if it has finished, refused in a line if not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.jobs import tiny
+
+from ofa.errors import UserError
+from ofa.jobs.job import run_job
+from ofa.jobs.preflight import check
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only disk, in the words of `ofa.system.files.unusable`: root passes all permissions."""
+    monkeypatch.setattr("ofa.jobs.preflight.unusable", lambda folder: f"nothing can be written to {folder}")
+
+
+def test_a_finished_job_is_shown_from_a_read_only_disk(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    config = replace(tiny(tmp_path), stages=["finetune"])
+    first = run_job(config, "")
+    request.getfixturevalue("read_only")
+    check(config)
+    assert run_job(config, "") == first
+    with pytest.raises(UserError, match=r"^output_dir: nothing can be written to .*; allowed: a folder that can be"):
+        run_job(replace(config, trainer=replace(config.trainer, seed=7)), "")
+
+
+@pytest.mark.usefixtures("read_only")
+def test_an_unfinished_one_is_refused_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="^output_dir: nothing can be written to "):
+        check(tiny(tmp_path))
