@@ -44,7 +44,7 @@ class Store:
 
     @staticmethod
     def complete(folder: Path) -> bool:
-        return (folder / RECORD).exists()
+        return (folder / RECORD).is_file()
 
     @staticmethod
     def finish(folder: Path, record: dict[str, Any]) -> None:
@@ -59,6 +59,9 @@ class Store:
         Sizes are always compared, digests those of small files only unless ``thorough``. A folder from before
         there were manifests passes if its JSON files can be read.
         """
+        others = [path for path in folder.rglob("*") if not (path.is_file() or path.is_dir())]
+        if others or not Store.complete(folder):  # a pipe or a device would be read for ever
+            return f"{(others or [folder / RECORD])[0].relative_to(folder)} is not a regular file"
         try:
             listed = json.loads((folder / RECORD).read_text()).get("files")
             if listed is not None:

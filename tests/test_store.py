@@ -169,6 +169,14 @@ def test_a_bit_of_a_large_file_is_seen_where_it_is_read(tmp_path):
     assert Store.damage(folder, thorough=True) == "model/weights does not match its checksum"
 
 
+@pytest.mark.parametrize("name", ["stage.json", "scores.json"])
+def test_a_pipe_or_a_device_in_a_finished_folder_is_not_read(tmp_path, name):
+    folder = finished(tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("/dev/zero")
+    assert Store.damage(folder) == f"{name} is not a regular file"
+
+
 def test_a_read_only_disk_ends_cleaning_in_a_line(store, capsys, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system", str(store.root / "locks"))

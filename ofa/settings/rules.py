@@ -66,7 +66,9 @@ def task_problems(task: TaskConfig) -> list[str]:
         if limit is not None and limit < 1:
             found.append(f"task.{key}: {limit} is below 1; null means all rows")
     if task.generator is not None and task.generator not in GENERATORS:
-        found.append(f"task.generator: {task.generator!r} is unknown; allowed: null, {', '.join(GENERATORS)}")
+        found.append(
+            f"task.generator: {without_secrets(task.generator)!r} is unknown; allowed: null, {', '.join(GENERATORS)}"
+        )
     found += url_problems(task.url)
     if task.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", task.sha256):
         found.append(
