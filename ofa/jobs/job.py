@@ -136,7 +136,14 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
         return None
     try:
         return collect.read(folder) if json.loads((folder / FINISHED).read_text()) == mark else None
-    except (ValueError, KeyError, TypeError):  # damaged: both are written again
+    except (
+        UserError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # damaged: both are written again
         return None
 
 

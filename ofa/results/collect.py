@@ -22,7 +22,7 @@ from ofa.results.report import text
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, teacher
 from ofa.supernet.subnet import EncoderShape
-from ofa.system.files import write_whole
+from ofa.system.files import read_json, write_whole
 
 UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
@@ -233,7 +233,7 @@ def write(folder: Path, results: Results) -> list[Path]:
 
 def read(folder: Path) -> Results:
     """The results that a run left in its ``folder``."""
-    return Results.from_json(_read(folder / "results.json"))
+    return Results.from_json(read_json(folder / "results.json"))
 
 
 def read_given(folder: Path) -> Results:
@@ -244,5 +244,5 @@ def read_given(folder: Path) -> Results:
     """
     try:
         return read(folder)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder}: no results.json; give the folder of a finished run, outputs/runs/<name>") from None

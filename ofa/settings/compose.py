@@ -10,12 +10,14 @@ from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ofa.errors import UserError
 from ofa.settings.explain import unknown
 from ofa.settings.schema import Config
 from ofa.settings.types import inside, mismatches
 from ofa.settings.words import changed_by_yaml
+from ofa.system.files import require_regular
 from ofa.system.redact import without_secrets
 
 MOST = 8  # values of a wrong type that are named at once
@@ -30,12 +32,15 @@ def load(path: Path) -> Config:
     Raises:
         UserError: if the file is missing or no such settings.
     """
+    require_regular(path)
     try:
         saved = OmegaConf.load(path)
         if OmegaConf.select(saved, "latency.estimate_engine"):  # runs of earlier versions have one engine
             saved.latency.estimate_engines = [saved.latency.pop("estimate_engine")]
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), saved))
-    except (OSError, ValueError, OmegaConfBaseException) as error:
+    except RecursionError:
+        raise UserError(f"{path}: not the settings of a run (nested too deeply)") from None
+    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{path}: not the settings of a run ({str(error).splitlines()[0]})") from None
     return _checked(config)
 
