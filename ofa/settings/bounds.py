@@ -10,6 +10,7 @@ from ofa.system import machine
 from ofa.system.redact import without_secrets
 
 MOST_PER_CPU = 4
+MOST = 2**31 - 1  # of what is counted: more fits no index of Paddle's, and takes for ever
 
 
 def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
@@ -18,8 +19,8 @@ def choice(key: str, value: str, allowed: Sequence[str]) -> Iterable[str]:
 
 
 def at_least(key: str, value: float | None, least: float) -> Iterable[str]:
-    if value is not None and not least <= value < inf:
-        yield f"{key}: {value} is not allowed; allowed: from {least}"
+    if value is not None and not least <= value <= MOST:
+        yield f"{key}: {value} is not allowed; allowed: from {least}" + (f" to {MOST}" if value > MOST else "")
 
 
 def above_zero(key: str, value: float) -> Iterable[str]:

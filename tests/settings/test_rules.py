@@ -16,6 +16,8 @@ from ofa.settings.schema import Config
     [
         ("sweep.name=a/b", "sweep.name: 'a/b' cannot name a folder"),
         ("sweep.parallel_jobs=0", "sweep.parallel_jobs: 0 is not allowed; allowed: from 1"),
+        ("trainer.finetune.max_steps=1" + "0" * 30, "trainer.finetune.max_steps: 1" + "0" * 30 + " is not allowed; "),
+        ("ofa.hidden_weight=inf", "ofa.hidden_weight: inf is not allowed; allowed: from 0 to 2147483647"),
         ("sweep.parallel_jobs=2", "stages: latency would be measured while 2 jobs run at once"),
         ("objective.width=0.25", "objective.width: 0.25 is not among ofa.widths"),
         ("objective.width=0.5 objective.max_latency_ms=3", "objective: width and max_latency_ms are both set"),
