@@ -5,7 +5,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 # Let exceptions reach `main` below, where a user's mistake becomes one line.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -13,19 +12,16 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ofa import __version__
 from ofa.errors import UserError
-from ofa.jobs import hydra_callback, spawn
-from ofa.jobs.preflight import check
+from ofa.jobs import hydra_callback, start
 from ofa.results.advice import objective
 from ofa.settings import compose
-from ofa.settings.explain import explain, naming_setting
+from ofa.settings.explain import explain
 from ofa.settings.words import as_typed
-from ofa.system.files import watched
-from ofa.system.process import find_homes
 
 # What a user can mend: settings, data, checkpoints, folders and disks.
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
@@ -79,11 +75,7 @@ class Command:
 
 def run(composed: DictConfig) -> tuple[str, float]:
     """Run the job of the composed settings; returns the name of its run folder, and its value."""
-    config = compose.typed(composed)
-    check(config)
-    find_homes(Path(config.cache_dir).expanduser())
-    with naming_setting(config), watched(Path(config.output_dir).expanduser()):
-        results = spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
+    config, results = start.run(composed)
     return str(results.run), objective(results, config.objective)
 
 

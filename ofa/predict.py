@@ -5,41 +5,60 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from ofa.deploy.serving import TextClassifier, settings_of
+from ofa.deploy.serving import SETTINGS, TextClassifier, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
 from ofa.results.reduced import MAIN
 from ofa.settings.compose import load
+from ofa.system import files
+
+
+def chosen(path: Path, network: str | None, precision: str | None) -> tuple[Path, dict[str, Any]]:
+    """A network's folder and what :class:`TextClassifier` needs beside it.
+
+    Args:
+        path: the folder of a finished run, or of one exported network, which holds ``serving.json``.
+        network: of a run, its name, e.g. ``w0.5``; None: the recommended one.
+        precision: ``fp32`` or ``int8``; None: of a run, int8 where it is recommended, too; else fp32.
+
+    Raises:
+        UserError: if the folder is neither, or the run did not export the network.
+    """
+    if (path / SETTINGS).is_file():
+        if network:
+            raise UserError(f"--network: {path} is one network; leave it out, or give the folder of its run")
+        return path, {**files.read_json(path / SETTINGS), "precision": precision or "fp32"}
+    results = collect.read_given(path)
+    name = network or (results.recommended.name if results.recommended else None)
+    found = results.network(name)
+    known = ", ".join(one.name for one in results.networks) or "none"
+    if found is None:
+        said = f"{name} is unknown" if name else "this run recommends no network"
+        raise UserError(f"--network: {said}; it has: {known}")
+    if precision is None:
+        advised = results.recommended.precision if results.recommended and not network else None
+        precision = "int8" if advised == "int8" and found.in_precision(*MAIN) else "fp32"
+    folder = path / found.name
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
+    return folder, settings_of(load(path / "config.yaml"), precision)
 
 
 def predict(
-    run_folder: Path, texts: list[str], pairs: list[str] | None, network: str | None, precision: str | None = None
+    path: Path, texts: list[str], pairs: list[str] | None, network: str | None, precision: str | None = None
 ) -> list[dict]:
     """The answers to ``texts``: ``label`` and ``probability`` of each, or ``score``.
 
     Args:
         pairs: the second text of each row, for a task of pairs.
-        network: its name, e.g. ``w0.5``; None: the recommended one.
-        precision: ``fp32`` or ``int8``; None: int8 where it is recommended, too.
+        path, network, precision: see :func:`chosen`.
 
     Raises:
-        UserError: if the folder is no run that exported the network, or texts and task do not fit.
+        UserError: as there, or if texts and task do not fit.
     """
-    results = collect.read_given(run_folder)
-    name = network or (results.recommended.name if results.recommended else None)
-    chosen = results.network(name)
-    known = ", ".join(one.name for one in results.networks) or "none"
-    if chosen is None:
-        said = f"{name} is unknown" if name else "this run recommends no network"
-        raise UserError(f"--network: {said}; it has: {known}")
-    if precision is None:
-        advised = results.recommended.precision if results.recommended and not network else None
-        precision = "int8" if advised == "int8" and chosen.in_precision(*MAIN) else "fp32"
-    folder = run_folder / chosen.name
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
-    settings = settings_of(load(run_folder / "config.yaml"), precision)
+    folder, settings = chosen(path, network, precision)
     if settings["pair"] != (pairs is not None):
         raise UserError(
             f"--pair: {'missing: this task has' if settings['pair'] else 'this task has no'} pairs of texts"

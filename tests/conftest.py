@@ -24,6 +24,8 @@ from helpers.servers import fresh_database
 from helpers.toys import REPO, TOY, noisy
 from hypothesis import settings
 
+from ofa.deploy.export import export  # loads Paddle
+
 # Properties: the same examples in every run, or, at night, many that nobody has seen yet.
 settings.register_profile("day", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.register_profile("night", max_examples=500, deadline=None, print_blob=True, database=None)
@@ -54,6 +56,18 @@ def toy_folder(toy: paddle.nn.Layer, tmp_path: Path) -> Path:
     vocab.write_text("\n".join([*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), TOY.vocab_size))]) + "\n")
     models.save(toy, tmp_path / "toy", ("no", "maybe", "yes"), plain(vocab))
     return tmp_path / "toy"
+
+
+@pytest.fixture(scope="session")
+def served_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy as a deployable folder, with its graphs and what a server needs to know."""
+    folder = tmp_path_factory.mktemp("served")
+    network = noisy(models.build(TOY, dropout=0.0))
+    (folder / "words.txt").write_text("\n".join([*SPECIAL, *(f"w{i}" for i in range(len(SPECIAL), TOY.vocab_size))]))
+    models.save(network, folder, ("no", "maybe", "yes"), plain(folder / "words.txt"))
+    export(network, folder)
+    (folder / "serving.json").write_text('{"max_seq_length": 16, "pair": false, "kind": "classes"}')
+    return folder
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -13,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ofa.errors import UserError
-from ofa.settings.explain import unknown
+from ofa.settings.explain import explain, unknown
 from ofa.settings.schema import Config
 from ofa.settings.types import inside, mismatches
-from ofa.settings.words import changed_by_yaml
+from ofa.settings.words import as_typed, changed_by_yaml
 from ofa.system.files import require_regular
 from ofa.system.redact import without_secrets
 
@@ -60,6 +60,26 @@ def register() -> None:
 def _folder_name(path: str | None) -> str:
     """The last part of ``path``, fit to name a run's folder and a registered model."""
     return re.sub(r"[^\w.+-]+", "-", Path(path or "folder").expanduser().absolute().name).lstrip(".+-") or "folder"
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The settings that a command with these ``overrides`` has, without running one.
+
+    Raises:
+        UserError: if they cannot be composed, as the command would say it.
+    """
+    from hydra import compose as composed_by_hydra
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+
+    register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            typed_in = [as_typed(text) for text in overrides]
+            check_words("config", typed_in)
+            return composed_by_hydra("config", typed_in)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from None
 
 
 def typed(composed: DictConfig) -> Config:

@@ -1,0 +1,66 @@
+"""Serve a network of a finished run over HTTP: ``ofa serve RUN_OR_FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+from ofa.deploy.serving import TextClassifier, columns
+from ofa.errors import UserError
+from ofa.predict import chosen
+
+EXAMPLES = {"text": "the room was not clean", "text_pair": "the room was dirty"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 when stopped, 1 on a user's mistake."""
+    parser = argparse.ArgumentParser(prog="ofa serve", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", type=Path, help="the folder of a run, or of one exported network")
+    parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in; nobody is asked to log in")
+    parser.add_argument("--port", type=int, default=5001)
+    options = parser.parse_args(arguments)
+    try:
+        folder, settings = chosen(options.path, options.network, options.precision)
+        classifier = TextClassifier(folder, settings)
+        _require_free(options.host, options.port)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    import uvicorn
+
+    from ofa.deploy.server import app
+
+    print(f"Serving {folder} ({settings.get('precision', 'fp32')}). Try:")
+    print(f"  {example(settings['pair'], options.port)}", flush=True)
+    uvicorn.run(app(classifier), host=options.host, port=options.port, log_level="warning")
+    return 0
+
+
+def example(pair: bool, port: int) -> str:
+    """A request to paste into a shell."""
+    body = json.dumps({"inputs": {name: [EXAMPLES[name]] for name in columns(pair)}})
+    header = "Content-Type: application/json"
+    return f"curl http://127.0.0.1:{port}/invocations -H {shlex.quote(header)} -d {shlex.quote(body)}"
+
+
+def _require_free(host: str, port: int) -> None:
+    """Say at once that the address is taken."""
+    if not 0 < port < 2**16:
+        raise UserError(f"--port: {port}; allowed: 1 to 65535")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror or error}; choose another --port") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

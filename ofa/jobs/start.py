@@ -1,0 +1,31 @@
+"""Start the job of composed settings, as the command does and as Python does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from ofa.jobs import spawn
+from ofa.jobs.preflight import check
+from ofa.results.record import Results
+from ofa.settings import compose
+from ofa.settings.explain import naming_setting
+from ofa.settings.schema import Config
+from ofa.system.files import watched
+from ofa.system.process import find_homes
+
+
+def run(composed: DictConfig) -> tuple[Config, Results]:
+    """Check the composed settings and run their job.
+
+    Raises:
+        UserError: if they break a rule, with a line for each, or for what stopped the job.
+        OSError: with a note that names the setting whose path could not be used.
+        KeyboardInterrupt: if the job was stopped.
+    """
+    config = compose.typed(composed)
+    check(config)
+    find_homes(Path(config.cache_dir).expanduser())
+    with naming_setting(config), watched(Path(config.output_dir).expanduser()):
+        return config, spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))

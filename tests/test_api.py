@@ -1,0 +1,96 @@
+"""The product from Python: a job, its results, a network that answers; importing it is light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.jobs import write_task
+from helpers.toys import REPO
+
+import ofa
+
+QUICK = "experiment=quickstart tracking=none hardware.threads=1 stages=[evaluate,export] ofa.widths=[1,0.5]".split()
+QUICK += ["trainer.finetune.max_steps=2", "trainer.distill.max_steps=2", "ofa.importance.rows=16"]
+QUICK += ["task=custom", "task.text=[sentence]", "task.labels=[no,yes]", "task.label_values=['0','1']"]
+HEAVY = {"paddle", "hydra", "mlflow", "pandas", "omegaconf", "numpy", "onnxruntime"}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    place = tmp_path_factory.mktemp("api")
+    return [
+        *QUICK,
+        f"output_dir={place}/out",
+        f"cache_dir={place}/cache",
+        f"task.data_dir={write_task(place / 'data')}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(settings: list[str]) -> ofa.Run:
+    return ofa.run(*settings)
+
+
+def test_a_job_runs_and_is_found_again(run: ofa.Run, settings: list[str]) -> None:
+    assert (run.folder / "results.json").is_file()
+    assert [network.width for network in run.results.networks] == [1.0, 0.5]
+    before = (run.folder / "results.json").stat().st_mtime_ns
+    again = ofa.run(*settings)
+    assert again == run and (run.folder / "results.json").stat().st_mtime_ns == before
+
+
+def test_results_as_table_and_frame(run: ofa.Run) -> None:
+    frame = run.to_frame()
+    assert list(frame.index) == ["w1", "w0.5"]
+    assert frame.loc["w0.5", "score"] == run.results.networks[1].score == frame.loc["w0.5", "accuracy"]
+    assert frame.loc["w0.5", "params"] < frame.loc["w1", "params"]
+    lines = run.table().splitlines()
+    assert len(lines) == 5 and lines[0].startswith("| network |") and "width 0.5" in lines[-1]
+    assert run.recommended is None and run.reason == run.results.recommended.words  # it has learned nothing
+
+
+def test_a_network_answers_in_every_form(run: ofa.Run) -> None:
+    classify = ofa.load(run.folder, "w0.5")
+    first, second = classify(["good film", "bad plot"])
+    assert classify("good film") == [first] and first != second
+    assert first["probability"] == max(first["probabilities"].values())
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    assert list(first["probabilities"]) == ["no", "yes"] == list(classify.labels)
+    with pytest.raises(ofa.UserError, match="takes single texts, no pairs"):
+        classify(["a"], ["b"])
+    with pytest.raises(ofa.UserError, match=r"text\[1\]: int is no text"):
+        classify(["a", 1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["task=sst3"], "task: 'sst3' is unknown"),
+        (["ofa.width=[1]"], "ofa.width: no such setting"),
+        (["task=negation", "ofa.widths=[1,2]"], "ofa.widths"),
+        (["task=negation", "trainer.seed=one"], "trainer.seed"),
+    ],
+)
+def test_a_mistake_is_the_command_s_line(settings: list[str], said: str) -> None:
+    with pytest.raises(ofa.UserError, match=said) as error:
+        ofa.run(*settings)
+    assert str(error.value).count("\n") <= 1
+
+
+def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ofa.UserError, match="no results.json"):
+        ofa.load(tmp_path)
+    with pytest.raises(ofa.UserError, match="no results.json"):
+        ofa.Run(tmp_path).table()
+
+
+@pytest.mark.process
+def test_importing_is_light() -> None:
+    code = f"import sys, ofa; print(*({HEAVY!r} & sys.modules.keys())); print(ofa.__version__)"
+    said = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    assert said == f"\n{ofa.__version__}\n"
+    with pytest.raises(AttributeError, match="no attribute 'runs'"):
+        ofa.runs  # noqa: B018
