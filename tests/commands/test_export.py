@@ -1,0 +1,19 @@
+"""``ofa export``: a network for another program; mistakes are a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ofa.commands import export
+
+
+def test_a_triton_repository(served_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = [str(served_folder), "--triton", str(tmp_path / "models"), "--name", "toy"]
+    assert export.main(command) == 0
+    assert (tmp_path / "models" / "toy" / "1" / "model.onnx").is_file()
+    assert f"--model-repository={tmp_path / 'models'}" in capsys.readouterr().out
+    assert export.main(command) == 1
+    err = capsys.readouterr().err
+    assert "is there already" in err and err.count("\n") == 1
