@@ -5,12 +5,6 @@ BIN := $(VENV)/bin
 ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
-# The database's address as ofa.tracking.address.default_uri writes it: a path with % ? or # needs them quoted.
-HASH := \#
-ROOT = $(if $(filter /%,$(firstword $(OUTPUT))),,$(CURDIR)/)
-PLAIN = $(ROOT)$(OUTPUT)/mlflow.db
-QUOTED = $(subst $(HASH),%23,$(subst ?,%3F,$(subst %,%25,$(PLAIN))))
-DATABASE = sqlite$(if $(findstring %,$(QUOTED)),+pysqlite):///$(QUOTED)
 
 .PHONY: run test test-fast test-slow check docs ui install clean help
 
@@ -36,9 +30,7 @@ check: install  ## what CI runs: ruff, mypy, tests
 	$(BIN)/python -m pytest -m "not slow"
 
 ui: install  ## MLflow's pages on this machine only
-	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
-	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 \
-		--port $(PORT) --workers 1 --backend-store-uri '$(subst ','\'',$(DATABASE))'
+	$(BIN)/python main.py ui --port $(PORT) --output-dir '$(subst ','\'',$(OUTPUT))'
 
 docs: .venv-docs/installed  ## the pages of docs/ as HTML under build/docs, links checked
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --site-dir build/docs

@@ -1,4 +1,4 @@
-"""The command of a checkout: `python main.py task=sst2 ofa.widths=[1,0.75,0.5]`. It is all in `ofa/__main__.py`."""
+"""The command of a checkout: `python main.py task=sst2 ofa.widths=[1,0.75,0.5]`. It is all in `ofa/commands`."""
 
 import sys
 

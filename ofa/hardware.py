@@ -26,7 +26,7 @@ from math import fsum, hypot
 import yaml
 
 from ofa.errors import UserError
-from ofa.settings.compose import CONF
+from ofa.settings.groups import CONF
 from ofa.settings.rules import hardware_problems
 from ofa.settings.schema import HardwareConfig
 from ofa.settings.target import EngineProfile

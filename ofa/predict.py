@@ -1,88 +1,248 @@
-"""Ask a network of a finished run: ``python -m ofa.predict RUN_FOLDER "a text" [...]``."""
+"""Ask a network of a finished run, or an exported folder, about texts or a file of them: ``ofa predict``."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import itertools
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ofa.deploy.serving import SETTINGS, TextClassifier, settings_of
+import numpy as np
+
+from ofa.data.tables import BadRow, decode, listed, numbered, open_table
+from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, probabilities, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
 from ofa.results.reduced import MAIN
 from ofa.settings.compose import load
-from ofa.system import files
+from ofa.system.files import read_json
+from ofa.system.output import run_folder
+
+CHUNK = 512  # rows that are read, answered and written at once
+ENGINES = ("onnxruntime", "paddle")
+Texts = list[str]  # of a row: one, or two of a pair
 
 
-def chosen(path: Path, network: str | None, precision: str | None) -> tuple[Path, dict[str, Any]]:
+def chosen(given: Path, network: str | None = None, precision: str | None = None) -> tuple[Path, dict[str, Any]]:
     """A network's folder and what :class:`TextClassifier` needs beside it.
 
     Args:
-        path: the folder of a finished run, or of one exported network, which holds ``serving.json``.
-        network: of a run, its name, e.g. ``w0.5``; None: the recommended one.
+        given: a run's folder, its name in the output folder, or the folder of one exported network.
+        network: of a run, e.g. ``w0.5``; None: the recommended one.
         precision: ``fp32`` or ``int8``; None: of a run, int8 where it is recommended, too; else fp32.
 
     Raises:
         UserError: if the folder is neither, or the run did not export the network.
     """
-    if (path / SETTINGS).is_file():
+    given = run_folder(given)
+    if (given / DESCRIBED).is_file() and not (given / "results.json").is_file():
         if network:
-            raise UserError(f"--network: {path} is one network; leave it out, or give the folder of its run")
-        return path, {**files.read_json(path / SETTINGS), "precision": precision or "fp32"}
-    results = collect.read_given(path)
-    name = network or (results.recommended.name if results.recommended else None)
-    found = results.network(name)
-    known = ", ".join(one.name for one in results.networks) or "none"
-    if found is None:
-        said = f"{name} is unknown" if name else "this run recommends no network"
-        raise UserError(f"--network: {said}; it has: {known}")
-    if precision is None:
-        advised = results.recommended.precision if results.recommended and not network else None
-        precision = "int8" if advised == "int8" and found.in_precision(*MAIN) else "fp32"
-    folder = path / found.name
+            raise UserError(f"--network: {given} is one network; leave it out, or give the folder of its run")
+        return given, _settings(given, given.absolute().parent, precision or "fp32")
+    name, advised = _chosen(given, network)
+    folder = given / name
     if not folder.is_dir():
         raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
-    return folder, settings_of(load(path / "config.yaml"), precision)
+    return folder, _settings(folder, given, precision or advised)
 
 
-def predict(
-    path: Path, texts: list[str], pairs: list[str] | None, network: str | None, precision: str | None = None
-) -> list[dict]:
-    """The answers to ``texts``: ``label`` and ``probability`` of each, or ``score``.
+def classifier(
+    given: Path, network: str | None = None, precision: str | None = None, engine: str = ENGINES[0]
+) -> TextClassifier:
+    """What answers for the folder or run that a user named; see :func:`chosen`."""
+    folder, settings = chosen(given, network, precision)
+    if (engine, settings["precision"]) == ("paddle", "int8"):
+        raise UserError("--precision: int8 is for onnxruntime; paddle runs fp32")
+    if engine == "paddle":
+        from ofa.system import process
 
-    Args:
-        pairs: the second text of each row, for a task of pairs.
-        path, network, precision: see :func:`chosen`.
+        process.prepare()
+    return TextClassifier(folder, settings, engine)
 
-    Raises:
-        UserError: as there, or if texts and task do not fit.
+
+def _chosen(run: Path, network: str | None) -> tuple[str, str]:
+    """The network of a run to ask, and the precision that is recommended for it."""
+    results = collect.read_given(run)
+    recommended = results.recommended
+    name = network or (recommended.name if recommended else None)
+    found = results.network(name)
+    if found is None:
+        known = ", ".join(one.name for one in results.networks) or "none"
+        said = f"{name} is unknown" if name else "this run recommends no network"
+        raise UserError(f"--network: {said}; it has: {known}")
+    advised = recommended.precision if recommended and not network else None
+    return found.name, "int8" if advised == "int8" and found.in_precision(*MAIN) else "fp32"
+
+
+def _settings(folder: Path, run: Path, precision: str) -> dict[str, Any]:
+    """Length, pairs and kind of answer: from the folder's ``serving.json``, else from the run's ``config.yaml``."""
+    if (folder / SETTINGS).is_file():
+        settings = read_json(folder / SETTINGS)
+        lacking = [key for key in ("max_seq_length", "pair", "kind") if key not in settings]
+        if lacking:
+            raise UserError(f"{folder / SETTINGS}: no {', '.join(lacking)}")
+        return {**settings, "precision": precision}
+    if not (run / "config.yaml").is_file():
+        raise UserError(f"{folder}: neither {SETTINGS} in it nor config.yaml above it; give the folder of its run")
+    return {**settings_of(load(run / "config.yaml")), "precision": precision}
+
+
+class Asked:
+    """The answers of a network to rows of texts, and what was odd about the rows.
+
+    Attributes:
+        cut: rows that were longer than the network reads.
+        empty: rows without any text.
     """
-    folder, settings = chosen(path, network, precision)
-    if settings["pair"] != (pairs is not None):
-        raise UserError(
-            f"--pair: {'missing: this task has' if settings['pair'] else 'this task has no'} pairs of texts"
-        )
-    table = {"text": texts, **({"text_pair": pairs} if pairs is not None else {})}
-    return TextClassifier(folder, settings).predict(table).to_dict("records")
+
+    def __init__(self, answers: TextClassifier) -> None:
+        self.answers = answers
+        self.rows = self.cut = self.empty = 0
+
+    @property
+    def heading(self) -> list[str]:
+        return ["score"] if self.answers.settings["kind"] == "score" else ["label", *self.answers.labels]
+
+    def logits(self, texts: list[Texts]) -> np.ndarray:
+        """Logits ``[N, C]`` of ``N`` rows."""
+        first, *second = ([*column] for column in zip(*texts, strict=True))
+        encoded = self.answers.encode(first, second[0] if second else None)
+        self.rows += len(texts)
+        self.cut += encoded.truncated
+        self.empty += sum(not any(text.strip() for text in row) for row in texts)
+        return self.answers.logits_of(encoded)
+
+    def table(self, rows: Iterable[Texts], chunk: int = CHUNK) -> Iterator[list[list[str]]]:
+        """The cells of :attr:`heading` for each row, a chunk at a time: nothing else of ``rows`` is held."""
+        source = iter(rows)
+        while texts := list(itertools.islice(source, chunk)):
+            logits = self.logits(texts)
+            if self.answers.settings["kind"] == "score":
+                yield [[str(value)] for value in logits[:, 0]]  # all digits that a float32 has
+            else:
+                shares = probabilities(logits)
+                yield [
+                    [self.answers.labels[row.argmax()], *(f"{value:.6f}" for value in share)]
+                    for row, share in zip(logits, shares, strict=True)
+                ]
+
+    def remarks(self) -> Iterator[str]:
+        if self.cut:
+            most = self.answers.settings["max_seq_length"]
+            yield f"{self.cut} of {self.rows} rows are longer than {most} tokens and were cut"
+        if self.empty:
+            yield f"{self.empty} of {self.rows} rows have no text"
+
+
+def from_table(path: Path, columns: list[str] | None, count: int, quoting: str | None) -> Iterator[Texts]:
+    """The texts of each row of a file; raises UserError with ``file:line`` at what cannot be read."""
+    with open_table(path, columns or [], quoting, setting="--quoting") as table:
+        place, has = f"{path}:{table.line}", listed(table.names)
+        if not columns:
+            raise UserError(f"--text: name the column with the text; {place} has {has}")
+        if len(columns) != count:
+            raise UserError(f"--text: {len(columns)} column{'s' * (len(columns) > 1)} for a network of {_takes(count)}")
+        missing = [name for name in columns if name not in table.names]
+        if missing:
+            hint = f"\n{table.looks_like}" if table.looks_like else ""
+            raise UserError(f"{place}: no column {listed(missing)} (--text); found: {has}{hint}")
+        places = [table.names.index(name) for name in columns]
+        for line, record in table.records:
+            try:
+                fields = table.fields(record)
+            except BadRow as bad:
+                raise UserError(f"{path}:{line}: {bad}") from None
+            if len(fields) != len(table.names):
+                raise UserError(f"{path}:{line}: {len(fields)} fields where {table.source} {len(table.names)}")
+            texts = [fields[at] for at in places]
+            table.check_quotes(line, texts)
+            yield texts
+
+
+def from_lines(file: IO[bytes], count: int) -> Iterator[Texts]:
+    """The text in each line of standard input, one answer for each."""
+    if count > 1:
+        raise UserError(f"standard input: it has single texts, this network takes {_takes(count)}; use --file")
+    for line, content in numbered(file):  # type: ignore[arg-type]
+        try:
+            yield [decode(content)]
+        except BadRow as bad:
+            raise UserError(f"standard input:{line}: {bad}") from None
+
+
+def from_arguments(texts: list[str], pairs: list[str] | None, count: int) -> list[Texts]:
+    if (count > 1) != (pairs is not None):
+        said = "missing: this task has" if count > 1 else "this task has no"
+        raise UserError(f"--pair: {said} pairs of texts")
+    if pairs is not None and len(pairs) != len(texts):
+        raise UserError(f"--pair: {len(pairs)} for {len(texts)} texts; allowed: one for each")
+    return [list(row) for row in zip(texts, *([pairs] if pairs is not None else []), strict=True)]
+
+
+def _takes(count: int) -> str:
+    return "pairs of texts" if count > 1 else "single texts"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ofa predict",
+        description="Label texts with a network of a finished run, and say how probable each class is.",
+        epilog="Texts on the command line get a label and its probability each. Those of --file, or of standard input "
+        "(one per line), get a line each of a table: label and the probability of each class, or the score.",
+    )
+    parser.add_argument("folder", type=Path, help="of a run, or of one exported network; or a run's name in OFA_OUTPUT")
+    parser.add_argument("texts", nargs="*", metavar="text", help="each in quotes")
+    parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text; once for each text")
+    parser.add_argument("--file", type=Path, help=".tsv, .csv or .jsonl, with a header line or keys")
+    parser.add_argument("--text", nargs="+", metavar="COLUMN", help="of --file: the column of text, or both of a pair")
+    parser.add_argument("--quoting", choices=("none", "csv"), help="of --file: csv reads what pandas put in quotes")
+    parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ofa.predict", description=__doc__.splitlines()[0])
-    parser.add_argument("run_folder", type=Path)
-    parser.add_argument("text", nargs="+", help="one or more texts, each in quotes")
-    parser.add_argument("--pair", action="append", help="the second text; once for each text")
-    parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
-    parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        answers = predict(options.run_folder, options.text, options.pair, options.network, options.precision)
-        for answer in answers:
-            print("\t".join(f"{value:.4f}" if isinstance(value, float) else str(value) for value in answer.values()))
+        _answer(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _answer(options: argparse.Namespace) -> None:
+    if options.file and (options.texts or options.pair):
+        raise UserError("--file: there are texts on the command line, too; give one of them")
+    if options.text and not options.file:
+        raise UserError(f"--text: names columns of --file ({', '.join(options.text)}), and there is none")
+    asked = Asked(classifier(options.folder, options.network, options.precision, options.engine))
+    count = 2 if asked.answers.settings["pair"] else 1
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    if options.texts or options.pair:
+        rows: Iterable[Texts] = from_arguments(options.texts, options.pair, count)
+        logits = asked.logits(list(rows))
+        for row, share in zip(logits, probabilities(logits), strict=True):
+            of_class = [asked.answers.labels[row.argmax()], f"{share.max():.4f}"]
+            writer.writerow([f"{row[0]:.4f}"] if asked.heading == ["score"] else of_class)
+    else:
+        waiting = not options.file and sys.stdin.isatty()  # for somebody who types
+        rows = from_lines(sys.stdin.buffer, count)
+        if options.file:
+            rows = from_table(options.file, options.text, count, options.quoting)
+        for part in asked.table(rows, 1 if waiting else CHUNK):
+            if asked.rows == len(part):
+                writer.writerow(asked.heading)
+            writer.writerows(part)
+            sys.stdout.flush()
+        if not asked.rows:
+            raise UserError(f"{options.file or 'standard input'}: no row to answer")
+    for remark in asked.remarks():
+        print(remark, file=sys.stderr)
 
 
 if __name__ == "__main__":

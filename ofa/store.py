@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from ofa.errors import Interrupted
 from ofa.system import files
+from ofa.system.output import output_dir
 
 log = logging.getLogger(__name__)
 RECORD = "stage.json"  # written last: a folder with it is complete
@@ -178,13 +179,13 @@ def days(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ofa.store", description="List or clean the finished stages.")
+    parser = argparse.ArgumentParser(prog="ofa store", description="List or clean the finished stages.")
     parser.add_argument("command", choices=("list", "clean"))
-    parser.add_argument("--output-dir", default="outputs", type=Path)
+    parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")
     parser.add_argument("--older-than", type=days, help="clean: folders older than this, e.g. 30d")
     parser.add_argument("--keep-gb", type=float, help="clean: the oldest folders until the rest fits")
     options = parser.parse_args(arguments)
-    store = Store(options.output_dir.expanduser() / "store")
+    store = Store((options.output_dir or output_dir()).expanduser() / "store")
     if options.command == "clean" and options.older_than is None and options.keep_gb is None:
         parser.error("clean needs --older-than or --keep-gb")
     try:

@@ -26,6 +26,7 @@ from ofa.store import Store
 from ofa.supernet.space import networks
 from ofa.system import process
 from ofa.system.files import unusable
+from ofa.system.output import run_folder
 from ofa.tracking.logged import log_timings
 
 
@@ -87,8 +88,8 @@ def _results(folder: Path) -> Results:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ofa.timing", description=__doc__.splitlines()[0])
-    parser.add_argument("run_folder", type=Path)
+    parser = argparse.ArgumentParser(prog="ofa time", description=__doc__.splitlines()[0])
+    parser.add_argument("run_folder", type=Path, help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if left out")
     parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, tensorrt")
@@ -101,13 +102,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given = ("engines", "precisions", "batch_sizes", "seq_lengths")
         chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
-        own = load(options.run_folder / "config.yaml").latency
+        folder = run_folder(options.run_folder)
+        own = load(folder / "config.yaml").latency
         settings = replace(own, **chosen)
-        results = time_run(options.run_folder, options.device, options.threads, settings, options.tracking_uri)
+        results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
     except (UserError, OSError) as error:
         print(explain(error), file=sys.stderr)
         return 1
-    terminal.show(results, terminal.Where(options.run_folder, None))
+    terminal.show(results, terminal.Where(folder, None))
     return 0
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from ofa.data.tokenizer import plain
 from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
-from ofa.settings.compose import check_words, register, typed
+from ofa.settings.compose import compose as compose_settings
+from ofa.settings.compose import typed
 from ofa.settings.schema import Config
-from ofa.settings.words import as_typed
 from ofa.system import process
 
 process.prepare()  # before anything imports Paddle
@@ -82,19 +82,7 @@ def tokens() -> tuple[paddle.Tensor, paddle.Tensor]:
 @pytest.fixture
 def compose() -> Callable[..., Config]:
     """Compose conf/ with overrides into a typed Config, as main.py does."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    register()
-
-    def composed(*overrides: str) -> Config:
-        with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-            given = list(map(as_typed, overrides))
-            composed = hydra_compose("config", given)
-            check_words("config", given)
-            return typed(composed)
-
-    return composed
+    return lambda *overrides: typed(compose_settings(overrides))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 from ofa.data import tokenizer
 from ofa.data.batches import collate, eval_batches
 from ofa.data.rows import Rows
-from ofa.data.tokens import tokenize
+from ofa.data.tokens import Encoded, tokenize
 from ofa.deploy.graphs import GRAPHS, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DESCRIBED = "config.json"
 SETTINGS = "serving.json"
 BATCH = 32
+Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]  # input_ids, token_type_ids [B, S] to logits [B, C]
 TEXT, SECOND = "text", "text_pair"  # columns of a request
 # Kind of task -> columns of an answer and their MLflow types.
 ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"score": "double"}}
@@ -41,34 +42,39 @@ def files_of(folder: Path, precision: str) -> list[str]:
 class TextClassifier:
     """An exported folder as a function from a table of texts to a table of answers."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None, engine: str = "onnxruntime") -> None:
         """
         Args:
             settings: see :func:`settings_of`; by default those in the folder's ``serving.json``.
-        """
-        import onnxruntime
+            engine: ``onnxruntime``, or ``paddle``, which loads Paddle.
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        Raises:
+            UserError: if the folder has no graph for that, or it cannot be read.
+        """
         self.settings = settings or json.loads((folder / SETTINGS).read_text())
         precision = self.settings.get("precision", "fp32")
-        path = graph(folder, "onnxruntime", precision)
+        path = graph(folder, engine, precision)
         if not path.is_file():
             raise UserError(f"{folder}: no {path.name}, so this network is not offered in {precision}")
-        self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-        self.inputs = [given.name for given in self.session.get_inputs()]  # input_ids, token_type_ids
+        self.forward = _onnxruntime(path) if engine == "onnxruntime" else _loaded(folder, engine, precision)
         self.labels, self.tokenizer = read_folder(folder).labels, tokenizer.read_tokenizer(folder)
+
+    def encode(self, first: list[str], second: list[str] | None) -> Encoded:
+        """Token ids of ``N`` texts or pairs of texts."""
+        rows = Rows(first, second, np.zeros(len(first), np.int64))
+        return tokenize(rows, self.tokenizer, self.settings["max_seq_length"])
+
+    def logits_of(self, encoded: Encoded) -> np.ndarray:
+        """Logits ``[N, C]`` of ``N`` rows, in their order."""
+        found = np.zeros((len(encoded), len(self.labels)), np.float32)
+        for picked in eval_batches(encoded.lengths, BATCH):
+            batch = collate(encoded, picked)
+            found[picked] = self.forward(batch.input_ids, batch.token_type_ids)
+        return found
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
-        rows = Rows(first, second, np.zeros(len(first), np.int64))
-        encoded = tokenize(rows, self.tokenizer, self.settings["max_seq_length"])
-        found = np.zeros((len(rows), len(self.labels)), np.float32)
-        for picked in eval_batches(encoded.lengths, BATCH):
-            batch = collate(encoded, picked)
-            given = dict(zip(self.inputs, (batch.input_ids, batch.token_type_ids), strict=True))
-            found[picked] = self.session.run(None, given)[0]
-        return found
+        return self.logits_of(self.encode(first, second))
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
         """The columns that ``ANSWERS`` has for this kind of task, for each row.
@@ -88,10 +94,35 @@ class TextClassifier:
         return pandas.DataFrame(dict(zip(ANSWERS[kind], _ANSWER[kind](logits, self.labels), strict=True)))
 
 
+def _onnxruntime(path: Path) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    except Exception as error:  # the library has its own for a file that it cannot read
+        raise UserError(f"{path}: ONNX Runtime cannot load it ({str(error).strip().splitlines()[-1][:160]})") from None
+    inputs = [given.name for given in session.get_inputs()]  # input_ids, token_type_ids
+    return lambda *tokens: session.run(None, dict(zip(inputs, tokens, strict=True)))[0]
+
+
+def _loaded(folder: Path, engine: str, precision: str) -> Forward:
+    from ofa.deploy.engines import load_engine  # loads Paddle
+    from ofa.system.machine import cores
+
+    return load_engine(folder, engine, precision, "cpu", cores())
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes ``[N, C]`` from logits ``[N, C]``."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
 def _most_likely(logits: np.ndarray, labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """The class and its probability of each row of ``logits`` ``[N, C]``."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return [labels[index] for index in odds.argmax(axis=1)], (odds.max(axis=1) / odds.sum(axis=1)).astype(float)
+    return [labels[index] for index in logits.argmax(axis=1)], probabilities(logits).max(axis=1).astype(float)
 
 
 # Kind of task -> the columns of an answer made of logits [N, C] and the names of the classes.

@@ -1,6 +1,6 @@
 """Hydra's side of a sweep: what its name is, which jobs it has, and which of them this process runs.
 
-With ``ofa/__main__.py`` and ``settings/compose.py`` the third and last place that knows Hydra: a callback has to
+With ``commands/run.py`` and ``settings/compose.py`` the third and last place that knows Hydra: a callback has to
 be a class that the settings name (``hydra.callbacks`` in ``conf/config.yaml``). What a sweep is and does is in
 ``sweep.py``.
 """

@@ -14,6 +14,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ofa.errors import UserError
 from ofa.settings.explain import explain, unknown
+from ofa.settings.groups import CONF
 from ofa.settings.schema import Config
 from ofa.settings.types import inside, mismatches
 from ofa.settings.words import as_typed, changed_by_yaml
@@ -21,9 +22,6 @@ from ofa.system.files import require_regular
 from ofa.system.redact import without_secrets
 
 MOST = 8  # values of a wrong type that are named at once
-# The settings' files: inside the package where a wheel was installed, beside it in a checkout.
-_INSIDE = Path(__file__).resolve().parents[1] / "conf"
-CONF = _INSIDE if _INSIDE.is_dir() else _INSIDE.parents[1] / "conf"
 
 
 def load(path: Path) -> Config:

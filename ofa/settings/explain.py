@@ -19,6 +19,15 @@ from ofa.settings.types import allowed, keys, kind_of, plain, refused, short
 from ofa.system.files import FULL
 from ofa.system.redact import without_secrets
 
+_LOOPS = ("trainer.finetune", "trainer.distill")
+# What other tools call a setting, or a name that several sections have -> the keys that are meant.
+USUAL = {
+    "seed": ("trainer.seed",),
+    "lr": tuple(f"{loop}.learning_rate" for loop in _LOOPS),
+    **{name: tuple(f"{loop}.{name}" for loop in _LOOPS) for name in ("learning_rate", "epochs", "batch_size")},
+    **dict.fromkeys(("max_length", "max_len"), ("trainer.max_seq_length",)),
+}
+
 
 def explain(error: BaseException) -> str:
     """What ``error`` means to the user."""
@@ -124,8 +133,9 @@ def unknown(key: str) -> str:
     here = [f"{section}.{entry}".lstrip(".") for entry in get_type_hints(kind if is_dataclass(kind) else Config)]
     everywhere = [*keys(), *get_type_hints(Config), "experiment"]
     # A slip in the last part, then one in the section, then a key typed without its section.
-    near = _near(name, here) or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    near = list(USUAL.get(key, ())) or _near(name, here)
+    near = near or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"{key}: no such setting{hint}\nallowed here: {', '.join(here)}"
 
 

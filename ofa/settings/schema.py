@@ -31,12 +31,12 @@ METRICS = {"accuracy": "classes", "f1": "classes", "matthews": "classes", "pears
 class TaskConfig:
     """One classification or regression task and the layout of its files."""
 
-    name: str = collected("???")
+    name: str = collected("???")  # of the task, in the names of runs
     data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
     folder: str = ""  # the task's folder in the GLUE layout, e.g. SST-2
     url: str | None = None  # a zip archive with that folder, fetched when the files are nowhere else
     sha256: str | None = how(None)  # of that archive; null: not checked
-    train: str = "train.tsv"
+    train: str = "train.tsv"  # the file of training rows; its ending says its form: .tsv, .csv, .jsonl
     # Split name -> file; the first is the task's dev split. Hydra merges mappings, so a default here
     # would stay as a further split of every task that names its own.
     dev: dict[str, str] = setting({})
@@ -55,7 +55,7 @@ class TaskConfig:
     quoting: str | None = how(None)  # what it changes is in the rows
     bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
     max_train_rows: int | None = None  # the first rows only
-    max_dev_rows: int | None = None
+    max_dev_rows: int | None = None  # the same of every dev split
     generator: str | None = None  # a task the project writes itself (quickstart): "negation"
 
     @property
@@ -73,7 +73,7 @@ class TaskConfig:
 class ModelConfig:
     """Where the BERT to finetune or compress comes from. Sizes use Hugging Face's names."""
 
-    name: str = collected("???")
+    name: str = collected("???")  # of the model, in the names of runs
     pretrained: str | None = None  # a name of the model hub, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
@@ -81,12 +81,12 @@ class ModelConfig:
     accept_weak_teacher: bool = how(False)
     allow_pickle: bool = how(False)  # read model_state.pdparams (runs code from the file)
     vocab: str | None = None  # a WordPiece vocab.txt; null: the folder's, or trained on the training text
-    lower_case: bool = True
-    num_hidden_layers: int = 12
-    hidden_size: int = 768
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
+    lower_case: bool = True  # whether capitals are lowered, where the model's folder does not say
+    num_hidden_layers: int = 12  # encoder layers of a model from random weights, as the sizes below
+    hidden_size: int = 768  # numbers per token between layers
+    num_attention_heads: int = 12  # in every layer; a width keeps a whole number of them
+    intermediate_size: int = 3072  # feed-forward neurons of a layer
+    max_position_embeddings: int = 512  # tokens of the longest row it can read
     vocab_size: int = 30522  # size of a trained vocabulary at most; a given vocabulary sets it
     dropout: float = 0.1  # hidden and attention dropout while training
 
@@ -97,7 +97,7 @@ class ImportanceConfig:
 
     split: str = "train"  # train: a slice of the training rows; dev: all dev splits, as the published recipe
     rows: int | None = 2048  # rows read at most; null: all
-    batch_size: int = 32
+    batch_size: int = 32  # rows scored at once
 
 
 @dataclass
@@ -108,7 +108,7 @@ class OfaConfig:
     from the supernet of the widths (DynaBERT's second stage).
     """
 
-    widths: list[float] = setting([1.0, 5 / 6, 2 / 3, 1 / 2])
+    widths: list[float] = setting([1.0, 5 / 6, 2 / 3, 1 / 2])  # shares of the heads and neurons kept in a layer
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
@@ -143,15 +143,15 @@ class OfaConfig:
 class LoopConfig:
     """One training loop: finetuning, distillation of widths or of depths, or the final finetuning."""
 
-    epochs: int = 3
+    epochs: int = 3  # passes over the training rows
     max_steps: int | None = None  # optimizer steps; overrides epochs
     batch_size: int = 32  # rows per step, shared between the devices: results mean the same on any number
-    learning_rate: float = 2e-5
+    learning_rate: float = 2e-5  # the highest: it rises in the warm-up, then falls to 0
     weight_decay: float = 0.0  # not applied to biases and layer norms
     warmup_ratio: float = 0.0  # share of the steps during which the rate rises
     max_grad_norm: float | None = 1.0  # null: gradients are not clipped
-    adam_epsilon: float = added(1e-8)
-    log_steps: int = how(50)
+    adam_epsilon: float = added(1e-8)  # in the denominator of Adam's step
+    log_steps: int = how(50)  # steps between two entries of loss and rate
     eval_steps: int | None = None  # null: after every epoch
     save_steps: int = how(500)  # checkpoint for resuming
 
@@ -164,8 +164,8 @@ class LoopConfig:
 @dataclass
 class TrainerConfig:
     max_seq_length: int = 128  # tokens, [CLS] and [SEP] included
-    seed: int = 42
-    eval_batch_size: int = how(128)
+    seed: int = 42  # of weights, order of rows and dropout
+    eval_batch_size: int = how(128)  # rows scored at once
     precision: str = "fp32"  # of training: fp32; on GPUs that have them also bf16 or fp16
     finetune: LoopConfig = setting(LoopConfig)
     distill: LoopConfig = setting(lambda: LoopConfig(epochs=6))
@@ -183,12 +183,12 @@ class LatencyConfig:
     Engines and precisions that a machine lacks are skipped.
     """
 
-    engines: list[str] = setting(["paddle", "onnxruntime"])
-    precisions: list[str] = setting(["fp32", "bf16", "fp16", "int8"])
-    batch_sizes: list[int] = setting([16, 1])
-    seq_lengths: list[int] = setting([128])
-    warmup: int = 5
-    repeats: int = 30
+    engines: list[str] = setting(["paddle", "onnxruntime"])  # to measure: paddle, onnxruntime, tensorrt
+    precisions: list[str] = setting(["fp32", "bf16", "fp16", "int8"])  # to measure and to estimate
+    batch_sizes: list[int] = setting([16, 1])  # rows at once
+    seq_lengths: list[int] = setting([128])  # tokens of each row
+    warmup: int = 5  # batches before the first that counts
+    repeats: int = 30  # batches timed; the median counts
     # The target's engines that estimates are for; null: the one fitted on the most published rows.
     estimate_engines: list[str] | None = collected(None)
 
@@ -197,7 +197,7 @@ class LatencyConfig:
 class Int8Config:
     """INT8 networks for ONNX Runtime, offered only if they score on the dev rows as the network does."""
 
-    enabled: bool = collected(True)
+    enabled: bool = collected(True)  # false: no INT8 networks are made
     # dynamic: activations are scaled as they come; static: by their range over calibration rows.
     method: str = "dynamic"
     max_drop: float = 0.5  # points any metric may lose; beyond, the most sensitive layers go back to FP32
@@ -253,6 +253,6 @@ class Config:
     objective: ObjectiveConfig = how(ObjectiveConfig)
     stages: list[str] = how(list(STAGES))  # stages to run; they bring those that they need
     force: list[str] = how([])  # stages to run again even if the store has them
-    output_dir: str = how("outputs")
-    cache_dir: str = how("~/.cache/ofa")
+    output_dir: str = how("outputs")  # runs, store, tracking database; OFA_OUTPUT sets it for good
+    cache_dir: str = how("~/.cache/ofa")  # downloads, encoded rows, vocabularies; OFA_CACHE sets it for good
     debug: bool = how(False)  # show tracebacks

@@ -21,11 +21,11 @@ class EngineProfile:
 class HardwareConfig:
     """The device to run on (device, devices, threads), and the target whose latency is estimated (the rest)."""
 
-    name: str = collected("???")
+    name: str = collected("???")  # of the target, in the names of figures
     device: str = "auto"  # auto, cpu or gpu; independent of the target described below
     devices: int | None = None  # processes, one per GPU or a share of the cores; null: 1, or a launcher's number
     threads: int | None = None  # CPU threads of each process; null: all cores, divided between processes
-    description: str = collected("")
+    description: str = collected("")  # of the target, in words
     peak_tops: dict[str, float] = collected({})  # precision -> dense peak, TFLOP/s (int8: TOP/s)
     memory_gb_s: float = collected(0.0)  # peak bandwidth of the memory that holds weights and activations, GB/s
     memory_efficiency: float = collected(1.0)  # share of that bandwidth sustained

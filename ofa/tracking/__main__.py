@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.settings.explain import explain
+from ofa.system.output import run_folder
 from ofa.tracking.journal import Busy, Journal
 from ofa.tracking.sender import Sender
 from ofa.tracking.server import Server
@@ -43,22 +45,23 @@ def resend(folder: Path) -> int:
         journal.close()
 
 
-def main(arguments: list[str]) -> int:
-    if not arguments:
-        print("usage: python -m ofa.tracking RUN_FOLDER [...]   send what a tracking server missed", file=sys.stderr)
-        return 2
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="ofa resend", description="Send what a tracking server missed of a run.")
+    parser.add_argument(
+        "run_folder", type=Path, nargs="+", help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT"
+    )
     left = 0
-    for argument in arguments:
+    for given in parser.parse_args(arguments).run_folder:
         try:
-            remaining = resend(Path(argument))
+            remaining = resend(run_folder(given))
         except (UserError, OSError) as error:
             print(explain(error), file=sys.stderr)
             remaining = 1
         else:
-            print(f"{argument}: {remaining} entries left" if remaining else f"{argument}: all sent")
+            print(f"{given}: {remaining} entries left" if remaining else f"{given}: all sent")
         left += remaining
     return 1 if left else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

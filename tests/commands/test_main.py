@@ -1,5 +1,6 @@
 """The quickstart through the command line: every stage for real, small; stopped, gone on with, swept."""
 
+import csv
 import json
 import os
 import re
@@ -68,6 +69,27 @@ def test_the_lines_that_are_printed_work_when_pasted(finished):
     command = lines["Try"].replace("python ", f"{sys.executable} ", 1)
     done = subprocess.run(command, shell=True, cwd=REPO, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and re.fullmatch(r"(negative|positive)\t[01]\.\d{4}\n", done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("way", [["--network", "w0.5"], ["--engine", "paddle"]])
+def test_answers_to_the_dev_file_have_the_score_of_the_results(finished, way):
+    folder, _ = finished
+    (run_folder,) = (folder / "out" / "runs").iterdir()
+    results = json.loads((run_folder / "results.json").read_text())
+    name = "w0.5" if "w0.5" in way else results["recommended"]["name"] or "w1"
+    rows = (folder / "cache" / "generated" / "negation" / "dev.tsv").read_text().splitlines()[:101]
+    (folder / "dev.tsv").write_text("\n".join(rows) + "\n")
+    command = [sys.executable, "main.py", "predict", run_folder.name, "--file", str(folder / "dev.tsv")]
+    command += ["--text", "sentence", "--network", name, "--precision", "fp32", *way]
+    environment = {**os.environ, "OFA_OUTPUT": str(folder / "out")}
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    answers = list(csv.DictReader(done.stdout.splitlines(), delimiter="\t"))
+    column = rows[0].split("\t").index("label")
+    truth = [("negative", "positive")[int(row.split("\t")[column])] for row in rows[1:]]
+    right = [answer["label"] == label for answer, label in zip(answers, truth, strict=True)]
+    (entry,) = (entry for entry in results["widths"] if entry["name"] == name)
+    assert sum(right) / len(right) == pytest.approx(entry["score"], abs=1e-9)
 
 
 def test_another_stage_of_the_same_job_takes_the_others_from_the_store(finished):

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ofa.data.rows import MAX_LINE_BYTES, Rows, read_rows, rows_digest
+from ofa.data.rows import Rows, read_rows, rows_digest
+from ofa.data.tables import MAX_LINE_BYTES
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -132,7 +133,7 @@ BAD: dict[str, tuple[TaskConfig, bytes, str]] = {
         b"a\tlabel\n",
         "f.tsv:1: no column 'b' (task.text), 'y' (task.label); found: 'a', 'label'\n",
     ),
-    "comma for tab": (PAIR, b"a,b,y\nx,z,1\n", "found: 'a,b,y'\na file without a header line needs"),
+    "comma for tab": (PAIR, b"a,b,y\nx,z,1\n", "found: 'a,b,y'\nthe file looks comma-separated and its name says"),
     "old Mac line ends": (PAIR, b"a\tb\ty\rx\tz\t1\r", "found: 'a', 'b', 'y\\rx', 'z', '1'\n"),
     "empty file": (PAIR, b"", "f.tsv: the file is empty; allowed: a header line and at least one row"),
     "byte-order mark alone": (PAIR, b"\xef\xbb\xbf", "f.tsv: the file is empty"),

@@ -119,6 +119,19 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "unknown section": ("tsak.name=x", ["tsak: no such setting (did you mean task?)", "allowed here: task, model,"]),
     "unknown group": ("modle=bert_4x128", ["modle: no such setting (did you mean model?)", "allowed here: task,"]),
+    "as others call it": (
+        "lr=1e-5",
+        [
+            "lr: no such setting (did you mean trainer.finetune.learning_rate or trainer.distill.learning_rate?)",
+            "allowed here:",
+        ],
+    ),
+    "of several sections": (
+        "batch_size=8",
+        ["batch_size: no such setting (did you mean trainer.finetune.batch_size or trainer.d", "allowed here:"],
+    ),
+    "of both loops": ("epochs=1", ["epochs: no such setting (did you mean trainer.finetune.epochs or tr", "allowed"]),
+    "near a section": ("seed=1", ["seed: no such setting (did you mean trainer.seed?)", "allowed here:"]),
     "key without section": ("widths=[1]", ["widths: no such setting (did you mean ofa.widths?)", "allowed here:"]),
     "added key": ("+ofa.width=[1]", ["ofa.width: no such setting (did you mean ofa.widths?)", "allowed here: ofa."]),
     "forced key": ("++trainer.foo=1", ["trainer.foo: no such setting", "allowed here: trainer.max_seq_length,"]),
@@ -228,7 +241,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
     """Exit status, stderr and stdout of main.py for every mistake, and for ``--help`` and ``--cfg job``."""
     cases = {name: arguments.split() for name, (arguments, _) in MISTAKES.items()}
-    cases |= {"help": ["--help"], "cfg": ["--cfg", "job", "task=sst2", "ofa.widths=[1,0.5]"]}
+    cases |= {"help": ["run", "--help"], "cfg": ["--cfg", "job", "task=sst2", "ofa.widths=[1,0.5]"]}
     run = [sys.executable, "-c", _DRIVER, json.dumps(list(cases.values()))]
     done = subprocess.run(run, cwd=REPO, env=_environment(tmp_path_factory.mktemp("out")), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

@@ -11,8 +11,8 @@ import pytest
 import requests
 from helpers.results import results, timed
 from helpers.servers import Server
-from helpers.toys import REPO
 
+from ofa.commands import ui
 from ofa.results import collect
 from ofa.results.record import Recommendation, Results
 from ofa.settings.schema import Config, TrackingConfig
@@ -143,9 +143,8 @@ def test_the_figure_is_served(server):
 
 
 def test_the_server_listens_on_loopback_alone(server):
-    """And so does `make ui`, which starts it the same way."""
-    line = [line for line in Path(REPO / "Makefile").read_text().splitlines() if "mlflow ui" in line]
-    assert len(line) == 1 and "--host 127.0.0.1" in line[0]
+    """And so does `ofa ui`, which starts it the same way."""
+    assert "--host 127.0.0.1 --port 1 " in " ".join(ui.command(Path("out"), 1))
     outward = socket.gethostbyname(socket.gethostname())
     if not outward.startswith("127."):
         with pytest.raises(requests.ConnectionError):

@@ -1,0 +1,79 @@
+"""``ofa plan``: size and estimated latency of every network that a job would train. Nothing is trained or loaded."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import chain
+
+from ofa.errors import UserError
+from ofa.jobs.preflight import problems
+from ofa.model.folder import read_folder
+from ofa.results.collect import estimates
+from ofa.results.figure import Latency
+from ofa.settings.compose import compose, typed
+from ofa.settings.explain import explain
+from ofa.settings.schema import Config
+from ofa.supernet.space import networks
+from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
+
+
+def shape_of(config: Config) -> EncoderShape:
+    """Sizes of the model: those in its folder's config.json, else those of the settings, with their vocabulary."""
+    labels, model = len(config.task.outputs), config.model
+    if model.path:
+        return EncoderShape(**{**vars(read_folder(model.path).shape), "num_labels": labels})
+    sizes = (model.num_hidden_layers, model.hidden_size, model.num_attention_heads, model.intermediate_size)
+    return EncoderShape(*sizes, model.vocab_size, model.max_position_embeddings, num_labels=labels)
+
+
+def plan(config: Config) -> str:
+    """A line per network: layers, heads, neurons, parameters, MACs of a row, and every estimate, in ms and speed-up.
+
+    Raises:
+        UserError: if the settings break a rule.
+    """
+    if found := list(problems(config)):
+        raise UserError("\n".join(found))
+    shape = shape_of(config)
+    of_job = networks(config.ofa.widths, config.ofa.depths, shape)
+    figures = {name: estimates(config, shape, network) for name, network in of_job.items()}
+    base = max(figures.values(), key=lambda of_one: sum(latency.ms for latency in of_one))
+    table = [["network", "layers", "heads", "neurons", "params", "MACs", *map(_heading, base)]]
+    for name, network in of_job.items():
+        subnet = network.subnet
+        sizes = [subnet.depth, uniform(subnet.heads), uniform(subnet.neurons)]
+        params = f"{count_params(shape, subnet) / 1e6:.1f}M"
+        macs = f"{count_macs(shape, subnet, config.trainer.max_seq_length) / 1e9:.2f}G"
+        times = [f"{own.ms:.2f} ms {full.ms / own.ms:.2f}x" for own, full in zip(figures[name], base, strict=True)]
+        table.append([name, *map(str, sizes), params, macs, *times])
+    evidence = dict.fromkeys(f"{one.engine} in {one.precision}: {one.evidence}" for one in base)
+    rests = f"estimated for {config.hardware.name} ({'; '.join(evidence) or 'nothing is estimated for it'})"
+    title = f"{config.task.name}, {config.model.name}, rows of {config.trainer.max_seq_length} tokens; {rests}"
+    return "\n".join([title, *_aligned(table)])
+
+
+def _heading(latency: Latency) -> str:
+    return f"{latency.engine} {latency.precision} b{latency.batch_size} s{latency.seq_length}"
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(chain([row[0].ljust(widths[0])], map(str.rjust, row[1:], widths[1:]))) for row in table]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ofa plan",
+        description="Estimate every network of a job before it is trained: parameters, MACs, latency on the target.",
+        epilog="A vocabulary that is not trained yet counts with model.vocab_size. Example: ofa plan task=sst2 "
+        "'ofa.widths=[1,0.75,0.5]' hardware=t4. For a model without settings see python -m ofa.hardware --help.",
+    )
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="as of ofa run; none: the default job")
+    options = parser.parse_args(arguments)
+    try:
+        print(plan(typed(compose(options.settings))))
+    except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
+        print(explain(error), file=sys.stderr)
+        return 1
+    return 0

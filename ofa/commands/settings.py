@@ -1,0 +1,129 @@
+"""``ofa settings``: the groups, and every setting with its type, its default and what it means."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from functools import cache, reduce
+from typing import Any, get_origin, get_type_hints
+
+from ofa.errors import UserError
+from ofa.settings import schema
+from ofa.settings.explain import unknown
+from ofa.settings.groups import CONF, chosen, groups
+from ofa.settings.types import allowed, kind_of, plain
+
+WIDTH = 110  # characters of a line
+FIELD = re.compile(r"    (\w+): [^#]*?(?:#\s*(.*))?")
+
+
+@cache
+def comments(kind: type) -> dict[str, str]:
+    """What the source of the dataclass ``kind`` says of each field: the comment above it and the one behind it.
+
+    A comment above also holds for fields that follow at once and have none of their own.
+    """
+    found: dict[str, str] = {}
+    block: list[str] = []  # the comment above
+    used = False  # by a field
+    for line in inspect.getsource(kind).splitlines():
+        field = FIELD.fullmatch(line)
+        if field and field[1] in get_type_hints(kind):
+            own = field[2] or ""
+            found[field[1]] = " ".join([*([] if used and own else block), own]).strip()
+            block, used = [] if used and own else block, True
+        elif line.strip().startswith("#"):
+            block, used = [*([] if used else block), line.strip(" #")], False
+        else:
+            block, used = [], False
+    return found
+
+
+def described(key: str, owner: type) -> str:
+    """One setting in a few lines: ``key = default``, its type, what it means, and who sets another default."""
+    name = key.rpartition(".")[2]
+    value, source = chosen(key)
+    if source is None:
+        value = reduce(getattr, key.split("."), schema.Config())
+    kind = get_type_hints(owner)[name]
+    by = f"  (by {source})" if source else ""
+    lines = [f"{key} = {_shown(value)}{by}", f"type: {allowed(kind)}"]
+    meaning = comments(owner).get(name)
+    return "\n".join([lines[0], *(_wrapped(text) for text in (meaning, lines[1]) if text)])
+
+
+def _shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_shown, value))}]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_shown(one)}" for key, one in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, type]]:
+    """Every setting below a section: its key, and the dataclass that it is a field of."""
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            yield from entries(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            yield f"{prefix}{name}", kind
+
+
+def all_settings() -> str:
+    of_groups = [_wrapped(f"{name}: {', '.join(files)}") for name, files in groups().items()]
+    lines = ["Groups, chosen with group=name:", *of_groups, "", "Settings, changed with key=value:"]
+    return "\n".join([*lines, *(described(*entry) for entry in entries(schema.Config))])
+
+
+def tell(key: str) -> str:
+    """What there is to say of a setting, of a section with all below it, or of a group.
+
+    Raises:
+        UserError: if there is no such key, with the near ones.
+    """
+    found = [(name, owner) for name, owner in entries(schema.Config) if f"{name}.".startswith(f"{key}.")]
+    files = groups().get(key)
+    lines = [f"{key}=NAME takes one of: {', '.join(files)}"] if files else []
+    if not found and not files:
+        kind = plain(kind_of(key.rpartition(".")[0])) if "." in key else None
+        if get_origin(kind) is dict:
+            raise UserError(f"{key}: an entry of {key.rpartition('.')[0]}, whose values are {allowed(kind)}")
+        raise UserError(unknown(key))
+    lines += [described(*entry) for entry in found]
+    if len(found) == 1:
+        lines += [_wrapped(f"{place} sets {_shown(value)}") for place, value in _other_files(found[0][0])]
+    return "\n".join(lines)
+
+
+def _other_files(key: str) -> Iterator[tuple[str, Any]]:
+    """The files of the key's group that set it, as they are chosen, and to what."""
+    group, _, rest = key.partition(".")
+    for name in groups().get(group, ()) if rest else ():
+        value, source = chosen(key, f"{group}={name}")
+        if source:
+            yield source, value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ofa settings",
+        description="Tell what settings there are: default, meaning, type.",
+        epilog=f"Examples: ofa settings | less; ofa settings trainer; ofa settings ofa.widths. "
+        f"The groups' files are in {CONF}.",
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="a setting, a section or a group; all if left out")
+    options = parser.parse_args(arguments)
+    for text in map(tell, options.keys) if options.keys else [all_settings()]:
+        print(text)
+    return 0

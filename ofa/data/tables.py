@@ -1,0 +1,251 @@
+"""Read a table row by row, without holding it: tab- or comma-separated text, or a JSON object on every line.
+
+The ending of the name says which. Only ``\\n`` ends a line. In a ``.csv`` file quotes mean what RFC 4180 says; in
+others they are text, unless the caller says otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ofa.errors import UserError
+from ofa.system.files import require_regular
+
+MAX_LINE_BYTES = 1_000_000
+TABS, COMMAS, JSON_LINES = "tab-separated", "comma-separated", "JSON lines"
+FORMS = {".csv": COMMAS, ".jsonl": JSON_LINES, ".json": JSON_LINES}  # ending -> form; tabs for all others
+ENDINGS = {TABS: ".tsv", COMMAS: ".csv", JSON_LINES: ".jsonl"}
+DELIMITERS = {TABS: "\t", COMMAS: ","}
+_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
+
+
+class BadRow(Exception):
+    """What is wrong with one row; who reads it adds the place."""
+
+
+def short(value: str, limit: int = 60) -> str:
+    """The value quoted as in Python, so that a tab or a stray \\r shows, cut to ``limit`` characters."""
+    return repr(value if len(value) <= limit else value[:limit] + "...")
+
+
+def listed(values: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(values) - limit} more" if len(values) > limit else ""
+    return ", ".join(short(value) for value in values[:limit]) + more
+
+
+def form_of(path: Path) -> str:
+    return FORMS.get(path.suffix.lower(), TABS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table.
+
+    Attributes:
+        path: of the file.
+        line: number of the line that names the columns.
+        names: of the columns; of JSON lines, the keys of the first row.
+        source: who gives the names, as in ``the header line names``.
+        records: line number and bytes of each row; a row of several lines has the number of the first.
+        fields: from the bytes of a row to its values, in the order of ``names``; raises BadRow.
+        quoting: the setting that says what quotes mean, if they are read as text and nobody has said so.
+    """
+
+    path: Path
+    line: int
+    names: list[str]
+    source: str
+    records: Iterator[tuple[int, bytes]]
+    fields: Callable[[bytes], list[str]]
+    quoting: str | None
+
+    @property
+    def looks_like(self) -> str | None:
+        """What the file is, if that is another form than its ending says: in words."""
+        head, own = self.names[0], form_of(self.path)
+        signs = {JSON_LINES: head.startswith("{"), COMMAS: "," in head, TABS: "\t" in head}
+        other = next((form for form, seen in signs.items() if seen and form != own), None)
+        if other is None or len(self.names) > 1:
+            return None
+        return f"the file looks {other} and its name says {own}; the names of {other} files end in {ENDINGS[other]}"
+
+    def check_quotes(self, line: int, fields: Sequence[str], pattern: re.Pattern[str] = _QUOTED) -> None:
+        """Refuse to read quotes as text where they are plainly a writer's, unless that is asked for.
+
+        Raises:
+            UserError: with the field, and the setting that says what is meant.
+        """
+        found = next((field for field in fields if pattern.fullmatch(field)), None) if self.quoting else None
+        if found is not None:
+            raise UserError(
+                f"{self.path}:{line}: {short(found)} is in quotes as pandas and spreadsheets write them\n"
+                f"set {self.quoting}=csv to read what is meant, or {self.quoting}=none if the quotes belong to the text"
+            )
+
+
+@contextmanager
+def open_table(
+    path: Path,
+    wanted: Sequence[str],
+    quoting: str | None = None,
+    names: list[str] | None = None,
+    setting: str = "task.quoting",
+) -> Iterator[Table]:
+    """Open the table in ``path``.
+
+    Args:
+        wanted: the columns that will be read; whether they are there is for the caller to ask.
+        quoting: ``csv``: fields may be in quotes; ``none``: quotes are text; None: as the ending says, and of
+            tab-separated text none.
+        names: of the columns of a file without a header line.
+        setting: what sets ``quoting``, for messages.
+
+    Raises:
+        UserError: if the file cannot be read, is empty, or its header is malformed: ``file:line`` and what is allowed.
+    """
+    form = form_of(path)
+    quotes = quoting or ("csv" if form == COMMAS else None)
+    with _opened(path) as file:
+        lines = numbered(file)
+        records = _records(lines) if quotes == "csv" and form != JSON_LINES else ((n, b) for n, b in lines if b)
+        line, source = 1, "task.columns names"
+        if form == JSON_LINES:
+            if names is not None:
+                raise UserError(f"task.columns: {path} names its columns itself, in every row; set task.columns=null")
+            names, line, records = _keys(path, records)
+            yield Table(path, line, names, "the first row has", records, _object_reader(names, wanted), None)
+            return
+        fields = _splitter(DELIMITERS[form], quotes == "csv")
+        table = Table(path, line, names or [], source, records, fields, setting if quotes is None else None)
+        yield table if names is not None else _with_header(table)
+
+
+def _with_header(table: Table) -> Table:
+    """``table`` under the names in its first record, which is taken from the others."""
+    line, header = next(table.records, (0, b""))
+    if line == 0:
+        raise UserError(f"{table.path}: the file is empty; allowed: a header line and at least one row")
+    try:
+        names = [name.strip() for name in table.fields(header)]
+    except BadRow as bad:
+        raise UserError(f"{table.path}:{line}: {bad}") from None
+    table.check_quotes(line, names, re.compile('".*"'))
+    return Table(table.path, line, names, "the header line names", table.records, table.fields, table.quoting)
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.is_fifo() or path.is_char_device():
+        require_regular(path)
+    try:
+        return path.open("rb")
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; a {form_of(path)} file is expected here") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each line; of an overlong line only the beginning."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 3):  # a line of the greatest length and its \r\n, and one byte more
+        number += 1
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE_BYTES)
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")  # byte-order mark
+        yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """The lines put together over which a quoted field goes, under the number of the first; no blank ones between."""
+    for number, line in lines:
+        if not line:
+            continue
+        parts, quotes = [line], line.count(b'"')
+        while quotes % 2 and sum(map(len, parts)) <= MAX_LINE_BYTES:
+            _, more = next(lines, (0, None))
+            if more is None:
+                break
+            parts.append(more)
+            quotes += more.count(b'"')
+        yield number, b"\n".join(parts)
+
+
+def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
+    def split(record: bytes) -> list[str]:
+        text = decode(record)
+        if not quotes:
+            return text.split(delimiter)
+        try:
+            return next(csv.reader([text], delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            raise BadRow(f"not as csv quotes it ({error}): {short(text)}") from None
+
+    return split
+
+
+def decode(line: bytes) -> str:
+    """The text of a line; raises BadRow."""
+    if len(line) > MAX_LINE_BYTES:
+        raise BadRow(f"the line is longer than {MAX_LINE_BYTES:,} bytes, it begins with {short(repr(line[:40]))}")
+    if 0 in line:
+        raise BadRow(f"NUL at byte {line.index(0) + 1}; allowed: text in UTF-8 (is it UTF-16, or not a text file?)")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRow(
+            f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; allowed: text in UTF-8"
+        ) from None
+
+
+def _keys(path: Path, records: Iterator[tuple[int, bytes]]) -> tuple[list[str], int, Iterator[tuple[int, bytes]]]:
+    """The keys of the first row, the number of its line, and all rows."""
+    number, first = next(records, (0, b""))
+    if number == 0:
+        raise UserError(f"{path}: the file is empty; allowed: a JSON object on every line")
+    try:
+        return list(_object(first)), number, itertools.chain([(number, first)], records)
+    except BadRow as bad:
+        raise UserError(f"{path}:{number}: {bad}") from None
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    text = decode(line)
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # halves of characters are no text
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
+        raise BadRow(f"not readable as JSON ({reason}): {short(text)}") from None
+    if not isinstance(found, dict):
+        raise BadRow(f"{short(text)} is no object; allowed: a JSON object in braces on every line")
+    return found
+
+
+def _object_reader(names: list[str], wanted: Sequence[str]) -> Callable[[bytes], list[str]]:
+    """What reads the ``wanted`` values of a row; the others are left empty, and need not be there or be text."""
+
+    def read(record: bytes) -> list[str]:
+        found = _object(record)
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise BadRow(f"no {listed(missing)}, which the first row has; found: {listed(list(found))}")
+        return [_cell(name, found[name]) if name in wanted else "" for name in names]
+
+    return read
+
+
+def _cell(name: str, value: Any) -> str:
+    """Text as it is, null as no text, a number or a truth value as JSON writes it; raises BadRow."""
+    if isinstance(value, dict | list):
+        raise BadRow(f"{name} is {short(json.dumps(value))}; allowed: text or a number")
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
