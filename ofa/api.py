@@ -5,7 +5,7 @@
     run = ofa.run("experiment=quickstart", "ofa.widths=[1,0.5]")
     print(run.table())
     classify = ofa.load(run.recommended.folder)
-    classify(["the room was not clean"])
+    classify(["the film was not good"])
 
 Settings are written as on the command line. A mistake raises :class:`ofa.UserError` with the words of the command.
 """

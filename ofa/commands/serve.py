@@ -13,7 +13,7 @@ from ofa.deploy.serving import TextClassifier, columns
 from ofa.errors import UserError
 from ofa.predict import chosen
 
-EXAMPLES = {"text": "the room was not clean", "text_pair": "the room was dirty"}
+EXAMPLES = {"text": "the film was not good", "text_pair": "the film was bad"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -86,6 +86,14 @@ def all_settings() -> str:
     return "\n".join([*lines, *(described(*entry) for entry in entries(schema.Config))])
 
 
+def reference() -> str:
+    """The page of the documentation."""
+    return (
+        "# All settings\n\nMade by `ofa settings --markdown > docs/en/reference.md`; `ofa settings KEY` tells one.\n\n"
+        f"```text\n{all_settings()}\n```"
+    )
+
+
 def tell(key: str) -> str:
     """What there is to say of a setting, of a section with all below it, or of a group.
 
@@ -122,8 +130,10 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=f"Examples: ofa settings | less; ofa settings trainer; ofa settings ofa.widths. "
         f"The groups' files are in {CONF}.",
     )
+    parser.add_argument("--markdown", action="store_true", help="all of them as docs/en/reference.md has them")
     parser.add_argument("keys", nargs="*", metavar="KEY", help="a setting, a section or a group; all if left out")
     options = parser.parse_args(arguments)
-    for text in map(tell, options.keys) if options.keys else [all_settings()]:
+    everything = reference() if options.markdown else all_settings()
+    for text in map(tell, options.keys) if options.keys else [everything]:
         print(text)
     return 0

@@ -23,7 +23,7 @@ SERVED = "ofa.deploy.serving"  # what a served model loads
 RECOMMENDED = "recommended"  # the alias of the version to take
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("mlflow", "numpy", "pandas", "onnxruntime", "tokenizers", "tqdm")
-EXAMPLES = ["a gripping film with a wonderful cast", "the room was not clean"]
+EXAMPLES = ["a gripping film with a wonderful cast", "the film was not good"]
 
 
 class NotSaved(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 import pytest
+from helpers.toys import REPO
 
 from ofa.commands import settings
 from ofa.errors import UserError
@@ -62,3 +63,8 @@ def test_a_comment_above_is_shared_by_those_that_have_none() -> None:
     assert found["test"] == found["test_share"] and found["test"].startswith("Rows that are scored once")
     assert found["columns"] == "names of the columns of files without a header line"
     assert found["dev"].startswith("Split name -> file;") and found["dev"].endswith("that names its own.")
+
+
+def test_the_reference_is_current() -> None:
+    written = (REPO / "docs" / "en" / "reference.md").read_text()
+    assert written == f"{settings.reference()}\n", "ofa settings --markdown > docs/en/reference.md"
