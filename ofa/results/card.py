@@ -63,7 +63,7 @@ def _scores(results: Results, network: NetworkResult) -> list[list[str]]:
     assert teacher is not None
     rows = [[metric, f"{value:.4f}", f"{teacher.metrics[metric]:.4f}"] for metric, value in network.metrics.items()]
     low, high = network.lost or (None, None)
-    sure = f" (90% interval {-high:+.1f} to {-low:+.1f})" if low is not None and high is not None else ""
+    sure = f" (90% interval {0.0 - high:+.1f} to {0.0 - low:+.1f})" if low is not None and high is not None else ""
     rows.append(["points from the teacher", f"{100 * (network.score - teacher.score):+.2f}{sure}", ""])
     small = network.in_precision(*MAIN)
     if small:

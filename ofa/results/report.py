@@ -36,7 +36,7 @@ def table(results: Results) -> list[list[str]]:
             row += [human(small.bytes) + "B", f"{small.score:.4f}"] if small else ["", ""]
         if network.lost is not None:
             low, high = network.lost
-            row += [f"{-high:+.1f} to {-low:+.1f}", f"{network.last:.4f}", f"{network.undistilled:.4f}"]
+            row += [f"{0.0 - high:+.1f} to {0.0 - low:+.1f}", f"{network.last:.4f}", f"{network.undistilled:.4f}"]
         for latency in headlines:
             name = latency.name(results.unnamed_engine)
             ms = results.ms(network, name)
