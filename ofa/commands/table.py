@@ -73,6 +73,8 @@ def start(arguments: list[str]) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
+        if entry.module == COMMANDS["run"].module:
+            raise  # it has said it, unless debug=true asks for the traceback
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
