@@ -46,7 +46,7 @@ def test_what_is_deployed_is_in_one_folder_and_int8_stands_wherever_fp32_does(co
     for entry, network in zip(written["widths"], results.networks, strict=True):
         files = {path.name: path for path in (folder / network.name).iterdir()}
         exported = {path.name for path in (folder_of(config, "export") / network.name).iterdir()}
-        assert set(files) - exported == {"model.int8.onnx", "model.int8.qdq.onnx", "model.fp16.onnx"}
+        assert set(files) - exported == {"model.int8.onnx", "model.int8.qdq.onnx", "model.fp16.onnx", "README.md"}
         assert entry["bytes"] == files["model.onnx"].stat().st_size
         assert entry["int8"].keys() == {"score", "metrics", "drop", "bytes", "kept_fp32"}
         assert entry["int8"]["bytes"] == files["model.int8.onnx"].stat().st_size < entry["bytes"]
