@@ -61,7 +61,7 @@ def time_run(
     process.prepare(threads)
     from ofa.deploy.engines import available
 
-    chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).shape
+    chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).own_shape
     problems = [*latency_problems(chosen, config.hardware)]
     problems += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
     if problems:

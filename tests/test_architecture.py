@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "predict": "deploy results settings system",
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
-    "commands": "deploy predict",
+    "commands": "deploy model predict",
     "__main__": "jobs results settings",
     "main": "__main__",
 }
@@ -50,6 +50,8 @@ WITHOUT_PADDLE = (
     "supernet.space",
     "model.architectures",
     "model.folder",
+    "model.hugging_face",
+    "model.padded",
     "stages.inputs",
     "stages.keys",
     "stages.pipeline",
