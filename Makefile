@@ -12,7 +12,7 @@ PLAIN = $(ROOT)$(OUTPUT)/mlflow.db
 QUOTED = $(subst $(HASH),%23,$(subst ?,%3F,$(subst %,%25,$(PLAIN))))
 DATABASE = sqlite$(if $(findstring %,$(QUOTED)),+pysqlite):///$(QUOTED)
 
-.PHONY: run test test-fast test-slow check docs ui install clean help
+.PHONY: run test test-fast test-slow test-interop check docs ui install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -39,6 +39,14 @@ ui: install  ## MLflow's pages on this machine only
 	@echo "Open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning"
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 \
 		--port $(PORT) --workers 1 --backend-store-uri '$(subst ','\'',$(DATABASE))'
+
+test-interop: install .venv-interop4/installed .venv-interop5/installed  ## exported folders in Transformers 4 and 5, optimum
+	$(BIN)/python -m pytest tests/interop
+
+.venv-interop%/installed: tests/interop/requirements-%.txt
+	$(PYTHON) -m venv .venv-interop$*
+	.venv-interop$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 docs: .venv-docs/installed  ## the pages of docs/ as HTML under build/docs, links checked
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --site-dir build/docs

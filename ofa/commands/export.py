@@ -1,4 +1,4 @@
-"""Write a network of a finished run for other programs: ``ofa export RUN_OR_FOLDER --triton TARGET``, or ``--padded``."""
+"""Write a network of a run for other programs: ``ofa export RUN_OR_FOLDER --triton TARGET``, or ``--padded``."""
 
 from __future__ import annotations
 
