@@ -6,7 +6,7 @@ ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
 
-.PHONY: run test test-fast test-slow check docs ui install clean help
+.PHONY: run test test-fast test-slow test-interop check docs ui install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -31,6 +31,14 @@ check: install  ## what CI runs: ruff, mypy, tests
 
 ui: install  ## MLflow's pages on this machine only
 	$(BIN)/python main.py ui --port $(PORT) --output-dir '$(subst ','\'',$(OUTPUT))'
+
+test-interop: install .venv-interop4/installed .venv-interop5/installed  ## exported folders in Transformers 4 and 5, optimum
+	$(BIN)/python -m pytest tests/interop
+
+.venv-interop%/installed: tests/interop/requirements-%.txt
+	$(PYTHON) -m venv .venv-interop$*
+	.venv-interop$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 docs: .venv-docs/installed  ## the pages of docs/ as HTML under build/docs, links checked
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --site-dir build/docs

@@ -16,6 +16,7 @@ from ofa.deploy.latency import time_folders
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.results import collect, terminal
+from ofa.results.card import CARD, write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings.compose import load
@@ -62,7 +63,7 @@ def time_run(
     process.prepare(threads)
     from ofa.deploy.engines import available
 
-    chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).shape
+    chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).own_shape
     problems = [*latency_problems(chosen, config.hardware)]
     problems += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
     if problems:
@@ -75,6 +76,8 @@ def time_run(
     results = collect.with_latencies(results, record)
     results = collect.advised(results, config, shape, networks(config.ofa.widths, config.ofa.depths, shape))
     files = collect.write(folder, results)
+    if (folders[results.largest.name] / CARD).exists():  # older exports have none, and do not load as one says
+        write_cards(config, store, results)
     link_networks(folder, store, results)
     log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
     return results

@@ -1,4 +1,4 @@
-"""Write a network of a finished run for another program: ``ofa export RUN_OR_FOLDER --triton TARGET``."""
+"""Write a network of a run for other programs: ``ofa export RUN_OR_FOLDER --triton TARGET``, or ``--padded``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ofa.deploy import triton
 from ofa.errors import UserError
+from ofa.model.padded import write_padded
 from ofa.predict import chosen
 
 
@@ -17,11 +18,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("path", type=Path, help="the folder of a run, or of one exported network")
     parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
-    parser.add_argument("--triton", type=Path, required=True, metavar="TARGET", help="a Triton model repository")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--triton", type=Path, metavar="TARGET", help="a Triton model repository")
+    target.add_argument(
+        "--padded", type=Path, metavar="TARGET", help="a BERT that loads anywhere, zeros for what is cut"
+    )
     parser.add_argument("--name", help="of the model in it; by default the folder's")
     options = parser.parse_args(arguments)
     try:
         folder, settings = chosen(options.path, options.network, options.precision)
+        if options.padded:
+            write_padded(folder, options.padded)
+            print(f"{options.padded}: AutoModelForSequenceClassification.from_pretrained({str(options.padded)!r})")
+            return 0
         place = triton.write(folder, options.triton, options.name or folder.name, settings.get("precision", "fp32"))
     except UserError as error:
         print(error, file=sys.stderr)

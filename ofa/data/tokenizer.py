@@ -17,6 +17,7 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
+from tokenizers.processors import BertProcessing
 
 from ofa.data import tokenizer_settings
 from ofa.data.tokenizer_settings import ADDED, CLASSES, SETTINGS, SPECIAL_MAP, WHOLE, read_if_there
@@ -72,6 +73,19 @@ class TextTokenizer:
         said = {} if self.lower_case is None else {"do_lower_case": self.lower_case}
         settings = {"tokenizer_class": CLASSES[0], **self.settings, **said, "model_max_length": max_length}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n")
+
+    def write_whole(self, folder: Path) -> None:
+        """Write ``tokenizer.json`` and ``special_tokens_map.json`` for other libraries, where :meth:`write` did not."""
+        pad, cls, sep = (self.backend.id_to_token(number) for number in (self.pad, self.cls, self.sep))
+        if not (folder / WHOLE).exists():
+            whole = Tokenizer.from_str(self.backend.to_str())
+            whole.post_processor = BertProcessing((sep, self.sep), (cls, self.cls))
+            whole.save(str(folder / WHOLE))
+        if not (folder / SPECIAL_MAP).exists():
+            mask = read_if_there(folder / SETTINGS).get("mask_token", "[MASK]")
+            tokens = {"unk": self.backend.model.unk_token, "pad": pad, "cls": cls, "sep": sep, "mask": mask}
+            special = {f"{name}_token": token for name, token in tokens.items()}
+            (folder / SPECIAL_MAP).write_text(json.dumps(special, indent=1) + "\n")
 
 
 def plain(vocab: Path, lower_case: bool = True) -> TextTokenizer:

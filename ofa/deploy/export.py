@@ -13,7 +13,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.static import InputSpec
 
-from ofa.deploy.graphs import INPUTS, ONNX_GRAPH, PADDLE_GRAPH
+from ofa.deploy.graphs import INPUTS, ONNX_GRAPH, OUTPUT, PADDLE_GRAPH
 from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.system import files
@@ -81,3 +81,17 @@ def export(model: nn.Layer, folder: Path) -> None:
         )
     if not (folder / ONNX_GRAPH).is_file():
         raise UserError(f"export: paddle2onnx wrote no {ONNX_GRAPH} into {folder}\n{said[0].strip()[-300:]}")
+    _name_output(folder / ONNX_GRAPH)
+
+
+def _name_output(path: Path) -> None:
+    """Give the one output of an ONNX graph the name that its readers look for."""
+    import onnx
+
+    model = onnx.load(path)
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
+        node.input[:] = [OUTPUT if name == output.name else name for name in node.input]
+    output.name = OUTPUT
+    onnx.save(model, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
 ONNX_GRAPH = "model.onnx"
 INPUTS = ("input_ids", "token_type_ids")
+OUTPUT = "logits"  # of ONNX graphs; as optimum and others look for it
 # Engine and precision -> the graph it reads. Where nothing stands here it is Paddle's, in every precision.
 GRAPHS = {
     ("onnxruntime", "fp32"): ONNX_GRAPH,

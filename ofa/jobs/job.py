@@ -16,6 +16,7 @@ from typing import Any
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.preflight import FINISHED, folder_problems
 from ofa.results import collect, terminal
+from ofa.results.card import write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings import compose
@@ -76,6 +77,7 @@ def run_job(config: Config, yaml: str) -> Results:
             return results
         written = collect.write(folder, results)
         if "export" in folders:
+            write_cards(config, collect.deployed(folders), results)
             link_networks(folder, collect.deployed(folders), results)
         logged.log_results(tracker, title, config, folders, results)
         tracker.artifacts([*written, folder / "config.yaml"])

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ofa.errors import UserError
-from ofa.model.folder import Folder, read_folder
+from ofa.model.folder import read_folder
 from ofa.settings.bounds import choice, file_name, per_cpu
 from ofa.settings.places import path_problems
 from ofa.settings.rules import (
@@ -28,7 +28,7 @@ from ofa.settings.rules import (
 )
 from ofa.settings.schema import Config, ModelConfig
 from ofa.supernet.space import grid_problems
-from ofa.supernet.subnet import EncoderShape, SubNet
+from ofa.supernet.subnet import EncoderShape
 from ofa.system import ranks
 from ofa.system.files import unusable
 from ofa.tracking.address import database_path, tracking_uri
@@ -85,12 +85,11 @@ def _model(config: Config) -> Iterable[str]:
     if model.path:
         try:
             folder = read_folder(model.path)
+            sizes, owner = folder.own_shape, model.path
         except UserError as error:
             yield str(error)
             return
-        yield from _full_network(folder)
         yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
-        sizes, owner = folder.shape, model.path
     elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return
@@ -102,11 +101,6 @@ def _model(config: Config) -> Iterable[str]:
         owner = f"model {model.name}"
     yield from grid_problems(config.ofa.widths, config.ofa.depths, sizes.num_attention_heads, sizes.num_hidden_layers)
     yield from position_problems(config.trainer, config.latency, sizes.max_position_embeddings, owner)
-
-
-def _full_network(folder: Folder) -> Iterable[str]:
-    if folder.subnet not in (None, SubNet.full(folder.shape)):
-        yield f"model.path: {folder.path} was cut from a supernet (subnet.json); give the full network it came from"
 
 
 def _folders(config: Config) -> Iterable[str]:

@@ -11,14 +11,16 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ofa.errors import UserError
+from ofa.model import hugging_face
 from ofa.model.architectures import ARCHITECTURES, BERT, Architecture, is_linear
+from ofa.model.hugging_face import DEFAULT_SIZES, SIZES
 from ofa.model.weights import INDEX, WEIGHTS, size_problem, stored_shapes, stored_tensors
 from ofa.settings.schema import ModelConfig
 from ofa.supernet.subnet import EncoderShape, SubNet
@@ -26,8 +28,6 @@ from ofa.system import files
 from ofa.system.files import read_json
 from ofa.system.redact import without_secrets
 
-SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
-DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
 MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
 
@@ -38,7 +38,8 @@ class Folder:
     Attributes:
         labels: class names in class order, as far as config.json names them.
         named_labels: False where the names are Hugging Face's placeholders (LABEL_0, ...).
-        subnet: for a network cut from a supernet, its heads and neurons.
+        shape: sizes as config.json has them: the heads are those of the network that this one was cut from, if it was.
+        subnet: for a cut network, its heads and neurons.
         extra: values of the settings that its architecture needs besides sizes.
         pad: token id of padding.
     """
@@ -55,6 +56,25 @@ class Folder:
     @property
     def named_labels(self) -> bool:
         return not all(re.fullmatch(r"LABEL_\d+", label) for label in self.labels)
+
+    @property
+    def own_shape(self) -> EncoderShape:
+        """The sizes of the network itself, as of one that others are cut from.
+
+        Raises:
+            UserError: if its layers differ, as widths are shares of what every layer has.
+        """
+        if self.subnet is None:
+            return self.shape
+        if len(set(self.subnet.heads)) > 1 or len(set(self.subnet.neurons)) > 1:
+            raise UserError(
+                f"model.path: layers of {self.path} differ in heads or neurons ({str(self.subnet.to_dict())[:80]}), "
+                "and widths are shares of what every layer has; give a network whose layers are alike"
+            )
+        heads, neurons = self.subnet.heads[0], self.subnet.neurons[0]
+        origin = self.shape.num_attention_heads
+        own = replace(self.shape, num_attention_heads=heads, intermediate_size=neurons)
+        return own if heads == origin else replace(own, original_heads=origin)
 
 
 def read_folder(path: str | Path) -> Folder:
@@ -84,7 +104,7 @@ def read_folder(path: str | Path) -> Folder:
     if type(pad) is not int or not 0 <= pad < sizes["vocab_size"]:
         raise UserError(f"{config_file}: pad_token_id is {reprlib.repr(pad)}; allowed: a token id")
     extra = {key: config.get(key, default) for key, default in architecture.extra.items()}
-    subnet = _subnet(path / "subnet.json", shape)
+    subnet = _subnet(path / "subnet.json", shape) or hugging_face.subnet_of(config_file, config, shape)
     stored = stored_shapes(path)
     if stored is not None:
         named = {"num_labels": len(labels)} if config.get("id2label") or "num_labels" in config else {}
@@ -198,20 +218,9 @@ def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
     files.require_space(path, sum(value.nbytes for value in renamed.values()))
     save_file(renamed, path / WEIGHTS, metadata={"format": "pt"})
     files.as_umask_says(path / WEIGHTS)
-    config = {
-        "architectures": [kind.classes[1]],
-        "model_type": kind.name,
-        **{key: getattr(folder.shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
-        "hidden_act": kind.fixed.get("hidden_act"),
-        **folder.extra,
-        **({} if folder.pad == kind.pad else {"pad_token_id": folder.pad}),
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "layer_norm_eps": folder.layer_norm_eps,
-        "id2label": {str(i): label for i, label in enumerate(folder.labels)},
-        "label2id": {label: i for i, label in enumerate(folder.labels)},
-    }
+    config = hugging_face.config_of(folder)
     (path / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    hugging_face.write_code(path, config)
     if folder.subnet is not None:
         (path / "subnet.json").write_text(json.dumps(folder.subnet.to_dict()) + "\n")
 

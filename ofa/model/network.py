@@ -16,12 +16,15 @@ from paddlenlp import transformers
 from ofa.errors import UserError
 from ofa.model.architectures import ARCHITECTURES, BERT, Architecture
 from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.model.hugging_face import DEFAULT_SIZES, SIZES
 from ofa.supernet import elastic
 from ofa.supernet.blocks import base, blocks
 from ofa.supernet.subnet import EncoderShape, SubNet
 
 if TYPE_CHECKING:
     from ofa.data.tokenizer import TextTokenizer
+
+OF_PADDLE = (*SIZES, *DEFAULT_SIZES, "num_labels")  # of a shape, in the configuration of PaddleNLP's networks
 
 
 def build(
@@ -34,7 +37,7 @@ def build(
     """A classifier with random weights (normal, 0.02), drawn from Paddle's current seed."""
     config_class, classifier = (getattr(transformers, name) for name in architecture.classes)
     config = config_class(
-        **{key: getattr(shape, key) for key in shape.__dataclass_fields__},
+        **{key: getattr(shape, key) for key in OF_PADDLE},
         **extra,
         pad_token_id=architecture.pad,
         hidden_dropout_prob=dropout,
@@ -47,6 +50,8 @@ def build(
 def _build(folder: Folder, shape: EncoderShape, dropout: float) -> nn.Layer:
     model = build(shape, dropout, folder.layer_norm_eps, folder.architecture, folder.extra)
     set_pad(model, folder.pad)
+    if folder.subnet is not None:
+        elastic.cut(model, folder.subnet)
     return model
 
 
@@ -63,8 +68,6 @@ def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> 
     """
     folder = read_folder(path)
     model = _build(folder, folder.shape, dropout)
-    if folder.subnet is not None:
-        elastic.cut(model, folder.subnet)
     _fill(model, read_weights(folder, allow_pickle), folder.path)
     return model, folder
 
@@ -111,7 +114,7 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTo
 
 def shape_of(model: nn.Layer) -> EncoderShape:
     """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
-    sizes = {key: getattr(base(model).config, key) for key in EncoderShape.__dataclass_fields__}
+    sizes = {key: getattr(base(model).config, key) for key in OF_PADDLE}
     return EncoderShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
 
 

@@ -1,77 +1,148 @@
-"""The model card of a network: what it is, what it scores and costs, and how to load it, in its own folder."""
+"""The model card of each deployable folder: what it is, what it scores and costs, and how to load it elsewhere."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from ofa.errors import UserError
 from ofa.results.record import NetworkResult, Results
 from ofa.results.reduced import MAIN
-from ofa.results.report import human, markdown
+from ofa.results.report import human
+from ofa.settings.schema import Config, ModelConfig
+from ofa.system.files import read_json, write_whole
+from ofa.system.redact import without_secrets
 
-HEADER = """---
-library_name: paddlenlp
-pipeline_tag: text-classification
-license: other
-license_name: that-of-the-origin
-tags: [dynabert, once-for-all, compressed]
----
-"""
-USE = """## Use
-
-```bash
-ofa predict . "a text"      # or: ofa serve .
-```
-
-```python
-import ofa                                      # ONNX Runtime, no Paddle
-ofa.load(".")(["a text"])
-
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-AutoTokenizer.from_pretrained(".")
-AutoModelForSequenceClassification.from_pretrained(".", trust_remote_code=True)  # Transformers 4 needs no trust
-
-from optimum.onnxruntime import ORTModelForSequenceClassification
-ORTModelForSequenceClassification.from_pretrained(".", file_name="model.onnx")
-```
-
-PaddleNLP reads a copy with zeros in the place of what was cut: `ofa export . --padded TARGET`.
-"""
+log = logging.getLogger(__name__)
+CARD = "README.md"
+PIPELINE_TAG = "text-classification"
 
 
-def text(results: Results, network: NetworkResult) -> str:
-    """The card of one of the networks of ``results``, in Markdown."""
-    assert results.teacher is not None
-    parts = [f"# {results.task}: {network.label} of {results.model}"]
-    parts.append(
-        f"Cut from a supernet that was distilled from a finetuned {results.model} (DynaBERT's method), seed "
-        f"{results.seed}. Its licence is that of the model and of the data it was made of."
-    )
-    parts.append(markdown([["", "this network", "teacher"], *_scores(results, network)]))
-    if network.latencies:
-        rows = [["latency", "ms per batch", "speed-up", "rests on"]]
-        speedups = results.speedups(network)
-        for latency in network.latencies:
-            name = latency.name(results.unnamed_engine)
-            faster = f"{speedups[name]:.2f}x" if name in speedups else ""
-            rows.append(
-                [latency.setting + f", {latency.seq_length} tokens", f"{latency.ms:.2f}", faster, latency.basis]
-            )
-        parts.append(markdown(rows))
-    return "\n\n".join([HEADER + "\n" + parts[0], *parts[1:], USE])
+def write_cards(config: Config, export: Path, results: Results) -> None:
+    """Write ``README.md`` into the folder of each network under ``export``.
+
+    It is no part of what its stage made, and written anew whenever results are: a job that shares the folder, and has
+    other figures, puts its own there.
+    """
+    for network in (*results.networks, *filter(None, [results.reference])):
+        try:
+            write_whole(export / network.name / CARD, text(config, export / network.name, network, results))
+        except (UserError, OSError) as error:  # a disk that is read-only, or networks that were not copied along
+            log.warning("%s: no model card is written (%s)", export / network.name, error)
 
 
-def _scores(results: Results, network: NetworkResult) -> list[list[str]]:
-    teacher = results.teacher
+def text(config: Config, folder: Path, network: NetworkResult, results: Results) -> str:
+    """The card of ``network`` in ``folder`` as Markdown under a YAML header, as model hubs read it."""
+    licence, words = _licence(config.model)
+    header = {
+        **({"license": licence} if licence else {}),
+        "library_name": "transformers",
+        "pipeline_tag": PIPELINE_TAG,
+        "tags": ["bert", "pruned", "distilled", "onnx", "paddlepaddle"],
+        "metrics": list(network.metrics),
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---",
+        f"# {results.task}: {results.model}, {network.label}",
+        "\n".join(f"- {line}" for line in _facts(config, network, results)),
+        "## Load it",
+        *_ways(folder, config, network),
+        "## Licence",
+        words,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator[str]:
+    task, teacher = config.task, results.teacher
     assert teacher is not None
-    rows = [[metric, f"{value:.4f}", f"{teacher.metrics[metric]:.4f}"] for metric, value in network.metrics.items()]
-    low, high = network.lost or (None, None)
-    sure = f" (90% interval {0.0 - high:+.1f} to {0.0 - low:+.1f})" if low is not None and high is not None else ""
-    rows.append(["points from the teacher", f"{100 * (network.score - teacher.score):+.2f}{sure}", ""])
+    what = f"classes {', '.join(task.labels)}" if task.labels else f"a score, {task.score_range}"
+    yield f"Task: {task.name}; {' and '.join(task.text)} to {what}."
+    trained = results.rows.get("train", {}).get("used")
+    rows = f"; trained on {trained:,} rows" if trained else ""
+    yield f"Data: scored on {results.dev_rows:,} dev rows{rows}, cut at {config.trainer.max_seq_length} tokens."
+    yield "Scores: " + ", ".join(f"{name} {value:.4f}" for name, value in network.metrics.items()) + "."
+    lost = f"Points lost against its teacher ({teacher.score:.4f}): {100 * (teacher.score - network.score):.2f}"
+    if network.lost is not None:
+        lost += f" (90% interval {network.lost[0]:.1f} to {network.lost[1]:.1f}, paired bootstrap over the dev rows)"
+    yield lost + "."
+    if network.test is not None:
+        yield "Test rows: " + ", ".join(f"{name} {value:.4f}" for name, value in network.test.items()) + "."
+    size = f", model.onnx {human(network.bytes)}B" if network.bytes is not None else ""
+    yield f"Size: {human(network.params)} parameters, {human(network.macs)} MACs per row{size}."
+    yield f"Heads in each layer: {network.heads}; neurons: {network.neurons}."
     small = network.in_precision(*MAIN)
     if small:
-        rows.append(["in INT8", f"{small.score:.4f}", ""])
-    rows += [
-        ["rows scored", f"{results.dev_rows:,}", f"{results.dev_rows:,}"],
-        ["parameters", human(network.params), human(teacher.params)],
-        ["MACs per row", human(network.macs), human(teacher.macs)],
-    ]
-    sizes = [("model.onnx", network.bytes), ("model.int8.onnx", small.bytes if small else None)]
-    return rows + [[name, human(size) + "B", ""] for name, size in sizes if size is not None]
+        yield f"INT8 (model.int8.onnx): {human(small.bytes)}B, loses at most {small.drop:.2f} points in a metric."
+    for latency in results.headlines:
+        ms = results.ms(network, latency.name(results.unnamed_engine))
+        if ms is not None:
+            where = f"{latency.where}, {latency.setting}, {latency.seq_length} tokens per row"
+            yield f"Latency: {ms:.2f} ms per batch ({where}; {latency.basis})."
+    yield f"Made by ofa, run {results.run}, seed {results.seed}."
+
+
+def _ways(folder: Path, config: Config, network: NetworkResult) -> Iterator[str]:
+    """How each library loads the folder; what the folder's config.json asks for decides what it takes."""
+    described = read_json(folder / "config.json")
+    code = ", trust_remote_code=True"
+    four = code if "layer_intermediate_sizes" in described else ""
+    five = code if "auto_map" in described else ""
+    load = 'AutoModelForSequenceClassification.from_pretrained("FOLDER"{})'
+    loads = [f"model = {load.format(four)}  # Transformers 4"]
+    loads += [f"model = {load.format(five)}  # Transformers 5"] if five != four else []
+    tokenizer = 'tokenizer = AutoTokenizer.from_pretrained("FOLDER")'
+    imports = "from transformers import AutoModelForSequenceClassification, AutoTokenizer"
+    yield "Transformers:\n\n" + _block("python", imports, tokenizer, *(loads[:1] if five == four else loads))
+    if five:
+        yield (
+            "The code that is trusted is `modeling_ofa_bert.py` in this folder: Transformers "
+            f"{'has no layers that differ in neurons' if four else '5 no longer prunes heads'}."
+        )
+    yield "optimum, and its `pipeline`:\n\n" + _block(
+        "python",
+        "from optimum.onnxruntime import ORTModelForSequenceClassification",
+        'model = ORTModelForSequenceClassification.from_pretrained("FOLDER", file_name="model.onnx")',
+    )
+    yield (
+        "The graph masks what has the padding token's id, and takes no attention mask. PaddleNLP reads plain BERTs; "
+        "`ofa export FOLDER --padded TARGET` writes one of the same function, with zeros for what was cut:"
+    )
+    yield _block(
+        "python",
+        "from paddlenlp.transformers import AutoModelForSequenceClassification",
+        'model = AutoModelForSequenceClassification.from_pretrained("TARGET", convert_from_torch=True)',
+    )
+    pair = ' --pair "and a second"' if len(config.task.text) > 1 else ""
+    yield "This project:\n\n" + _block("bash", f'ofa predict FOLDER "a text"{pair}')
+
+
+def _block(language: str, *lines: str) -> str:
+    return "\n".join([f"```{language}", *lines, "```"])
+
+
+def _licence(model: ModelConfig) -> tuple[str | None, str]:
+    """The licence that the origin's own card names, and a sentence."""
+    if model.path is None and model.pretrained is None:
+        return (
+            None,
+            "Its weights were trained from random ones on the data of the task; no other model's licence applies.",
+        )
+    origin = Path(model.path).name if model.path else without_secrets(str(model.pretrained))
+    found = _header(Path(model.path).expanduser() / CARD).get("license") if model.path else None
+    if isinstance(found, str) and found:
+        return found, f"That of {origin}, which it was made from: {found}."
+    return "other", f"That of {origin}, which it was made from; its folder does not say which."
+
+
+def _header(card: Path) -> dict:
+    """The YAML header of a model card; empty where there is none."""
+    try:
+        _, header, _ = card.read_text(encoding="utf-8").split("---\n", 2)
+        values = yaml.safe_load(header)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return values if isinstance(values, dict) else {}

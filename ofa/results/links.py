@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
-from ofa.results import card
 from ofa.results.record import Results
-from ofa.system.files import write_whole
 
 RECOMMENDED = "recommended"
-CARD = "README.md"
 
 
 def link_networks(run_folder: Path, export: Path, results: Results) -> None:
-    """Let ``run_folder/<network>`` and ``run_folder/recommended`` lead to the exported folders, each with its card.
+    """Let ``run_folder/<network>`` and ``run_folder/recommended`` lead to the exported folders.
 
     Relative links, so that ``output_dir`` can be moved; copies where the file system has no links.
     """
@@ -24,9 +20,6 @@ def link_networks(run_folder: Path, export: Path, results: Results) -> None:
     targets = {network.name: export / network.name for network in results.networks}
     if chosen:
         targets[RECOMMENDED] = export / chosen
-    for network in results.networks:
-        with suppress(OSError):  # a store that was copied to a read-only place
-            write_whole(targets[network.name] / CARD, card.text(results, network))
     for name in {RECOMMENDED, *targets}:
         _remove(run_folder / name)
     for name, target in targets.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from ofa.deploy.engines import load_engine, runnable
 from ofa.deploy.export import export
+from ofa.deploy.serving import SETTINGS, settings_of
 from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.model import network as models
 from ofa.model.network import forward_of
@@ -21,7 +21,7 @@ from ofa.system import machine
 
 
 def run(context: StageContext) -> None:
-    """Writes ``<name>/`` (weights, graphs, vocabulary) and ``parity.json``.
+    """Writes ``<name>/`` (weights, graphs, tokenizer, how it is served) and ``parity.json``.
 
     The teacher is among them where no network of the job is the full one: it is what their speed is compared with.
     """
@@ -31,8 +31,10 @@ def run(context: StageContext) -> None:
     found = {}
     for name, source in tqdm(sources.items(), desc="export and re-score", leave=False, dynamic_ncols=True):
         target = context.folder / name
-        shutil.copytree(source, target)
-        model, _ = models.load(target)
+        model, folder = models.load(source)
+        models.save(model, target, folder.labels, context.inputs.tokenizer)  # as this version writes it
+        context.inputs.tokenizer.write_whole(target)
+        (target / SETTINGS).write_text(json.dumps(settings_of(context.config)) + "\n")
         (target / "subnet.json").write_text(json.dumps(elastic.full(model).to_dict()) + "\n")
         export(model, target)
         found[name] = {

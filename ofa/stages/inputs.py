@@ -119,7 +119,7 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> Encod
             model.max_position_embeddings,
             num_labels=labels,
         )
-    shape = folder.shape
+    shape = folder.own_shape
     # Again, as a model that was just downloaded was not there when the settings were checked.
     found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
     found += pair_problems(config.task, shape.type_vocab_size, str(folder.path))

@@ -5,7 +5,6 @@ A setting that is in no key here changes nothing that is kept in the store; ``te
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from ofa.settings.fields import key_of
@@ -34,7 +33,7 @@ def finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {
         **_data(config, inputs),
         "model": inputs.digests["model"],
-        "shape": asdict(inputs.shape),
+        "shape": inputs.shape.to_dict(),
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,

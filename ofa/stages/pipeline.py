@@ -160,6 +160,7 @@ PIPELINE = (
         "Export every network and compare it with the one scored",
         LAST_TRAINED,
         keys.export,
+        2,
         alone=True,
         also=lambda config: () if config.ofa.has_full else ("finetune",),
     ),

@@ -40,7 +40,8 @@ def run(context: StageContext) -> None:
     names = json.loads((exported / "parity.json").read_text())
     for name in tqdm(names, desc="quantise and re-score", leave=False, dynamic_ncols=True):
         folder = context.folder / name
-        shutil.copytree(exported / name, folder, copy_function=files.link)
+        card = shutil.ignore_patterns("README.md")  # a job's own, written anew with its results
+        shutil.copytree(exported / name, folder, copy_function=files.link, ignore=card)
         found[name] = _network(context, name, folder)
     (context.folder / "int8.json").write_text(json.dumps({"fast_cpu": fast, "networks": found}, indent=1) + "\n")
 

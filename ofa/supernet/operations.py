@@ -38,9 +38,9 @@ def operations(
         return Op(name, 2 * rows * inner * columns, element * moved)
 
     def layer(heads: int, neurons: int) -> Iterator[Op]:
-        kept = heads * hidden / shape.num_attention_heads  # not head_size: exact for any number of heads
+        kept = heads * hidden / shape.heads_of_hidden  # not head_size: exact for any number of heads
         table = batch_size * heads * seq_length**2  # elements of the attention scores
-        attention = Op("", 2 * table * hidden / shape.num_attention_heads, element * (2 * tokens * kept + table))
+        attention = Op("", 2 * table * hidden / shape.heads_of_hidden, element * (2 * tokens * kept + table))
         if fused:
             yield product("query, key, value", tokens, hidden, 3 * kept)
         else:

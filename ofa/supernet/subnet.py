@@ -7,7 +7,7 @@ before any library is loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -21,8 +21,8 @@ TOLERANCE = 0.01
 class EncoderShape:
     """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
 
-    ``head_size`` is hidden_size / num_attention_heads in every encoder that was trained as usual; a
-    network cut from a supernet keeps it while it has fewer heads.
+    Attributes:
+        original_heads: of a network that was cut from another one, how many heads that had; 0: it was not cut.
     """
 
     num_hidden_layers: int
@@ -33,10 +33,21 @@ class EncoderShape:
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     num_labels: int = 2
+    original_heads: int = 0
+
+    @property
+    def heads_of_hidden(self) -> int:
+        """The heads that ``hidden_size`` is divided by; a network keeps their size when it is cut."""
+        return self.original_heads or self.num_attention_heads
 
     @property
     def head_size(self) -> int:
-        return self.hidden_size // self.num_attention_heads
+        return self.hidden_size // self.heads_of_hidden
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON; ``original_heads`` is there only where the network was cut."""
+        values = asdict(self)
+        return values if self.original_heads else {key: values[key] for key in values if key != "original_heads"}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _params(config: Config, shape: EncoderShape) -> dict[str, Any]:
     flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
-    sizes = {f"model.{key}": value for key, value in asdict(shape).items()}  # a folder's own, not the settings'
+    sizes = {f"model.{key}": value for key, value in shape.to_dict().items()}  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}
 
 

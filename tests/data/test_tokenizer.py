@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
-from ofa.data.vocab import SPECIAL
+from ofa.data.vocab import SPECIAL, train_vocab
 from ofa.errors import UserError
 
 WORDS = ["mochte", "m\u00f6chte", "M\u00f6chte", "\u4f60\u597d", "\u4f60", "\u597d", "a", "##b", "!", "[", "]", "agent"]
@@ -241,3 +241,22 @@ def test_any_json_is_a_tokenizer_or_is_refused_in_a_line(folder: Path, said: dic
     except UserError as error:
         str(error).encode()
         assert len(str(error).splitlines()) == 1 and len(str(error)) < 1000
+
+
+@pytest.mark.parametrize("lower_case", [True, False])
+def test_the_tokenizer_json_that_is_written_gives_the_same_ids(tmp_path, lower_case):
+    """Read by the library it is for, special tokens in their places; and by us, as the same tokenizer."""
+    texts = ["Ein Café, naïve ÅNGSTRÖM", "这部电影很好看 x", "[SEP] a£b", "", "e\u0301é E\u0301 isn't"]
+    vocab = tmp_path / "vocab.txt"
+    train_vocab(texts, 120, vocab, lower_case)
+    ours, folder = plain(vocab, lower_case), tmp_path / "model"
+    folder.mkdir()
+    ours.write(folder, 128)
+    ours.write_whole(folder)
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in texts:
+        assert whole.encode(text).ids == [ours.cls, *ours.backend.encode(text, add_special_tokens=False).ids, ours.sep]
+    assert whole.encode("a", "b").type_ids == [0, 0, 0, 1, 1]
+    special = json.loads((folder / "special_tokens_map.json").read_text())
+    assert special["pad_token"] == "[PAD]" and special["mask_token"] == "[MASK]" and len(special) == 5
+    assert read_tokenizer(folder, lower_case).key == ours.key

@@ -69,7 +69,7 @@ def cut_network(root: Path) -> None:
     from ofa.supernet.subnet import SubNet
 
     network, folder = models.load(root / "toy")
-    narrow = elastic.cut(network, SubNet((1, 1, 1), (16, 16, 16)))
+    narrow = elastic.cut(network, SubNet((1, 2, 1), (16, 16, 16)))
     models.save(narrow, root / "toy", folder.labels, plain(root / "toy-vocab.txt"))
 
 
@@ -294,11 +294,11 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "model.finetuned: {root}/toy has no classifier",
         "leave model.finetuned out",
     ),
-    "a cut network": (
+    "layers that differ": (
         cut_network,
         "",
-        "model.path: {root}/toy was cut from a supernet",
-        "give the full network",
+        "model.path: layers of {root}/toy differ in heads or neurons",
+        "give a network whose layers are alike",
     ),
     "broken subnet.json": (file("toy/subnet.json", '{"heads": [9]}'), "", "toy/subnet.json", "3 layers with at most 4"),
     "positions": (None, "latency.seq_lengths=[64]", "latency.seq_lengths: 64", "32 positions of {root}/toy"),

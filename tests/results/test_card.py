@@ -1,34 +1,84 @@
-"""The model card that stands in a network's folder."""
+"""The model card of a network: its figures, and only such ways to load it as its config.json allows."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.results import results, timed
+import pytest
+import yaml
+from helpers.results import network, results, timed
 
-from ofa.results import card
-from ofa.results.links import link_networks
+from ofa.results.card import text, write_cards
+from ofa.settings.schema import Config, ModelConfig, TaskConfig
 
-
-def test_it_says_what_the_results_say() -> None:
-    found = timed(results(dev_rows=872), [10.0, 8.0, 5.0], evidence="fitted on 4 rows")
-    half = replace(found.networks[2], lost=(1.0, 3.0), bytes=5_000_000)
-    said = card.text(replace(found, networks=(*found.networks[:2], half)), half)
-    head, title = said.split("---\n")[1:3]
-    assert "pipeline_tag: text-classification" in head and title.startswith("\n# sst2: width 0.5 of toy\n")
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
-    assert ["accuracy", "0.9100", "0.9300"] in cells
-    assert ["points from the teacher", "-2.00 (90% interval -3.0 to -1.0)", ""] in cells
-    assert ["parameters", "50M", "100M"] in cells and ["model.onnx", "5MB", ""] in cells
-    (latency,) = [row for row in cells if row[0].startswith("Paddle Inference")]
-    assert latency[1:] == ["5.00", "2.00x", "estimated for t4, fitted on 4 rows"]
+CONFIG = Config(
+    task=TaskConfig("sst2", text=["sentence"], labels=["negative", "positive"]), model=ModelConfig("toy", path="none")
+)
 
 
-def test_it_stands_in_every_folder(tmp_path: Path) -> None:
-    export = tmp_path / "store" / "export-1"
-    for name in ("w1", "w0.75", "w0.5"):
-        (export / name).mkdir(parents=True)
-    (tmp_path / "run").mkdir()
-    link_networks(tmp_path / "run", export, results())
-    assert (tmp_path / "run" / "w0.5" / "README.md").read_text().count("# sst2: width 0.5 of toy") == 1
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "w0.5").mkdir()
+    (tmp_path / "w0.5" / "config.json").write_text(json.dumps({"pruned_heads": {}, "auto_map": {}}))
+    return tmp_path / "w0.5"
+
+
+def test_the_figures_of_a_network(folder: Path) -> None:
+    found = timed(results(networks=(network(0.5, 0.91, lost=(1.2, 2.8), bytes=2_000_000),)), [5.0])
+    found = replace(found, dev_rows=872, rows={"train": {"used": 4000, "left_out": 0}}, target="t4")
+    card = text(CONFIG, folder, found.networks[0], found)
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert header["library_name"] == "transformers" and header["license"] == "other"
+    for line in (
+        "# sst2: toy, width 0.5",
+        "sentence to classes negative, positive.",
+        "scored on 872 dev rows; trained on 4,000 rows, cut at 128 tokens.",
+        "Scores: accuracy 0.9100, f1 0.8100.",
+        "(0.9300): 2.00 (90% interval 1.2 to 2.8, paired bootstrap over the dev rows).",
+        "Size: 50M parameters, 500 MACs per row, model.onnx 2MB.",
+        "Latency: 5.00 ms per batch (t4, ",
+        "That of none, which it was made from; its folder does not say which.",
+    ):
+        assert line in card, card
+
+
+@pytest.mark.parametrize(
+    ("described", "trusted", "plain"),
+    [
+        ({}, [], ["both"]),
+        ({"auto_map": {}}, ["5"], ["4"]),
+        ({"auto_map": {}, "layer_intermediate_sizes": [1]}, ["both"], []),
+    ],
+)
+def test_code_is_trusted_only_where_it_has_to_be(folder: Path, described: dict, trusted: list, plain: list) -> None:
+    (folder / "config.json").write_text(json.dumps(described))
+    card = text(CONFIG, folder, network(0.5, 0.91), results())
+    loads = [
+        line for line in card.splitlines() if 'Classification.from_pretrained("FOLDER"' in line and "ORT" not in line
+    ]
+    assert len([line for line in loads if "trust_remote_code=True" in line]) == len(trusted)
+    assert len([line for line in loads if "trust_remote_code=True" not in line]) == len(plain)
+
+
+def test_the_licence_is_the_origin_s(folder: Path, tmp_path: Path) -> None:
+    origin = tmp_path / "my-bert"
+    origin.mkdir()
+    config = replace(CONFIG, model=ModelConfig("toy", path=str(origin)))
+    for card in ("# no header", "---\n[1]\n---\n", "---\n: : :\n---\n"):
+        (origin / "README.md").write_text(card)
+        assert "its folder does not say which" in text(config, folder, network(0.5, 0.91), results())
+    (origin / "README.md").write_text("---\nlicense: mit\n---\n# A BERT")
+    card = text(config, folder, network(0.5, 0.91), results())
+    assert "That of my-bert, which it was made from: mit." in card and "\nlicense: mit\n" in card
+    (folder / "README.md").write_text(card)  # of the next network that is made from this one
+    again = replace(CONFIG, model=ModelConfig("toy", path=str(folder)))
+    assert "That of w0.5, which it was made from: mit." in text(again, folder, network(0.5, 0.91), results())
+    assert "license" not in text(replace(CONFIG, model=ModelConfig("toy")), folder, network(0.5, 0.91), results())
+
+
+def test_a_folder_that_is_not_here_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = replace(results(), networks=(network(0.5, 0.91), network(1.0, 0.93)))
+    write_cards(CONFIG, folder.parent, found)
+    assert (folder / "README.md").is_file() and "w1: no model card is written" in caplog.text

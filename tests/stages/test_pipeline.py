@@ -351,3 +351,27 @@ def test_rows_that_were_left_out_are_in_results_and_report(config):
     assert "6 of 30 rows of the dev split were malformed and left out (task.bad_rows=skip)" in " ".join(
         results.warnings
     )
+
+
+def test_a_network_is_a_model_again(config, tmp_path):
+    """Compressed, and its half compressed once more: the second teacher is the first's network."""
+    first = run_job(replace(config, stages=["evaluate", "export"]), "")
+    (source,) = (config_path(config) / "runs").glob("*/w0.5")
+    model = replace(config.model, name="again", path=str(source), accept_weak_teacher=True)
+    again = replace(config, model=model, output_dir=str(tmp_path / "again"), stages=list(STAGES))
+    results = run_job(again, "")
+    half, small = first.network("w0.5"), results.network("w0.5")
+    assert (results.teacher.score, results.teacher.params) == (half.score, half.params)
+    assert [network.heads for network in results.networks] == [2, 1]
+    assert [network.neurons for network in results.networks] == [32, 16] and small.params < half.params
+    assert results.networks[0].params == half.params and small.latencies
+    (teacher,) = (config_path(again) / "store").glob("finetune-*/model")
+    was, now = (models.load(folder)[0].state_dict() for folder in (source, teacher))
+    assert all((was[name].numpy() == now[name].numpy()).all() for name in was) and was.keys() == now.keys()
+    (exported,) = (config_path(again) / "runs").glob("*/w0.5")
+    kept = json.loads((exported / "config.json").read_text())
+    assert kept["pruned_heads"] == {"0": [1, 2, 3], "1": [1, 2, 3]} and kept["num_attention_heads"] == 4
+    finetuned = replace(again, model=replace(model, finetuned=False), stages=["finetune"])
+    run_job(finetuned, "")
+    for folder in (config_path(again) / "store").glob("finetune-*/model"):
+        assert models.load(folder)[1].subnet.heads == (2, 2)

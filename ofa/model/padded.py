@@ -1,0 +1,58 @@
+"""A cut network as a plain BERT, for what cannot read fewer heads: zeros stand for what was cut.
+
+A head whose value and output weights are zero adds nothing, and so does a neuron whose weights are zero, as GELU of 0
+is 0: the function is the same, at the size and the speed of the layer that it was cut from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ofa.errors import UserError
+from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.supernet.subnet import SubNet
+
+# Parts of a layer in Paddle's names and orientation -> the axis that heads are along, or neurons.
+HEADS = {"self_attn.q_proj": 1, "self_attn.k_proj": 1, "self_attn.v_proj": 1, "self_attn.out_proj": 0}
+NEURONS = {"linear1": 1, "linear2": 0}
+CARRIED = ("vocab.txt", "tokenizer*.json", "added_tokens.json", "special_tokens_map.json")
+
+
+def write_padded(source: Path, target: Path) -> Folder:
+    """Write the network in the folder ``source`` as a full one to ``target``, with its tokenizer; returns what it is.
+
+    Every layer gets the heads of the origin, and the neurons of the layer that has most.
+
+    Raises:
+        UserError: if ``target`` exists, or ``source`` is no readable model folder.
+    """
+    folder = read_folder(source)
+    if target.exists():
+        raise UserError(f"--padded: {target} exists; allowed: a folder that is not there yet")
+    shape, subnet = folder.shape, folder.subnet or SubNet.full(folder.shape)
+    shape = replace(shape, intermediate_size=max(subnet.neurons))
+    tensors = read_weights(folder)
+    for layer in range(shape.num_hidden_layers):
+        prefix = f"{folder.architecture.name}.encoder.layers.{layer}."
+        for parts, size in ((HEADS, shape.hidden_size), (NEURONS, shape.intermediate_size)):
+            for part, axis in parts.items():
+                weight, bias = f"{prefix}{part}.weight", f"{prefix}{part}.bias"
+                tensors[weight] = _padded(tensors[weight], axis, size)
+                if axis == 1:
+                    tensors[bias] = _padded(tensors[bias], 0, size)
+    written = replace(folder, path=target, shape=shape, subnet=None)
+    write_folder(written, tensors)
+    for path in (path for pattern in CARRIED for path in source.glob(pattern)):
+        shutil.copyfile(path, target / path.name)
+    return written
+
+
+def _padded(values: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """``values`` with zeros after them along ``axis``, up to ``size``."""
+    ends = [(0, 0)] * values.ndim
+    ends[axis] = (0, size - values.shape[axis])
+    return np.pad(values, ends)
