@@ -34,7 +34,7 @@ def finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {
         **_data(config, inputs),
         "model": inputs.digests["model"],
-        "shape": asdict(inputs.shape),
+        "shape": {name: size for name, size in asdict(inputs.shape).items() if size},
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
         "devices": config.hardware.devices,

@@ -22,7 +22,8 @@ class EncoderShape:
     """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
 
     ``head_size`` is hidden_size / num_attention_heads in every encoder that was trained as usual; a
-    network cut from a supernet keeps it while it has fewer heads.
+    network cut from a supernet keeps it while it has fewer heads. ``task_type_vocab_size`` is that of an ERNIE with
+    embeddings of its pretraining task, else 0.
     """
 
     num_hidden_layers: int
@@ -33,6 +34,7 @@ class EncoderShape:
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     num_labels: int = 2
+    task_type_vocab_size: int = 0
 
     @property
     def head_size(self) -> int:
@@ -158,7 +160,8 @@ def count_params(shape: EncoderShape, subnet: SubNet | None = None) -> int:
     """
     subnet = subnet or SubNet.full(shape)
     hidden = shape.hidden_size
-    total = (shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size) * hidden
+    rows = shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size + shape.task_type_vocab_size
+    total = rows * hidden
     total += 2 * hidden  # embedding layer norm
     for heads, neurons in zip(subnet.heads, subnet.neurons, strict=True):
         inner = heads * shape.head_size

@@ -120,7 +120,9 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _params(config: Config, shape: EncoderShape) -> dict[str, Any]:
     flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
-    sizes = {f"model.{key}": value for key, value in asdict(shape).items()}  # a folder's own, not the settings'
+    sizes = {
+        f"model.{key}": value for key, value in asdict(shape).items() if value
+    }  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}
 
 
