@@ -35,6 +35,7 @@ class Architecture:
         extra: further keys of config.json that the network needs, each with its value where config.json has none.
         names: Hugging Face's name of a part -> Paddle's.
         pad: token id of padding.
+        choices: like ``extra``, with the values that each key may have, the first where config.json has none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Architecture:
     extra: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
     pad: int = 0
+    choices: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
 
     def paddle_name(self, name: str) -> str | None:
         """Paddle's name of a tensor from either layout, with the prefix of the encoder; None if unused."""
@@ -77,7 +79,14 @@ BERT = Architecture(
         "is_decoder": False,
     },
 )
-ARCHITECTURES = {architecture.name: architecture for architecture in (BERT,)}
+# ERNIE 1 to 3.0: a BERT of another activation; 3.0 adds embeddings of the pretraining task, of which number 0 is used.
+ERNIE = Architecture(
+    name="ernie",
+    classes=("ErnieConfig", "ErnieForSequenceClassification"),
+    fixed={"pool_act": "tanh", "position_embedding_type": "absolute", "is_decoder": False, "task_id": 0},
+    choices={"hidden_act": ("gelu", "relu"), "use_task_id": (False, True)},
+)
+ARCHITECTURES = {architecture.name: architecture for architecture in (BERT, ERNIE)}
 
 
 def is_linear(paddle_key: str) -> bool:

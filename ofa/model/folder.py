@@ -95,6 +95,10 @@ def read_folder(path: str | Path) -> Folder:
     architecture = _architecture(config_file, config)
     labels = _labels(config_file, config)
     sizes = _sizes(config_file, config)
+    extra = _extra(config_file, config, architecture)
+    if extra.get("use_task_id"):
+        sizes["task_type_vocab_size"] = config.get("task_type_vocab_size", 3)
+        _check_count(config_file, "task_type_vocab_size", sizes["task_type_vocab_size"])
     shape = EncoderShape(**sizes, num_labels=len(labels))
     eps = config.get("layer_norm_eps", 1e-12)
     if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
@@ -103,7 +107,6 @@ def read_folder(path: str | Path) -> Folder:
     pad = architecture.pad if pad is None else pad
     if type(pad) is not int or not 0 <= pad < sizes["vocab_size"]:
         raise UserError(f"{config_file}: pad_token_id is {reprlib.repr(pad)}; allowed: a token id")
-    extra = {key: config.get(key, default) for key, default in architecture.extra.items()}
     subnet = _subnet(path / "subnet.json", shape) or hugging_face.subnet_of(config_file, config, shape)
     stored = stored_shapes(path)
     if stored is not None:
@@ -125,6 +128,17 @@ def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
         if config.get(key) not in (None, expected):
             raise UserError(f"{config_file}: {key} is {reprlib.repr(config[key])}; allowed: {expected!r}")
     return known[0]
+
+
+def _extra(config_file: Path, config: Mapping[str, Any], kind: Architecture) -> dict[str, Any]:
+    """What ``config`` says of the keys that ``kind`` needs besides sizes."""
+    extra = {key: config.get(key, default) for key, default in kind.extra.items()}
+    for key, allowed in kind.choices.items():
+        extra[key] = allowed[0] if config.get(key) is None else config[key]
+        if not any(type(extra[key]) is type(value) and extra[key] == value for value in allowed):
+            words = " or ".join(json.dumps(value) for value in allowed)
+            raise UserError(f"{config_file}: {key} is {reprlib.repr(extra[key])}; allowed: {words}")
+    return extra
 
 
 def _sizes(config_file: Path, config: Mapping[str, Any]) -> dict[str, int]:

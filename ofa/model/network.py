@@ -38,13 +38,18 @@ def build(
     config_class, classifier = (getattr(transformers, name) for name in architecture.classes)
     config = config_class(
         **{key: getattr(shape, key) for key in OF_PADDLE},
+        **({"task_type_vocab_size": shape.task_type_vocab_size} if shape.task_type_vocab_size else {}),
         **extra,
         pad_token_id=architecture.pad,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         layer_norm_eps=layer_norm_eps,
     )
-    return classifier(config)
+    model = classifier(config)
+    for layer in model.sublayers():
+        if isinstance(layer, nn.LayerNorm):
+            layer._epsilon = layer_norm_eps  # PaddleNLP's ERNIE has 1e-12, whatever its configuration says
+    return model
 
 
 def _build(folder: Folder, shape: EncoderShape, dropout: float) -> nn.Layer:
@@ -105,7 +110,7 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTo
     """Save a plain or elastic ``model`` with its tokenizer as a folder that :func:`load` reads."""
     shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
     architecture = ARCHITECTURES[config.model_type]
-    extra = {key: getattr(config, key) for key in architecture.extra}
+    extra = {key: getattr(config, key) for key in (*architecture.extra, *architecture.choices)}
     subnet = kept if kept != SubNet.full(shape) else None
     folder = Folder(path, shape, labels, config.layer_norm_eps, subnet, architecture, extra, config.pad_token_id)
     write_folder(folder, {key: value.numpy() for key, value in model.state_dict().items()})
@@ -114,7 +119,9 @@ def save(model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTo
 
 def shape_of(model: nn.Layer) -> EncoderShape:
     """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
-    sizes = {key: getattr(base(model).config, key) for key in OF_PADDLE}
+    config = base(model).config
+    sizes = {key: getattr(config, key) for key in OF_PADDLE}
+    sizes["task_type_vocab_size"] = config.task_type_vocab_size if getattr(config, "use_task_id", False) else 0
     return EncoderShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
 
 

@@ -124,6 +124,7 @@ def size_problem(sizes: Mapping[str, int], stored: Shapes, kind: Architecture, n
         "vocab_size": _length(shapes[words]),
         "max_position_embeddings": _length(shapes.get(f"{kind.name}.embeddings.position_embeddings.weight")),
         "type_vocab_size": _length(shapes.get(f"{kind.name}.embeddings.token_type_embeddings.weight")),
+        "task_type_vocab_size": _length(shapes.get(f"{kind.name}.embeddings.task_type_embeddings.weight")),
         "num_labels": _length(shapes.get("classifier.bias")),
     }
     for key, value in sizes.items():

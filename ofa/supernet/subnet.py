@@ -17,12 +17,16 @@ from ofa.errors import UserError
 TOLERANCE = 0.01
 
 
+OF_SOME = ("original_heads", "task_type_vocab_size")  # sizes of an EncoderShape that are 0 where there is no such part
+
+
 @dataclass(frozen=True)
 class EncoderShape:
     """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
 
     Attributes:
         original_heads: of a network that was cut from another one, how many heads that had; 0: it was not cut.
+        task_type_vocab_size: of an ERNIE with embeddings of its pretraining task; 0: it has none.
     """
 
     num_hidden_layers: int
@@ -33,6 +37,7 @@ class EncoderShape:
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     num_labels: int = 2
+    task_type_vocab_size: int = 0
     original_heads: int = 0
 
     @property
@@ -45,9 +50,8 @@ class EncoderShape:
         return self.hidden_size // self.heads_of_hidden
 
     def to_dict(self) -> dict[str, int]:
-        """As JSON; ``original_heads`` is there only where the network was cut."""
-        values = asdict(self)
-        return values if self.original_heads else {key: values[key] for key in values if key != "original_heads"}
+        """As JSON; what only some networks have is left out of the others'."""
+        return {key: value for key, value in asdict(self).items() if value or key not in OF_SOME}
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,8 @@ def count_params(shape: EncoderShape, subnet: SubNet | None = None) -> int:
     """
     subnet = subnet or SubNet.full(shape)
     hidden = shape.hidden_size
-    total = (shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size) * hidden
+    rows = shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size + shape.task_type_vocab_size
+    total = rows * hidden
     total += 2 * hidden  # embedding layer norm
     for heads, neurons in zip(subnet.heads, subnet.neurons, strict=True):
         inner = heads * shape.head_size

@@ -222,7 +222,7 @@ MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "config.json: hidden_size 48",
         "multiple of num_attention_h",
     ),
-    "not a BERT": (described(model_type="gpt2"), "", "config.json: model_type is 'gpt2'", "allowed: 'bert'"),
+    "not a BERT": (described(model_type="gpt2"), "", "config.json: model_type is 'gpt2'", "allowed: 'bert', 'ernie'"),
     "no weights": (gone("toy/model.safetensors"), "", "model.path: no weights in {root}/toy", "looked for model.safe"),
     "truncated": (truncated, "", "model.safetensors: not a whole safetensors file", "incomplete metadata"),
     "not safetensors": (file("toy/model.safetensors", "PK"), "", "toy/model.safetensors: not a whole safetensors", ""),

@@ -15,7 +15,7 @@ from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
 
 SHALLOW = SubNet((4, 1), (64, 9), layers=(0, 2))
-SIZES = {key: value for key, value in vars(TOY).items()}
+SIZES = {key: value for key, value in vars(TOY).items() if key != "task_type_vocab_size"}
 # Random weights are all it takes: name -> (what PaddleNLP's configuration needs besides the sizes)
 FAMILIES = {
     "Bert": {},
