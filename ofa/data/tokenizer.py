@@ -20,7 +20,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.processors import BertProcessing
 
 from ofa.data import tokenizer_settings
-from ofa.data.tokenizer_settings import ADDED, CLASSES, SETTINGS, SPECIAL_MAP, WHOLE, read_if_there
+from ofa.data.tokenizer_settings import ADDED, CLASSES, OF_PADDLE, SETTINGS, SPECIAL_MAP, WHOLE, read_if_there
 from ofa.data.vocab import SPECIAL, read_vocab, wordpiece
 from ofa.errors import UserError
 from ofa.system.files import file_digest, require_regular
@@ -72,6 +72,8 @@ class TextTokenizer:
             shutil.copyfile(path, folder / path.name)
         said = {} if self.lower_case is None else {"do_lower_case": self.lower_case}
         settings = {"tokenizer_class": CLASSES[0], **self.settings, **said, "model_max_length": max_length}
+        if settings["tokenizer_class"] == OF_PADDLE:
+            settings["tokenizer_class"] = CLASSES[0]
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n")
 
     def write_whole(self, folder: Path) -> None:

@@ -20,7 +20,8 @@ WHOLE, SETTINGS, ADDED, SPECIAL_MAP = FILES = (
     "added_tokens.json",
     "special_tokens_map.json",
 )
-CLASSES = ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast")
+CLASSES = ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast", "ErnieTokenizer")
+OF_PADDLE = "ErnieTokenizer"  # BERT's way under a name that Transformers does not know
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # any tokenizer.json
 # Key of tokenizer_config.json -> what BertNormalizer calls it.
 NORMALIZER = {

@@ -260,3 +260,11 @@ def test_the_tokenizer_json_that_is_written_gives_the_same_ids(tmp_path, lower_c
     special = json.loads((folder / "special_tokens_map.json").read_text())
     assert special["pad_token"] == "[PAD]" and special["mask_token"] == "[MASK]" and len(special) == 5
     assert read_tokenizer(folder, lower_case).key == ours.key
+
+
+def test_paddle_s_ernie_tokenizer_is_bert_s_and_is_written_as_that(folder: Path, tmp_path: Path) -> None:
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "ErnieTokenizer", "strip_accents": false}')
+    read = read_tokenizer(folder)
+    read.write(tmp_path, 128)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "BertTokenizer"
+    assert read_tokenizer(tmp_path).key == read.key
