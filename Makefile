@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
+# Two processes share the files of tests: as many as keep the memory small.
+WORKERS ?= -n 2 --dist loadfile
 
 .PHONY: run test test-fast test-slow test-interop check docs ui install clean help
 
@@ -15,10 +17,10 @@ run: install  ## set up and run: make run ARGS="task=sst2 ofa.widths=[1,0.75,0.5
 	$(BIN)/python main.py $(ARGS)
 
 test: install  ## set up and run the tests (minutes)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
-test-fast: install  ## the tests that start no process (a minute)
-	$(BIN)/python -m pytest -m "not slow and not process"
+test-fast: install  ## the tests that start no process and run no whole job
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not process and not job"
 
 test-slow: install  ## the tests that make real runs of many minutes
 	$(BIN)/python -m pytest -m slow
@@ -27,7 +29,7 @@ check: install  ## what CI runs: ruff, mypy, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 ui: install  ## MLflow's pages on this machine only
 	$(BIN)/python main.py ui --port $(PORT) --output-dir '$(subst ','\'',$(OUTPUT))'

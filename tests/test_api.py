@@ -12,6 +12,8 @@ from helpers.toys import REPO
 
 import ofa
 
+pytestmark = pytest.mark.job
+
 QUICK = "experiment=quickstart tracking=none hardware.threads=1 stages=[evaluate,export] ofa.widths=[1,0.5]".split()
 QUICK += ["trainer.finetune.max_steps=2", "trainer.distill.max_steps=2", "ofa.importance.rows=16"]
 QUICK += ["task=custom", "task.text=[sentence]", "task.labels=[no,yes]", "task.label_values=['0','1']"]

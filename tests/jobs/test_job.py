@@ -12,6 +12,8 @@ from ofa.errors import UserError
 from ofa.jobs.job import run_job
 from ofa.jobs.preflight import check
 
+pytestmark = pytest.mark.job
+
 
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:

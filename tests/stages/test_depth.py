@@ -26,6 +26,8 @@ from ofa.store import Store
 from ofa.supernet.subnet import SubNet
 from ofa.training.loop import NullMonitor
 
+pytestmark = pytest.mark.job
+
 GRID = ["w1", "w0.5", "w1-d0.5", "w0.5-d0.5"]
 
 

@@ -17,6 +17,8 @@ from ofa.stages.pipeline import plan, run_stages, wanted_stages
 from ofa.store import Store
 from ofa.training.loop import NullMonitor
 
+pytestmark = pytest.mark.job
+
 
 def test_a_job_writes_results_and_leaves_no_parts(config):
     results = run_job(replace(config, stages=list(STAGES)), "yaml: here\n")

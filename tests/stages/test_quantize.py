@@ -20,6 +20,8 @@ from ofa.store import Store
 from ofa.system import machine
 from ofa.system.files import file_digest
 
+pytestmark = pytest.mark.job
+
 
 @pytest.fixture
 def config(tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from ofa.commands import ui
 from ofa.errors import UserError
 from ofa.settings.compose import without_secrets_in
 from ofa.settings.schema import TrackingConfig
@@ -114,9 +115,10 @@ def test_the_printed_command_shows_that_database(tmp_path, name):
     dry = subprocess.run(
         ["make", "-n", *words.stdout.splitlines()[1:]], cwd=REPO, capture_output=True, text=True, check=True
     )
-    (shown,) = [line for line in dry.stdout.splitlines() if "--backend-store-uri" in line]
-    address = f"printf %s {shown.partition('--backend-store-uri ')[2]}"
-    assert subprocess.run(["sh", "-c", address], capture_output=True, text=True).stdout == default_uri(out)
+    (shown,) = [line for line in dry.stdout.splitlines() if "--output-dir" in line]
+    folder = f"printf %s {shown.partition('--output-dir ')[2]}"
+    assert subprocess.run(["sh", "-c", folder], capture_output=True, text=True).stdout == str(out)
+    assert ui.command(out, 5000)[-1] == default_uri(out)
 
 
 def test_the_environment_names_the_server_where_the_settings_do_not(monkeypatch):
