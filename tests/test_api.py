@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hydra
 import pytest
 from helpers.jobs import write_task
 from helpers.toys import REPO
 
 import ofa
+from ofa.settings.compose import compose
 
 pytestmark = pytest.mark.job
 
@@ -80,6 +82,14 @@ def test_a_mistake_is_the_command_s_line(settings: list[str], said: str) -> None
     with pytest.raises(ofa.UserError, match=said) as error:
         ofa.run(*settings)
     assert str(error.value).count("\n") <= 1
+
+
+def test_what_a_notebook_set_hydra_up_with_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("a: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        for _ in range(2):
+            assert compose(["experiment=quickstart", "trainer.seed=7"]).trainer.seed == 7
+            assert hydra.compose("mine") == {"a": 1}
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:

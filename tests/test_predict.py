@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,6 @@ from helpers.results import results
 from helpers.toys import REPO
 
 from ofa import predict
-from ofa.data.tokenizer import plain
-from ofa.deploy.export import export
 from ofa.model import network as models
 from ofa.results import collect
 from ofa.results.links import link_networks
@@ -30,12 +29,10 @@ trainer: {max_seq_length: 16}
 
 
 @pytest.fixture
-def run(toy_folder: Path, tmp_path: Path) -> Path:
+def run(served_folder: Path, tmp_path: Path) -> Path:
     """A run with one exported network."""
     folder, store = tmp_path / "runs" / "a", tmp_path / "store" / "export-1" / "w1"
-    network, _ = models.load(toy_folder)
-    models.save(network, store, ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
-    export(network, store)
+    shutil.copytree(served_folder, store, ignore=shutil.ignore_patterns("serving.json"))
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(YAML)
     found = results("toy", 1, {1.0: 0.9}, export="export-1")

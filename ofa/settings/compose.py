@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -67,17 +68,32 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         UserError: if they cannot be composed, as the command would say it.
     """
     from hydra import compose as composed_by_hydra
-    from hydra import initialize_config_dir
     from hydra.errors import HydraException
 
     register()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with _own_hydra():
             typed_in = [as_typed(text) for text in overrides]
             check_words("config", typed_in)
             return composed_by_hydra("config", typed_in)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from None
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Hydra with the files of :data:`CONF`; what a notebook has initialised it with comes back afterwards."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    theirs = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        if theirs:
+            GlobalHydra.instance().initialize(theirs)
 
 
 def typed(composed: DictConfig) -> Config:
