@@ -20,7 +20,16 @@ from tokenizers.pre_tokenizers import BertPreTokenizer, WhitespaceSplit
 from tokenizers.processors import BertProcessing
 
 from ofa.data import tokenizer_settings
-from ofa.data.tokenizer_settings import ADDED, CLASSES, OF_PADDLE, SETTINGS, SPECIAL_MAP, WHOLE, read_if_there
+from ofa.data.tokenizer_settings import (
+    ADDED,
+    CLASSES,
+    GENERIC,
+    OF_PADDLE,
+    SETTINGS,
+    SPECIAL_MAP,
+    WHOLE,
+    read_if_there,
+)
 from ofa.data.vocab import SPECIAL, read_vocab, wordpiece
 from ofa.errors import UserError
 from ofa.system.files import file_digest, require_regular
@@ -28,6 +37,8 @@ from ofa.system.files import file_digest, require_regular
 VOCAB = "vocab.txt"
 FILES = (VOCAB, *tokenizer_settings.FILES)
 CASED = 0.05  # share of words with capitals: none of a vocabulary for lower case, a third of BERT's cased one
+# Settings that Transformers' BertTokenizer has no regard for beside a tokenizer.json; a class for any such file has.
+OF_FILE_ALONE = ("do_basic_tokenize", "clean_text")
 Added = Mapping[str, tuple[AddedToken, int | None]]
 
 
@@ -88,6 +99,9 @@ class TextTokenizer:
             tokens = {"unk": self.backend.model.unk_token, "pad": pad, "cls": cls, "sep": sep, "mask": mask}
             special = {f"{name}_token": token for name, token in tokens.items()}
             (folder / SPECIAL_MAP).write_text(json.dumps(special, indent=1) + "\n")
+        if any(self.settings.get(key) is False for key in OF_FILE_ALONE):
+            said = {**read_if_there(folder / SETTINGS), "tokenizer_class": GENERIC[0]}
+            (folder / SETTINGS).write_text(json.dumps(said, indent=1) + "\n")
 
 
 def plain(vocab: Path, lower_case: bool = True) -> TextTokenizer:
@@ -163,8 +177,9 @@ def _from_whole(path: Path, said: Mapping[str, Any], vocab: Path | None) -> Toke
         backend.normalizer = BertNormalizer(**(normalizer | tokenizer_settings.of_normalizer(said)))
     if vocab is not None:
         lines, ids = read_vocab(vocab, ()), backend.get_vocab()
-        own = backend.get_vocab(with_added_tokens=False)
-        for token in own.keys() | lines.keys():
+        added = {token.content for token in backend.get_added_tokens_decoder().values()}  # need no line
+        own = backend.get_vocab(with_added_tokens=False).keys() - (added - lines.keys())
+        for token in own | lines.keys():
             if (token in own and token not in lines) or ids.get(token) != lines.get(token, ids.get(token)):
                 here, there = ids.get(token, "none"), lines.get(token, "none")
                 raise UserError(

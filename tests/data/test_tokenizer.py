@@ -268,3 +268,17 @@ def test_paddle_s_ernie_tokenizer_is_bert_s_and_is_written_as_that(folder: Path,
     read.write(tmp_path, 128)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "BertTokenizer"
     assert read_tokenizer(tmp_path).key == read.key
+
+
+@pytest.mark.parametrize("name", HONOURED)
+def test_the_tokenizer_json_honours_every_setting_and_the_class_does_not_undo_it(folder, tmp_path, name):
+    values, expected = HONOURED[name]
+    say(folder, **values)
+    found = read_tokenizer(folder)
+    (tmp_path / "again").mkdir()
+    found.write(tmp_path / "again", 32)
+    found.write_whole(tmp_path / "again")
+    kept = read_tokenizer(tmp_path / "again")
+    assert pieces(kept) == expected and kept.key == found.key
+    said = json.loads((tmp_path / "again" / "tokenizer_config.json").read_text())["tokenizer_class"]
+    assert said == ("PreTrainedTokenizerFast" if name == "no basic tokenizer" else "BertTokenizer")
