@@ -76,7 +76,7 @@ def export(model: nn.Layer, folder: Path) -> None:
             save_file=str(folder / ONNX_GRAPH),
             opset_version=OPSET,
             enable_onnx_checker=True,
-            enable_optimize=False,  # its optimizer would pip-install what it lacks; ONNX Runtime has its own
+            enable_optimize=False,  # constants are folded all the same, by Polygraphy
             verbose=False,
         )
     if not (folder / ONNX_GRAPH).is_file():
