@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ofa.deploy.serving import TextClassifier, texts_of
+from ofa.deploy.serving import TextClassifier, probabilities, texts_of
 from ofa.errors import UserError
 from ofa.predict import chosen
 from ofa.results import collect, report
@@ -135,12 +135,11 @@ class Classifier:
         logits = self._network.logits(columns[0], columns[1] if pair else None)
         if self.settings["kind"] == "score":
             return [{"score": float(row[0])} for row in logits]
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return [self._answer(row / row.sum()) for row in odds.astype(np.float64)]
+        return [self._answer(row) for row in probabilities(logits)]
 
-    def _answer(self, probabilities: np.ndarray) -> dict[str, Any]:
-        named = dict(zip(self.labels, map(float, probabilities), strict=True))
-        label = self.labels[int(probabilities.argmax())]
+    def _answer(self, of_classes: np.ndarray) -> dict[str, Any]:
+        named = dict(zip(self.labels, map(float, of_classes), strict=True))
+        label = self.labels[int(of_classes.argmax())]
         return {"label": label, "probability": named[label], "probabilities": named}
 
 
