@@ -22,7 +22,7 @@ import numpy as np
 
 from ofa.deploy.serving import TextClassifier, probabilities, texts_of
 from ofa.errors import UserError
-from ofa.predict import chosen
+from ofa.predict import classifier
 from ofa.results import collect, report
 from ofa.results.record import Results
 
@@ -104,13 +104,11 @@ class Run:
 class Classifier:
     """A network that answers: ``classify("a text")``, ``classify(["one", "two"])``, ``classify(firsts, seconds)``.
 
-    Runs in ONNX Runtime on the CPU, without Paddle.
+    Runs on the CPU; in ONNX Runtime without Paddle.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        self.folder, self.settings = folder, settings
-        self._network = TextClassifier(folder, settings)
-        self.labels = self._network.labels
+    def __init__(self, network: TextClassifier) -> None:
+        self._network, self.settings, self.labels = network, network.settings, network.labels
 
     def __call__(self, texts: Any, pairs: Any = None) -> list[dict[str, Any]]:
         """An answer for each text or pair of texts.
@@ -171,14 +169,17 @@ def run(*settings: str) -> Run:
     return Run(Path(config.output_dir).expanduser() / "runs" / str(results.run))
 
 
-def load(path: str | Path, network: str | None = None, precision: str | None = None) -> Classifier:
+def load(
+    path: str | Path, network: str | None = None, precision: str | None = None, engine: str = "onnxruntime"
+) -> Classifier:
     """A network to ask, of a run's folder or of an exported network's own.
 
     Args:
         network: of a run, its name, e.g. ``w0.5``; None: the recommended one.
         precision: ``fp32`` or ``int8``; None: as the run recommends, else fp32.
+        engine: ``onnxruntime``, or ``paddle``, which loads Paddle and runs fp32.
 
     Raises:
-        UserError: if the folder is neither, or has no such network.
+        UserError: if the folder is neither, or has no such network, engine or precision.
     """
-    return Classifier(*chosen(Path(path).expanduser(), network, precision))
+    return Classifier(classifier(Path(path).expanduser(), network, precision, engine))

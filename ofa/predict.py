@@ -23,6 +23,7 @@ from ofa.system.output import run_folder
 
 CHUNK = 512  # rows that are read, answered and written at once
 ENGINES = ("onnxruntime", "paddle")
+PRECISIONS = ("fp32", "int8")
 Texts = list[str]  # of a row: one, or two of a pair
 
 
@@ -53,6 +54,9 @@ def classifier(
     given: Path, network: str | None = None, precision: str | None = None, engine: str = ENGINES[0]
 ) -> TextClassifier:
     """What answers for the folder or run that a user named; see :func:`chosen`."""
+    for what, given_one, allowed in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if given_one is not None and given_one not in allowed:
+            raise UserError(f"--{what}: {given_one!r}; allowed: {', '.join(allowed)}")
     folder, settings = chosen(given, network, precision)
     if (engine, settings["precision"]) == ("paddle", "int8"):
         raise UserError("--precision: int8 is for onnxruntime; paddle runs fp32")
@@ -201,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quoting", choices=("none", "csv"), help="of --file: csv reads what pandas put in quotes")
     parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
-    parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
+    parser.add_argument("--precision", choices=PRECISIONS, help="int8 where it is recommended, else fp32")
     return parser
 
 

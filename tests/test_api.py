@@ -69,6 +69,15 @@ def test_a_network_answers_in_every_form(run: ofa.Run) -> None:
         classify(["a", 1])
 
 
+def test_both_engines_answer_alike_and_others_are_refused(run: ofa.Run) -> None:
+    texts = ["good film", "bad plot"]
+    mine, theirs = (ofa.load(run.folder, "w0.5", engine=engine)(texts) for engine in ("onnxruntime", "paddle"))
+    assert [row["probability"] for row in theirs] == pytest.approx([row["probability"] for row in mine], abs=1e-4)
+    for wrong in ({"engine": "onnx"}, {"precision": "int4"}, {"engine": "paddle", "precision": "int8"}):
+        with pytest.raises(ofa.UserError, match=f"--{[*wrong][-1]}: .*(allowed|runs fp32)"):
+            ofa.load(run.folder, "w0.5", **wrong)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -6,6 +6,7 @@ Triton takes token ids; the tokenizer is the client's, or a model of its own.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ def write(folder: Path, target: Path, name: str, precision: str = "fp32") -> Pat
     """Write the exported ``folder`` as the model ``name`` of the repository ``target``; returns the model's folder.
 
     Raises:
-        UserError: if the model is there already, or the network is not offered in ``precision``.
+        UserError: if the model is there already, ``name`` or ``target`` cannot be one, or the network is not offered in
+            ``precision``.
     """
     import onnx
 
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):  # it is a folder's, and stands in quotes in config.pbtxt
+        raise UserError(f"--name: {name!r}; allowed: letters, digits, and . _ - after the first")
     source, place = graph(folder, "onnxruntime", precision), target / name
     if not source.is_file():
         raise UserError(f"{folder}: no {source.name}, so this network is not offered in {precision}")
@@ -34,10 +38,14 @@ def write(folder: Path, target: Path, name: str, precision: str = "fp32") -> Pat
         raise UserError(f"--triton: {place} is there already; give another folder")
     model = onnx.load(str(source), load_external_data=False).graph
     labels = read_folder(folder).labels
-    (place / "1").mkdir(parents=True)
-    shutil.copyfile(source, place / "1" / "model.onnx")
-    (place / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
-    (place / "config.pbtxt").write_text(_config(name, model), encoding="utf-8")
+    try:
+        (place / "1").mkdir(parents=True)
+        shutil.copyfile(source, place / "1" / "model.onnx")
+        (place / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        (place / "config.pbtxt").write_text(_config(name, model), encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(place, ignore_errors=True)  # what is half there, Triton would try to serve
+        raise UserError(f"--triton: {place} cannot be written ({error.strerror or error})") from None
     return place
 
 

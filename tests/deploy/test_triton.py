@@ -45,3 +45,26 @@ def test_nothing_is_overwritten_and_no_graph_is_made_up(served_folder: Path, tmp
     with pytest.raises(UserError, match="not offered in int8"):
         triton.write(served_folder, tmp_path, "other", "int8")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["../toy", 'a"b', "a/b", "", ".", "-x", "a\n"])
+def test_a_name_stays_in_the_repository_and_its_config(served_folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="--name: .*; allowed: letters"):
+        triton.write(served_folder, tmp_path / "models", name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_cannot_be_written_is_a_line(
+    served_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--triton: .*toy cannot be written \(Not a directory\)"):
+        triton.write(served_folder, tmp_path / "file", "toy")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(triton.shutil, "copyfile", full)
+    with pytest.raises(UserError, match="No space left"):
+        triton.write(served_folder, tmp_path, "toy")
+    assert not (tmp_path / "toy").exists()  # Triton would try to serve half a model
