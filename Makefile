@@ -59,4 +59,4 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 clean:  ## remove the environment (not your outputs)
-	rm -rf $(VENV) .venv-docs
+	rm -rf $(VENV) .venv-docs .venv-interop4 .venv-interop5

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
     # Besides the table of names, which imports what it starts only then.
-    "commands": "deploy jobs model predict results settings supernet system tracking",
+    "commands": "deploy jobs model predict results settings stages supernet system tracking",
     "__main__": "commands",
     "main": "__main__",
 }
@@ -48,6 +48,8 @@ WITHOUT_PADDLE = (
     "results",
     "supernet.subnet",
     "supernet.operations",
+    "supernet.cuts",
+    "model.padded",
     "supernet.space",
     "model.architectures",
     "model.folder",
@@ -85,6 +87,7 @@ TESTED_IN = {
     "settings.target": "test_hardware.py",
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
+    "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of
     "stages.inputs": "stages/test_pipeline.py",
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order
     "stages.reorder": "stages/test_pipeline.py",

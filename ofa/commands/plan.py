@@ -14,17 +14,9 @@ from ofa.results.figure import Latency
 from ofa.settings.compose import compose, typed
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
+from ofa.stages.inputs import model_shape
 from ofa.supernet.space import networks
-from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
-
-
-def shape_of(config: Config) -> EncoderShape:
-    """Sizes of the model: those in its folder's config.json, else those of the settings, with their vocabulary."""
-    labels, model = len(config.task.outputs), config.model
-    if model.path:
-        return EncoderShape(**{**vars(read_folder(model.path).shape), "num_labels": labels})
-    sizes = (model.num_hidden_layers, model.hidden_size, model.num_attention_heads, model.intermediate_size)
-    return EncoderShape(*sizes, model.vocab_size, model.max_position_embeddings, num_labels=labels)
+from ofa.supernet.subnet import count_macs, count_params, uniform
 
 
 def plan(config: Config) -> str:
@@ -35,7 +27,8 @@ def plan(config: Config) -> str:
     """
     if found := list(problems(config)):
         raise UserError("\n".join(found))
-    shape = shape_of(config)
+    folder = read_folder(config.model.path) if config.model.path else None
+    shape = model_shape(config, folder, folder.shape.vocab_size if folder else config.model.vocab_size)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape)
     figures = {name: estimates(config, shape, network) for name, network in of_job.items()}
     base = max(figures.values(), key=lambda of_one: sum(latency.ms for latency in of_one))

@@ -14,11 +14,9 @@ import numpy as np
 
 from ofa.errors import UserError
 from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.supernet.cuts import CUTS
 from ofa.supernet.subnet import SubNet
 
-# Parts of a layer in Paddle's names and orientation -> the axis that heads are along, or neurons.
-HEADS = {"self_attn.q_proj": 1, "self_attn.k_proj": 1, "self_attn.v_proj": 1, "self_attn.out_proj": 0}
-NEURONS = {"linear1": 1, "linear2": 0}
 CARRIED = ("vocab.txt", "tokenizer*.json", "added_tokens.json", "special_tokens_map.json")
 
 
@@ -35,15 +33,15 @@ def write_padded(source: Path, target: Path) -> Folder:
         raise UserError(f"--padded: {target} exists; allowed: a folder that is not there yet")
     shape, subnet = folder.shape, folder.subnet or SubNet.full(folder.shape)
     shape = replace(shape, intermediate_size=max(subnet.neurons))
+    sizes = {"heads": shape.hidden_size, "neurons": shape.intermediate_size}  # of the axes of a full layer
     tensors = read_weights(folder)
     for layer in range(shape.num_hidden_layers):
         prefix = f"{folder.architecture.name}.encoder.layers.{layer}."
-        for parts, size in ((HEADS, shape.hidden_size), (NEURONS, shape.intermediate_size)):
-            for part, axis in parts.items():
-                weight, bias = f"{prefix}{part}.weight", f"{prefix}{part}.bias"
-                tensors[weight] = _padded(tensors[weight], axis, size)
-                if axis == 1:
-                    tensors[bias] = _padded(tensors[bias], 0, size)
+        for cut in CUTS:
+            weight, bias = f"{prefix}{cut.part}.weight", f"{prefix}{cut.part}.bias"
+            tensors[weight] = _padded(tensors[weight], cut.axis, sizes[cut.unit])
+            if cut.axis == 1:
+                tensors[bias] = _padded(tensors[bias], 0, sizes[cut.unit])
     written = replace(folder, path=target, shape=shape, subnet=None)
     write_folder(written, tensors)
     for path in (path for pattern in CARRIED for path in source.glob(pattern)):

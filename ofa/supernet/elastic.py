@@ -20,7 +20,8 @@ from paddle import nn
 from paddleslim.nas.ofa.layers import SuperLinear
 
 from ofa.supernet import kernels
-from ofa.supernet.blocks import CUTS, UNITS, blocks, encoder
+from ofa.supernet.blocks import blocks, encoder
+from ofa.supernet.cuts import CUTS, UNITS
 from ofa.supernet.subnet import SubNet
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
-from ofa.supernet.blocks import CUTS, UNITS, Block, Cut, blocks
+from ofa.supernet.blocks import Block, blocks
+from ofa.supernet.cuts import CUTS, UNITS, Cut
 from ofa.system import ranks
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ofa.supernet.blocks import CUTS, blocks
+from ofa.supernet.blocks import blocks
+from ofa.supernet.cuts import CUTS
 
 
 def descending(scores: np.ndarray) -> np.ndarray:

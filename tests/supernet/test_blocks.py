@@ -7,7 +7,8 @@ from helpers.toys import TOY
 
 from ofa.model import network as models
 from ofa.supernet import elastic
-from ofa.supernet.blocks import CUTS, UNITS, blocks
+from ofa.supernet.blocks import blocks
+from ofa.supernet.cuts import CUTS, UNITS
 from ofa.supernet.reorder import reorder
 from ofa.supernet.subnet import SubNet
 
