@@ -18,9 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ofa.deploy.serving import TextClassifier, probabilities, texts_of
+from ofa.deploy.serving import TextClassifier, texts_of
 from ofa.errors import UserError
 from ofa.predict import classifier
 from ofa.results import collect, report
@@ -131,14 +129,14 @@ class Classifier:
         table = {"text": texts, **({"text_pair": pairs} if pair else {})}
         columns = texts_of(table, list(table))
         logits = self._network.logits(columns[0], columns[1] if pair else None)
-        if self.settings["kind"] == "score":
-            return [{"score": float(row[0])} for row in logits]
-        return [self._answer(row) for row in probabilities(logits)]
-
-    def _answer(self, of_classes: np.ndarray) -> dict[str, Any]:
-        named = dict(zip(self.labels, map(float, of_classes), strict=True))
-        label = self.labels[int(of_classes.argmax())]
-        return {"label": label, "probability": named[label], "probabilities": named}
+        kind = self._network.kind
+        answers = [
+            dict(zip(kind.answer, row, strict=True)) for row in zip(*kind.answers(logits, self.labels), strict=True)
+        ]
+        if kind.has_classes:
+            for answer, shares in zip(answers, kind.probabilities(logits), strict=True):
+                answer["probabilities"] = dict(zip(self.labels, map(float, shares), strict=True))
+        return answers
 
 
 def _parted(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:

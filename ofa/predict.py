@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ofa.data.tables import BadRow, decode, listed, numbered, open_table
-from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, probabilities, settings_of
+from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
 from ofa.results.reduced import MAIN
@@ -108,7 +108,8 @@ class Asked:
 
     @property
     def heading(self) -> list[str]:
-        return ["score"] if self.answers.settings["kind"] == "score" else ["label", *self.answers.labels]
+        names = self.answers.labels if self.answers.kind.has_classes else ()
+        return [next(iter(self.answers.kind.answer)), *names]
 
     def logits(self, texts: list[Texts]) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` rows."""
@@ -123,15 +124,21 @@ class Asked:
         """The cells of :attr:`heading` for each row, a chunk at a time: nothing else of ``rows`` is held."""
         source = iter(rows)
         while texts := list(itertools.islice(source, chunk)):
-            logits = self.logits(texts)
-            if self.answers.settings["kind"] == "score":
-                yield [[str(value)] for value in logits[:, 0]]  # all digits that a float32 has
-            else:
-                shares = probabilities(logits)
-                yield [
-                    [self.answers.labels[row.argmax()], *(f"{value:.6f}" for value in share)]
-                    for row, share in zip(logits, shares, strict=True)
-                ]
+            logits, kind = self.logits(texts), self.answers.kind
+            first, shares = kind.answers(logits, self.answers.labels)[0], kind.probabilities(logits)
+            yield [
+                [self.text(answer, "%s"), *(f"{value:.6f}" for value in share)]
+                for answer, share in zip(first, shares, strict=True)
+            ]
+
+    def lines(self, rows: list[Texts]) -> list[list[str]]:
+        """The cells of an answer to each of a few rows, for a person."""
+        columns = self.answers.kind.answers(self.logits(rows), self.answers.labels)
+        return [[self.text(cell, "%.4f") for cell in row] for row in zip(*columns, strict=True)]
+
+    def text(self, cell: Any, number: str) -> str:
+        """One cell of an answer; a number by the format ``number``, with no digits that a float32 has not."""
+        return cell if isinstance(cell, str) else number % np.float32(cell)
 
     def remarks(self) -> Iterator[str]:
         if self.cut:
@@ -229,10 +236,7 @@ def _answer(options: argparse.Namespace) -> None:
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     if options.texts or options.pair:
         rows: Iterable[Texts] = from_arguments(options.texts, options.pair, count)
-        logits = asked.logits(list(rows))
-        for row, share in zip(logits, probabilities(logits), strict=True):
-            of_class = [asked.answers.labels[row.argmax()], f"{share.max():.4f}"]
-            writer.writerow([f"{row[0]:.4f}"] if asked.heading == ["score"] else of_class)
+        writer.writerows(asked.lines(list(rows)))
     else:
         waiting = not options.file and sys.stdin.isatty()  # for somebody who types
         rows = from_lines(sys.stdin.buffer, count)

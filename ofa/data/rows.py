@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ofa.data.kinds import KINDS
 from ofa.data.tables import BadRow, Table, listed, open_table, short
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
@@ -48,41 +48,6 @@ class Rows:
         return replace(
             self, text_a=[self.text_a[index] for index in indices], text_b=second, labels=self.labels[indices]
         )
-
-
-def _class_parser(task: TaskConfig) -> Callable[[str], float]:
-    """The function from a label's text to its class id; it raises BadRow."""
-    ids = {value: index for index, value in enumerate(task.label_values or task.labels)}
-
-    def parse_class(value: str) -> float:
-        if value not in ids:
-            raise BadRow(f"label {short(value)} is unknown; allowed: {listed(list(ids))}")
-        return ids[value]
-
-    return parse_class
-
-
-def _score_parser(task: TaskConfig) -> Callable[[str], float]:
-    """The function from a label's text to its score; it raises BadRow."""
-    low, high = task.score_range or (-math.inf, math.inf)
-
-    def parse_score(value: str) -> float:
-        try:
-            score = float(value)
-        except ValueError:
-            raise BadRow(f"score {short(value)} is no number; allowed: {low:g} to {high:g}") from None
-        if not (low <= score <= high and math.isfinite(score)):
-            raise BadRow(f"score {short(value)} is out of range; allowed: {low:g} to {high:g}")
-        return score
-
-    return parse_score
-
-
-# Kind of task -> the type of a label, and what makes the function that reads one.
-_LABELS: dict[str, tuple[type, Callable[[TaskConfig], Callable[[str], float]]]] = {
-    "classes": (np.int64, _class_parser),
-    "score": (np.float32, _score_parser),
-}
 
 
 @dataclass(frozen=True)
@@ -129,10 +94,10 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
             ``task.bad_rows`` is skip; and if the header is wrong or no row is usable.
     """
     path = Path(path)
-    dtype, parser = _LABELS[task.kind]
-    parse_label = parser(task)
+    kind = KINDS[task.kind]
+    parse_label = kind.parser(task)
     texts: list[list[str]] = [[] for _ in task.text]
-    labels: list[float] = []
+    labels: list[Any] = []
     skipped, first_bad = 0, ""
     with open_table(path, [*task.text, task.label], task.quoting, task.columns) as table:
         layout = _Layout.of(table, task)
@@ -154,7 +119,7 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
         raise UserError(f"{path}: no usable row" + (f" of {skipped}; the first: {first_bad}" if skipped else ""))
     if skipped:
         log.warning("%s: left out %d malformed rows, kept %d; the first: %s", path, skipped, len(labels), first_bad)
-    return Rows(texts[0], texts[1] if len(texts) > 1 else None, np.array(labels, dtype=dtype), skipped)
+    return Rows(texts[0], texts[1] if len(texts) > 1 else None, np.array(labels, dtype=kind.dtype), skipped)
 
 
 def rows_digest(rows: Rows) -> str:

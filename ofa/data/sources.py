@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ofa.data.fetch import fetch_files
+from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows, read_rows
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
@@ -71,7 +72,7 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
     folder = find_folder(task, Path(cache_dir).expanduser())
     train = read_rows(folder / task.train, task, task.max_train_rows)
     if (train.labels == train.labels[0]).all():
-        value = task.labels[int(train.labels[0])] if task.kind == "classes" else f"{train.labels[0]:g}"
+        value = KINDS[task.kind].words(train.labels[0], task.labels)
         raise UserError(
             f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
@@ -88,8 +89,8 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
 
 def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:
     """Name the classes that no training row has: nothing is learned of them."""
-    there = set(train.labels.tolist())
-    missing = [label for index, label in enumerate(task.labels) if index not in there]
+    there = KINDS[task.kind].marks(train.labels, len(task.labels)).any(axis=0)
+    missing = [label for label, found in zip(task.labels, there, strict=True) if not found]
     if missing:
         first = f"; task.max_train_rows={task.max_train_rows} takes the first rows only" if task.max_train_rows else ""
         log.warning("%s: none of the %d rows has the label %s%s", path, len(train), ", ".join(missing), first)

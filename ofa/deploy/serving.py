@@ -11,6 +11,7 @@ import numpy as np
 
 from ofa.data import tokenizer
 from ofa.data.batches import collate, eval_batches
+from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows
 from ofa.data.tokens import Encoded, tokenize
 from ofa.deploy.graphs import GRAPHS, graph
@@ -26,8 +27,6 @@ SETTINGS = "serving.json"
 BATCH = 32
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]  # input_ids, token_type_ids [B, S] to logits [B, C]
 TEXT, SECOND = "text", "text_pair"  # columns of a request
-# Kind of task -> columns of an answer and their MLflow types.
-ANSWERS = {"classes": {"label": "string", "probability": "double"}, "score": {"score": "double"}}
 
 
 def files_of(folder: Path, precision: str) -> list[str]:
@@ -52,6 +51,7 @@ class TextClassifier:
             UserError: if the folder has no graph for that, or it cannot be read.
         """
         self.settings = settings or json.loads((folder / SETTINGS).read_text())
+        self.kind = KINDS[self.settings["kind"]]
         precision = self.settings.get("precision", "fp32")
         path = graph(folder, engine, precision)
         if not path.is_file():
@@ -77,7 +77,7 @@ class TextClassifier:
         return self.logits_of(self.encode(first, second))
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
-        """The columns that ``ANSWERS`` has for this kind of task, for each row.
+        """The columns of an answer of this kind of task (``TaskKind.answer``), for each row.
 
         Args:
             model_input: a DataFrame or a dictionary with the columns; of single texts also one of them, a list or a
@@ -90,8 +90,7 @@ class TextClassifier:
 
         texts = texts_of(model_input, columns(self.settings["pair"]))
         logits = self.logits(texts[0], texts[1] if self.settings["pair"] else None)
-        kind = self.settings["kind"]
-        return pandas.DataFrame(dict(zip(ANSWERS[kind], _ANSWER[kind](logits, self.labels), strict=True)))
+        return pandas.DataFrame(dict(zip(self.kind.answer, self.kind.answers(logits, self.labels), strict=True)))
 
 
 def _onnxruntime(path: Path) -> Forward:
@@ -114,24 +113,6 @@ def _loaded(folder: Path, engine: str, precision: str) -> Forward:
     return load_engine(folder, engine, precision, "cpu", cores())
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of the classes ``[N, C]`` from logits ``[N, C]``."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
-
-
-def _most_likely(logits: np.ndarray, labels: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """The class and its probability of each row of ``logits`` ``[N, C]``."""
-    return [labels[index] for index in logits.argmax(axis=1)], probabilities(logits).max(axis=1).astype(float)
-
-
-# Kind of task -> the columns of an answer made of logits [N, C] and the names of the classes.
-_ANSWER: dict[str, Callable[[np.ndarray, Sequence[str]], tuple]] = {
-    "classes": _most_likely,
-    "score": lambda logits, labels: (logits[:, 0].astype(float),),
-}
-
-
 def _load_pyfunc(path: str) -> TextClassifier:
     """What MLflow calls with the model's data folder."""
     return TextClassifier(Path(path))
@@ -145,6 +126,11 @@ def settings_of(config: Config, precision: str = "fp32") -> dict[str, Any]:
         "kind": config.task.kind,
         **({} if precision == "fp32" else {"precision": precision}),
     }
+
+
+def answer_columns(kind: str) -> dict[str, str]:
+    """The columns of an answer of a kind of task, and their MLflow types."""
+    return KINDS[kind].answer
 
 
 def columns(pair: bool) -> list[str]:

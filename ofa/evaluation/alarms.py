@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from ofa.data.kinds import TaskKind
 from ofa.evaluation.metrics import score
 
 MARGIN = 0.01  # a teacher this close to the best constant answer has learned nothing
@@ -16,20 +18,15 @@ CONSTANT = 1e-4  # logits whose spread over all rows is below this say the same 
 TRUNCATED = 0.05  # share of rows cut to max_seq_length that deserves a word
 
 
-def constant_score(kind: str, metrics: list[str], labels: np.ndarray, outputs: int) -> float:
-    """The task's score of always giving one answer: for ``classes`` the most frequent, for a ``score`` the mean.
+def constant_score(kind: TaskKind, metrics: list[str], labels: np.ndarray, outputs: int) -> float:
+    """The task's score, the first of ``metrics``, of always giving one answer: the best of those that the kind knows.
 
     Args:
-        kind: of the task.
-        labels: ``[N]`` class ids or scores.
+        labels: of ``N`` rows, as in ``Rows``.
         outputs: how many logits the task has.
     """
-    logits = np.zeros((len(labels), outputs))
-    if kind == "classes":
-        logits[:, np.bincount(labels, minlength=outputs).argmax()] = 1
-    else:
-        logits[:] = labels.mean()
-    return next(iter(score(metrics, logits, labels).values()))
+    name = metrics[0]
+    return max(score([name], logits, labels)[name] for logits in kind.constants(labels, outputs))
 
 
 def truncation(shares: dict[str, float], max_seq_length: int) -> list[str]:
@@ -62,24 +59,27 @@ def teacher(found: float, constant: float, finetuned: bool = True) -> list[str]:
     return [f"The teacher scores {found:.4f}, {than} than the majority-class baseline ({constant:.4f}): {why}."]
 
 
-def swapped_classes(predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> str | None:
+def swapped_classes(kind: TaskKind, predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> str | None:
     """In words, the order of classes under which a teacher would be right far more often, if there is one.
 
     Args:
-        predicted, labels: ``[N]`` class ids, the teacher's and the rows' own.
+        predicted, labels: of ``N`` rows as ``kind`` has them, the teacher's and the rows' own.
         names: of the classes.
     """
-    confusion = np.zeros((len(names), len(names)), int)
-    np.add.at(confusion, (predicted, labels), 1)
+    said, true = kind.marks(predicted, len(names)), kind.marks(labels, len(names))
+    confusion = said.T.astype(int) @ true.astype(int)
     _, order = linear_sum_assignment(confusion, maximize=True)  # the class that each of the teacher's is most often
-    now, then = np.trace(confusion) / len(labels), confusion[np.arange(len(names)), order].sum() / len(labels)
-    most = confusion.sum(axis=0).max() / len(labels)  # what a constant answer gets says nothing of an order
+    # Accuracy where each row has one class; micro-F1 where it has any number.
+    mean = (said.sum() + true.sum()) / 2
+    now, then = np.trace(confusion) / mean, confusion[np.arange(len(names)), order].sum() / mean
+    # What a constant answer of as many classes gets says nothing of an order.
+    most = np.sort(true.sum(axis=0))[::-1][: math.ceil(said.sum() / len(said))].sum() / mean
     if then <= max(now, most) + FAR:
         return None
     moved = [f"{names[a]} is {names[b]}" for a, b in enumerate(order) if a != b]
     return (
-        f"The teacher's classes are in another order: it is right on {now:.1%} of the dev rows, and on {then:.1%} if "
-        f"what it calls {', '.join(moved[:6])}{', ...' if len(moved) > 6 else ''}."
+        f"The teacher's classes are in another order: it is right on {now:.1%} of the dev {kind.unit}, and on "
+        f"{then:.1%} if what it calls {', '.join(moved[:6])}{', ...' if len(moved) > 6 else ''}."
     )
 
 
@@ -120,7 +120,7 @@ def family(
     return found
 
 
-def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: str) -> list[str]:
+def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) -> list[str]:
     """Warnings about logits ``[N, C]`` of a network in reduced precision that cannot be right, whatever they score.
 
     Args:
@@ -132,7 +132,8 @@ def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: str) -> li
         return [f"{what}: {np.mean(~np.isfinite(found).all(axis=1)):.0%} of the rows have logits that are not finite."]
     if np.ptp(found, axis=0).max() < CONSTANT <= np.ptp(expected, axis=0).max():
         return [f"{what}: its logits are the same for every row, those of the network are not."]
-    answers, wanted = (np.unique(logits.argmax(axis=1)) for logits in (found, expected))
-    if kind == "classes" and len(answers) == 1 < len(wanted):
-        return [f"{what}: it gives every row the same class, the network does not."]
+    marks = (kind.marks(kind.predicted(logits), logits.shape[1]) for logits in (found, expected))
+    answers, wanted = (np.unique(rows, axis=0) for rows in marks)
+    if len(answers) == 1 < len(wanted):
+        return [f"{what}: it gives every row the same answer, the network does not."]
     return []

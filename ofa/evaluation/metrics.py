@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 
 
@@ -61,11 +62,6 @@ METRICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float], str]] = {
     "pearson": (pearson, "score"),
     "spearman": (spearman, "score"),
 }
-# Kind -> what a metric compares with the labels: the class that is greatest, or the score. None: other logits.
-_PREDICTED: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
-    "classes": lambda logits: logits.argmax(axis=1) if logits.ndim == 2 and logits.shape[1] > 1 else None,
-    "score": lambda logits: logits.reshape(-1) if logits.ndim == 1 or logits.shape[1] == 1 else None,
-}
 
 
 def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -88,8 +84,7 @@ def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[
     found = {}
     for name in names:
         function, kind = METRICS.get(name, (None, None))
-        predicted = _PREDICTED[kind](logits) if kind else None
-        if function is None or predicted is None:
+        if function is None or kind is None or not KINDS[kind].fits(logits):
             raise UserError(
                 f"task.metrics: {name!r} does not fit logits {list(logits.shape)}; allowed: {', '.join(METRICS)}"
             )
@@ -97,5 +92,5 @@ def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[
             raise UserError(f"task.metrics: f1 is for two classes, the model has {logits.shape[1]}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found[name] = function(predicted, labels)
+            found[name] = function(KINDS[kind].predicted(logits), labels)
     return found

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ofa.data.kinds import TaskKind
 from ofa.data.tokens import Encoded
 from ofa.errors import UserError
 from ofa.evaluation.scores import predict, scores
 from ofa.model.network import Forward
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
-# Kind of task -> points that a score in FP32 may differ by. Scores of classes must be equal; those of a regression
-# task are correlations of the logits, and may differ as their rounding does.
-SCORE_TOLERANCE = {"classes": 0.0, "score": 100 * FP32_TOLERANCE}
 
 
 @dataclass(frozen=True)
@@ -66,19 +64,19 @@ def compare_logits(
     return Parity(engine, precision, difference, drift, sum(map(len, splits.values())))
 
 
-def require_equal(parity: Parity, what: str, kind: str) -> None:
+def require_equal(parity: Parity, what: str, kind: TaskKind) -> None:
     """Refuse FP32 files that are not the network that was scored; reduced precision only reports.
 
     Args:
         what: the network, for the message.
-        kind: of the task, a key of ``SCORE_TOLERANCE``.
+        kind: of the task, which says by how much scores may differ.
 
     Raises:
         UserError: with the engine and by how much it is off.
     """
     if parity.precision != "fp32":
         return
-    if not (parity.logit_difference <= FP32_TOLERANCE and parity.score_drift <= SCORE_TOLERANCE[kind]):
+    if not (parity.logit_difference <= FP32_TOLERANCE and parity.score_drift <= kind.fp32_drift):
         raise UserError(
             f"export: {what} through {parity.engine} is not the network that was scored: logits differ by "
             f"{parity.logit_difference:.3g} (allowed {FP32_TOLERANCE:g}), scores by {parity.score_drift:.3g} points "

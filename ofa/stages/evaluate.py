@@ -10,6 +10,7 @@ import numpy as np
 from paddle import nn
 from tqdm import tqdm
 
+from ofa.data.kinds import KINDS
 from ofa.evaluation import alarms
 from ofa.evaluation.intervals import interval_of_loss, resampled
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
@@ -71,7 +72,7 @@ def _alarms(
     encoded = {split: inputs.encoded(split) for split in inputs.rows}
     cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
     labels = next(iter(inputs.dev.values())).labels
-    constant = alarms.constant_score(task.kind, task.metrics, labels, len(task.outputs))
+    constant = alarms.constant_score(KINDS[task.kind], task.metrics, labels, len(task.outputs))
     of_teacher = alarms.teacher(teacher["score"], constant, inputs.label_order is None)
     of_family = alarms.family(teacher["score"], networks, spreads, constant)
     return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher

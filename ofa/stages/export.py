@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ofa.data.kinds import KINDS
 from ofa.deploy.engines import load_engine, runnable
 from ofa.deploy.export import export
 from ofa.deploy.serving import SETTINGS, settings_of
@@ -59,6 +60,6 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
             engine,
             precision,
         )
-        require_equal(parity, name, config.task.kind)
+        require_equal(parity, name, KINDS[config.task.kind])
         found.append(parity)
     return found

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ofa.data.kinds import KINDS
 from ofa.data.tokens import Encoded
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
@@ -89,7 +90,7 @@ def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Enco
 
     before = held_out_score()
     best.update(name, 0, before, save)
-    step = labelled_step(model, config.task.kind, precision)
+    step = labelled_step(model, KINDS[config.task.kind], precision)
     loop = context.loop(
         "final", learned, model=model, step=step, evaluate=score, best=best, precision=precision, monitored=False
     )

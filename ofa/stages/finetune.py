@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
@@ -72,10 +73,11 @@ _ADVICE = (
 def _examined(context: StageContext, model: nn.Layer) -> tuple[float, list[str]]:
     """The dev score of a teacher taken as it stands, and what speaks against distilling it, in words."""
     task, (name, rows) = context.config.task, next(iter(context.inputs.dev.items()))
+    kind, classes = KINDS[task.kind], task.labels
     logits = predict(forward_of(model), rows, context.config.trainer.eval_batch_size, together=True)
     found = main_score(scores({name: logits}, {name: rows}, task.metrics))
-    constant = alarms.constant_score(task.kind, task.metrics, rows.labels, len(task.outputs))
-    swapped = alarms.swapped_classes(logits.argmax(axis=1), rows.labels, task.labels) if task.labels else None
+    constant = alarms.constant_score(kind, task.metrics, rows.labels, len(task.outputs))
+    swapped = alarms.swapped_classes(kind, kind.predicted(logits), rows.labels, classes) if classes else None
     return found, [swapped] if swapped else alarms.teacher(found, constant, finetuned=False)
 
 
@@ -94,6 +96,7 @@ def _start(context: StageContext) -> nn.Layer:
 
 def _train(context: StageContext) -> None:
     trainer, task, metrics = context.config.trainer, context.config.task, context.config.task.metrics
+    kind = KINDS[task.kind]
     model = _start(context)
     best, precision = BestNetworks(context.work), Precision(trainer.precision)
     last: dict[str, float] = {}
@@ -105,7 +108,7 @@ def _train(context: StageContext) -> None:
         best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))
         return {"score": main_score(scores)}
 
-    step, rows = labelled_step(model, task.kind, precision), context.inputs.encoded("train")
+    step, rows = labelled_step(model, kind, precision), context.inputs.encoded("train")
     loop = context.loop("finetune", rows, model=model, step=step, evaluate=score, best=best, precision=precision)
     steps = loop.run()
     if not ranks.is_main():
@@ -114,7 +117,7 @@ def _train(context: StageContext) -> None:
     record = {"skipped": False, "steps": steps, "best": best.found["teacher"], "last": last, "history": loop.history}
     (context.folder / "finetune.json").write_text(json.dumps(record))
     labels = next(iter(context.inputs.dev.values())).labels
-    constant = alarms.constant_score(task.kind, metrics, labels, len(task.outputs))
+    constant = alarms.constant_score(kind, metrics, labels, len(task.outputs))
     for alarm in alarms.teacher(best.found["teacher"]["score"], constant):
         log.warning(alarm)
     log.info("finetune: best dev score %.4f at step %d", best.found["teacher"]["score"], best.found["teacher"]["step"])

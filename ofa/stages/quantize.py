@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ofa.data.batches import Batch, collate, eval_batches
+from ofa.data.kinds import KINDS
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.graphs import ONNX_GRAPH, graph
 from ofa.deploy.quantize import Source, most_sensitive, write
@@ -95,7 +96,7 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
     task, dev, most = context.config.task, context.inputs.dev, context.config.int8.max_drop
     found = _logits(context, path)
     of_network, of_graph = (np.concatenate(list(logits.values())) for logits in (expected, found))
-    wrong = alarms.reduced(what, of_network, of_graph, task.kind)
+    wrong = alarms.reduced(what, of_network, of_graph, KINDS[task.kind])
     if wrong:
         return {"refused": wrong[0], "alarms": wrong}
     wanted, got = scores(expected, dev, task.metrics), scores(found, dev, task.metrics)

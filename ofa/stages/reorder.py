@@ -7,6 +7,7 @@ import paddle
 from paddle import Tensor, nn
 
 from ofa.data.batches import Batch, collate, eval_batches
+from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.stages.pipeline import StageContext
@@ -14,7 +15,6 @@ from ofa.supernet.importance import importance
 from ofa.supernet.reorder import descending, reorder
 from ofa.system import ranks
 from ofa.training.loop import tensors
-from ofa.training.losses import TASK_LOSS
 
 # Permuting a sum changes its rounding, nothing else.
 TOLERANCE = 1e-4
@@ -32,7 +32,7 @@ def run(context: StageContext) -> None:
 
     def loss_of(network: nn.Layer, batch: Batch) -> Tensor:
         input_ids, token_type_ids, labels = tensors(batch)
-        return TASK_LOSS[context.config.task.kind](models.forward(network, input_ids, token_type_ids)[0], labels)
+        return KINDS[context.config.task.kind].loss(models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(model, batches, loss_of)
     if not ranks.is_main():

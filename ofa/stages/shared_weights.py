@@ -15,6 +15,7 @@ from paddle import Tensor, nn
 from tqdm import tqdm
 
 from ofa.data.batches import Batch, steps_per_epoch
+from ofa.data.kinds import KINDS
 from ofa.data.tokens import Encoded
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
@@ -91,7 +92,7 @@ def _step(
     costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
     weights = (plan.hidden_weight, plan.logit_weight)
     threads = process.threads() if paddle.get_device() == "cpu" else 1
-    distillation = Distillation(supernet, teacher, *weights, precision, context.config.task.kind, threads)
+    distillation = Distillation(supernet, teacher, *weights, precision, KINDS[context.config.task.kind], threads)
     settings: LoopConfig = getattr(context.config.trainer, plan.loop)
     memory = _memory(ofa.teacher_memory_mb, settings, teacher, rows, precision)
 

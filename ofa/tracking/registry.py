@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ofa.deploy.serving import ANSWERS, SETTINGS, columns, files_of
+from ofa.deploy.serving import SETTINGS, answer_columns, columns, files_of
 from ofa.settings.schema import Config
 from ofa.system import files
 
@@ -57,7 +57,7 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = Schema([ColSpec(kind, name) for name, kind in ANSWERS[settings["kind"]].items()])
+    answers = Schema([ColSpec(kind, name) for name, kind in answer_columns(settings["kind"]).items()])
     asked = Schema([ColSpec("string", name) for name in columns(settings["pair"])])
     example = pandas.DataFrame({name: EXAMPLES for name in columns(settings["pair"])})
     with tempfile.TemporaryDirectory(dir=target.parent) as place:

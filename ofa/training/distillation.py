@@ -12,11 +12,12 @@ from paddle import Tensor, nn
 from tqdm import tqdm
 
 from ofa.data.batches import Batch, collate, eval_batches
+from ofa.data.kinds import KINDS, TaskKind
 from ofa.data.tokens import Encoded
 from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
 from ofa.supernet.subnet import EncoderShape, SubNet
-from ofa.training.losses import LOGIT_LOSS, hidden_loss
+from ofa.training.losses import hidden_loss
 from ofa.training.precision import Precision
 from ofa.training.workers import Workers
 
@@ -28,7 +29,7 @@ class Distillation:
     Attributes:
         supernet: an elastic model, started from the permuted teacher.
         teacher: the finetuned model, in evaluation mode.
-        kind: of the task, a key of ``LOGIT_LOSS``.
+        kind: of the task.
         threads: that share the rows of a batch; on a CPU, its cores.
     """
 
@@ -37,7 +38,7 @@ class Distillation:
     hidden_weight: float
     logit_weight: float
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
-    kind: str = "classes"
+    kind: TaskKind = KINDS["classes"]
     threads: int = 1
 
     def step(
@@ -98,7 +99,7 @@ class Distillation:
                 logits, hidden = run_blocks(model, part.embeddings, bias)
                 matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
                 hidden_part = part.token_share * hidden_loss(hidden, matched, part.mask)
-                logit_part = part.row_share * LOGIT_LOSS[self.kind](logits, teacher_logits)
+                logit_part = part.row_share * self.kind.logit_loss(logits, teacher_logits)
             self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
             hidden_sum += hidden_part.detach()
             logit_sum += logit_part.detach()

@@ -14,13 +14,13 @@ from paddle import Tensor, nn
 from tqdm import tqdm
 
 from ofa.data.batches import Batch
+from ofa.data.kinds import TaskKind
 from ofa.errors import Interrupted, UserError
 from ofa.model.network import forward
 from ofa.settings.schema import LoopConfig
 from ofa.system import ranks
 from ofa.training import checkpoint
 from ofa.training.checkpoint import BestNetworks
-from ofa.training.losses import TASK_LOSS
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -213,13 +213,13 @@ class Loop:
         return found.step
 
 
-def labelled_step(model: nn.Layer, kind: str, precision: Precision) -> Callable[[Batch, int], dict[str, Tensor]]:
+def labelled_step(model: nn.Layer, kind: TaskKind, precision: Precision) -> Callable[[Batch, int], dict[str, Tensor]]:
     """A loop's step that trains ``model`` on the true labels of a task of this ``kind``."""
 
     def step(batch: Batch, number: int) -> dict[str, Tensor]:
         input_ids, token_type_ids, labels = tensors(batch)
         with precision.autocast():
-            loss = batch.row_share * TASK_LOSS[kind](forward(model, input_ids, token_type_ids)[0], labels)
+            loss = batch.row_share * kind.loss(forward(model, input_ids, token_type_ids)[0], labels)
         precision.backward(loss)
         return {"loss": loss}
 

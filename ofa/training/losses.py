@@ -1,22 +1,12 @@
-"""The losses of a task, and those of distillation (DynaBERT, Hou et al. 2020, section 2.2), by kind of task."""
+"""The loss of hidden states (DynaBERT, Hou et al. 2020, section 2.2); those of logits are the task's (``TaskKind``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
-
-
-def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Cross-entropy against the teacher's distribution: summed over classes, mean over rows.
-
-    Args:
-        logits: the student's, ``[B, C]``.
-        teacher_logits: ``[B, C]``.
-    """
-    return -(F.softmax(teacher_logits) * F.log_softmax(logits)).sum(axis=-1).mean()
 
 
 def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask: Tensor | None) -> Tensor:
@@ -37,13 +27,3 @@ def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask
         error = (student - teacher) * mask
         total = total + (error * error).sum() / values
     return total
-
-
-# Kind of task -> loss of logits ``[B, C]`` against labels, mean over rows: ids ``[B]`` of classes, or scores ``[B]``.
-TASK_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "classes": F.cross_entropy,
-    "score": lambda logits, labels: F.mse_loss(logits.squeeze(-1), labels),
-}
-# Kind of task -> loss of a student's logits ``[B, C]`` against the teacher's. A softmax over one score is constant,
-# so the recipe's loss would teach nothing on STS-B.
-LOGIT_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"classes": soft_cross_entropy, "score": F.mse_loss}

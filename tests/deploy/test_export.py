@@ -11,6 +11,7 @@ import pytest
 from helpers.toys import TOY, noisy
 from safetensors.numpy import load_file, save_file
 
+from ofa.data.kinds import KINDS
 from ofa.data.tokenizer import plain
 from ofa.data.tokens import Encoded
 from ofa.deploy.engines import available, load_engine
@@ -57,7 +58,7 @@ def test_an_exported_network_is_the_one_it_came_from(network, encoded, engine, p
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, precision)
     assert parity.rows == 23
     assert parity.logit_difference < (1e-4 if precision == "fp32" else 0.2)
-    require_equal(parity, "w1", kind="classes")
+    require_equal(parity, "w1", kind=KINDS["classes"])
 
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
@@ -72,7 +73,7 @@ def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
     exported = load_engine(tmp_path, engine, threads=2)
     parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
     with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
-        require_equal(parity, "w0.5", kind="classes")
+        require_equal(parity, "w0.5", kind=KINDS["classes"])
 
 
 def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monkeypatch):
@@ -89,11 +90,11 @@ def test_a_converter_that_gives_up_is_an_error_in_words(network, tmp_path, monke
 
 
 def test_a_score_that_changes_fails_the_gate_and_nan_does_too():
-    require_equal(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", kind="classes")
+    require_equal(Parity("paddle", "fp32", 1e-6, 0.0, 10), "w1", kind=KINDS["classes"])
     for difference, drift in ((1e-6, 0.1), (1e-3, 0.0), (float("nan"), 0.0)):
         with pytest.raises(UserError, match=r"allowed 0.0001"):
-            require_equal(Parity("paddle", "fp32", difference, drift, 10), "w1", kind="classes")
-    require_equal(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", kind="classes")
+            require_equal(Parity("paddle", "fp32", difference, drift, 10), "w1", kind=KINDS["classes"])
+    require_equal(Parity("paddle", "bf16", 0.1, 0.5, 10), "w1", kind=KINDS["classes"])
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "inference.json"])

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from ofa.data.kinds import KINDS
 from ofa.evaluation import alarms
+
+CLASSES = KINDS["classes"]
 
 
 def networks(*scores):
@@ -51,7 +54,7 @@ def test_widths_that_all_give_the_one_answer_of_their_teacher_raise_no_second_al
 
 def test_a_teacher_at_the_majority_class_is_named():
     labels = np.array([1, 1, 1, 0])
-    constant = alarms.constant_score("classes", ["accuracy"], labels, 2)
+    constant = alarms.constant_score(CLASSES, ["accuracy"], labels, 2)
     assert constant == 0.75
     assert "0.7550, no better than the majority-class baseline (0.7500)" in alarms.teacher(0.755, constant)[0]
 
@@ -64,18 +67,22 @@ def test_a_teacher_below_the_majority_class_is_worse_and_not_told_to_train_longe
 
 def test_swapped_classes_are_named():
     labels = np.arange(300) % 3
-    assert alarms.swapped_classes(labels, labels, ["a", "b", "c"]) is None
-    assert alarms.swapped_classes(np.zeros(300, int), labels, ["a", "b", "c"]) is None, "a constant answer is no order"
+    assert alarms.swapped_classes(CLASSES, labels, labels, ["a", "b", "c"]) is None
+    assert alarms.swapped_classes(CLASSES, np.zeros(300, int), labels, ["a", "b", "c"]) is None, (
+        "a constant answer is no order"
+    )
     often = np.repeat([0, 1], [200, 100])
-    assert alarms.swapped_classes(np.ones(300, int), often, ["a", "b"]) is None, "nor is it that of the rarer class"
-    said = alarms.swapped_classes((labels + 1) % 3, labels, ["a", "b", "c"])
+    assert alarms.swapped_classes(CLASSES, np.ones(300, int), often, ["a", "b"]) is None, (
+        "nor is it that of the rarer class"
+    )
+    said = alarms.swapped_classes(CLASSES, (labels + 1) % 3, labels, ["a", "b", "c"])
     assert "right on 0.0% of the dev rows, and on 100.0% if what it calls a is c, b is a, c is b." in said
 
 
 def test_a_constant_answer_has_no_correlation():
-    assert alarms.constant_score("classes", ["matthews"], np.array([0, 1, 1, 0]), 2) == 0.0
+    assert alarms.constant_score(CLASSES, ["matthews"], np.array([0, 1, 1, 0]), 2) == 0.0
     scores = np.array([0.5, 1.0, 2.0], dtype="float32")
-    assert alarms.constant_score("score", ["pearson", "spearman"], scores, 1) == 0.0
+    assert alarms.constant_score(KINDS["score"], ["pearson", "spearman"], scores, 1) == 0.0
 
 
 def test_many_cut_rows_are_named():
@@ -86,13 +93,13 @@ def test_many_cut_rows_are_named():
 
 def test_reduced_precision_that_cannot_be_right():
     good = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.5]])
-    assert alarms.reduced("w1", good, good + 0.1, "classes") == []
+    assert alarms.reduced("w1", good, good + 0.1, CLASSES) == []
     broken = good.copy()
     broken[1, 0] = np.nan
-    assert alarms.reduced("w1", good, broken, "classes") == ["w1: 33% of the rows have logits that are not finite."]
-    same = alarms.reduced("w1", good, np.ones((3, 2)), "classes")
+    assert alarms.reduced("w1", good, broken, CLASSES) == ["w1: 33% of the rows have logits that are not finite."]
+    same = alarms.reduced("w1", good, np.ones((3, 2)), CLASSES)
     assert same == ["w1: its logits are the same for every row, those of the network are not."]
-    one = alarms.reduced("w1", good, good + [[9.0, 0.0]], "classes")
-    assert one == ["w1: it gives every row the same class, the network does not."]
-    assert alarms.reduced("w1", good, good + [[9.0, 0.0]], "score") == []
-    assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), "classes") == [], "the network's own alarm"
+    one = alarms.reduced("w1", good, good + [[9.0, 0.0]], CLASSES)
+    assert one == ["w1: it gives every row the same answer, the network does not."]
+    assert alarms.reduced("w1", good, good + [[9.0, 0.0]], KINDS["score"]) == []
+    assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), CLASSES) == [], "the network's own alarm"

@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 
 from ofa.data.batches import TrainBatches, collate, collate_part
+from ofa.data.kinds import KINDS
 from ofa.data.tokens import Encoded
 from ofa.errors import Interrupted
 from ofa.evaluation.scores import predict
@@ -25,7 +26,6 @@ from ofa.system import ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation
 from ofa.training.loop import Loop, tensors
-from ofa.training.losses import TASK_LOSS
 
 TOY = EncoderShape(2, 24, 4, 32, vocab_size=97, max_position_embeddings=32, num_labels=3)
 SUBNETS = [SubNet.at(width, depth, TOY) for width, depth in ((1.0, 1.0), (0.5, 1.0), (0.5, 0.5))]
@@ -77,7 +77,7 @@ def gradients(encoded: Encoded) -> list[dict[str, Any]]:
 def scores(encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     def loss_of(model: paddle.nn.Layer, batch) -> paddle.Tensor:
         input_ids, token_type_ids, labels = tensors(batch)
-        return TASK_LOSS["classes"](models.forward(model, input_ids, token_type_ids)[0], labels)
+        return KINDS["classes"].loss(models.forward(model, input_ids, token_type_ids)[0], labels)
 
     return importance(network(3), [collate(encoded, picked) for picked in BATCHES], loss_of)
 

@@ -5,11 +5,12 @@ import paddle
 import pytest
 from helpers.toys import TOY
 
+from ofa.data.kinds import KINDS
 from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
 from ofa.training.distillation import Distillation, _token_mask
-from ofa.training.losses import LOGIT_LOSS, hidden_loss
+from ofa.training.losses import hidden_loss
 
 SHALLOW = SubNet((4, 2), (64, 9), layers=(0, 2))
 SUBNETS = [*(SubNet.at(width, 1.0, TOY) for width in (1.0, 0.75, 0.25)), SHALLOW]
@@ -52,7 +53,7 @@ def test_a_step_is_the_plain_sum_over_sub_networks(pair, tokens):
         elastic.select(naive, subnet)
         logits, hidden = models.forward(naive, *tokens)
         matched = [teacher_hidden[i] for i in (0, 1, 3)] if subnet is SHALLOW else teacher_hidden
-        total = total + 0.1 * hidden_loss(hidden, matched, mask) + LOGIT_LOSS["classes"](logits, teacher_logits)
+        total = total + 0.1 * hidden_loss(hidden, matched, mask) + KINDS["classes"].logit_loss(logits, teacher_logits)
     total.backward()
     parts = pair.step(*tokens, SUBNETS)
     np.testing.assert_allclose(float(parts["loss"]), float(total), rtol=1e-5)
