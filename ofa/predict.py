@@ -138,6 +138,8 @@ class Asked:
 
     def text(self, cell: Any, number: str) -> str:
         """One cell of an answer; a number by the format ``number``, with no digits that a float32 has not."""
+        if isinstance(cell, list):
+            return self.answers.settings.get("label_separator", ",").join(self.text(part, number) for part in cell)
         return cell if isinstance(cell, str) else number % np.float32(cell)
 
     def remarks(self) -> Iterator[str]:

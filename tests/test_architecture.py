@@ -85,6 +85,7 @@ TESTED_IN = {
     "jobs.start": "commands/test_main.py",  # as commands, and from Python in test_api.py
     "settings.bounds": "settings/test_rules.py",
     "settings.target": "test_hardware.py",
+    "settings.task_rules": "settings/test_rules.py",  # as preflight asks them all
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
     "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of

@@ -23,7 +23,7 @@ class Batch:
     Attributes:
         input_ids: int64 [B, S].
         token_type_ids: int64 [B, S]; 0 for the first segment and padding, 1 for the second segment.
-        labels: [B] class ids (int64) or scores (float32).
+        labels: [B, ...] as in Rows.
         rows: int64 [B]; the rows' numbers in their split.
         row_share, token_share: this part's share of the rows and of the tokens of the whole batch, from
             0 to 1. A mean over this part times its share, summed over all parts, is the mean over all.

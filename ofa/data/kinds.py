@@ -29,6 +29,7 @@ class TaskKind(ABC):
         fp32_drift: points that a score in FP32 may differ by between two engines.
         unit: what the share of right answers is counted in.
         has_classes: whether the logits are of classes that have names.
+        problem_type: what Transformers' config.json says, where the number of classes does not tell the kind.
     """
 
     dtype: ClassVar[type]
@@ -36,6 +37,7 @@ class TaskKind(ABC):
     fp32_drift: ClassVar[float] = 0.0
     unit: ClassVar[str] = "rows"
     has_classes: ClassVar[bool] = True
+    problem_type: ClassVar[str | None] = None
 
     @abstractmethod
     def parser(self, task: TaskConfig) -> Callable[[str], Any]:
@@ -182,6 +184,81 @@ class Score(TaskKind):
         return f"{label:g}"
 
 
+class MultiLabel(TaskKind):
+    """Any number of the classes, each a question of its own; labels are 0 or 1, ``[N, C]``.
+
+    A class is predicted where its probability is above one half, that is, where its logit is above 0. There are ``C``
+    such decisions in a row, so rounding may bring a logit to the other side of 0 once in a great many.
+    """
+
+    dtype = np.float32
+    answer = {"labels": "[string]", "probabilities": "[double]"}
+    fp32_drift = 0.1
+    unit = "labels (micro-F1)"
+    problem_type = "multi_label_classification"
+
+    def parser(self, task: TaskConfig) -> Callable[[str], np.ndarray]:
+        ids = _ids(task)
+
+        def parse(value: str) -> np.ndarray:
+            found = np.zeros(len(ids), np.float32)
+            for part in (part.strip() for part in value.split(task.label_separator) if value):
+                if part not in ids:
+                    raise BadRow(
+                        f"label {short(part)} is unknown; allowed: any of {listed(list(ids))}, with "
+                        f"{task.label_separator!r} between them (task.label_separator), or nothing"
+                    )
+                found[ids[part]] = 1
+            return found
+
+        return parse
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy, mean over classes and rows, as Transformers has it."""
+        import paddle.nn.functional as F
+
+        return F.binary_cross_entropy_with_logits(logits.astype("float32"), labels)
+
+    def logit_loss(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
+        """Binary cross-entropy against the teacher's probabilities; summed over classes, as it is of one class."""
+        import paddle.nn.functional as F
+
+        wanted = F.sigmoid(teacher_logits.astype("float32"))
+        found = F.binary_cross_entropy_with_logits(logits.astype("float32"), wanted, reduction="none")
+        return found.sum(axis=-1).mean()
+
+    def fits(self, logits: np.ndarray) -> bool:
+        return logits.ndim == 2
+
+    def predicted(self, logits: np.ndarray) -> np.ndarray:
+        return (logits > 0).astype(np.float32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        return (1 + np.tanh(logits / 2)) / 2  # the sigmoid, which does not overflow so
+
+    def answers(self, logits: np.ndarray, classes: Sequence[str]) -> tuple[Sequence, ...]:
+        """The likeliest class first."""
+        shares = self.probabilities(logits)
+        chosen = [[int(index) for index in np.argsort(-row, kind="stable") if row[index] > 0] for row in logits]
+        names = [[classes[index] for index in row] for row in chosen]
+        return names, [[float(share[index]) for index in row] for row, share in zip(chosen, shares, strict=True)]
+
+    def constants(self, labels: np.ndarray, outputs: int) -> list[np.ndarray]:
+        """The set that is best by micro-F1 (the most frequent classes, of the best number), all, and the commonest."""
+        counts = labels.sum(axis=0)
+        order, numbers = np.argsort(-counts, kind="stable"), np.arange(1, outputs + 1)
+        best = np.argmax(np.cumsum(counts[order]) / (len(labels) * numbers + labels.sum())) + 1
+        sets, times = np.unique(labels, axis=0, return_counts=True)
+        found = (np.isin(np.arange(outputs), order[:best]), np.ones(outputs, bool), sets[times.argmax()] > 0)
+        return [_always(answer, len(labels)) for answer in found]
+
+    def marks(self, labels: np.ndarray, classes: int) -> np.ndarray:
+        return labels > 0
+
+    def words(self, label: Any, classes: Sequence[str]) -> str:
+        return ", ".join(name for name, given in zip(classes, label, strict=True) if given)
+
+
 def _ids(task: TaskConfig) -> dict[str, int]:
     """What the files say for each class -> its id."""
     return {value: index for index, value in enumerate(task.label_values or task.labels)}
@@ -192,4 +269,5 @@ def _always(answer: np.ndarray, rows: int) -> np.ndarray:
     return np.tile(np.where(answer, 1.0, 0.0), (rows, 1))
 
 
-KINDS: dict[str, TaskKind] = {"classes": Classes(), "score": Score()}  # by `TaskConfig.kind`
+# By `TaskConfig.kind`.
+KINDS: dict[str, TaskKind] = {"classes": Classes(), "score": Score(), "multi_label": MultiLabel()}

@@ -30,7 +30,8 @@ class Rows:
     Attributes:
         text_a: the first text of each row.
         text_b: the second text of each row; None for a task of single texts.
-        labels: [N] class ids (int64), or scores (float32) for a regression task.
+        labels: [N] class ids (int64), scores (float32) of a regression task, or 0 and 1 for each class (float32
+            [N, C]) where a row has several labels.
         skipped: malformed rows that were left out.
     """
 
@@ -99,7 +100,8 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
     texts: list[list[str]] = [[] for _ in task.text]
     labels: list[Any] = []
     skipped, first_bad = 0, ""
-    with open_table(path, [*task.text, task.label], task.quoting, task.columns) as table:
+    lists = {task.label: task.label_separator} if task.multi_label else {}
+    with open_table(path, [*task.text, task.label], task.quoting, task.columns, lists=lists) as table:
         layout = _Layout.of(table, task)
         for number, record in table.records:
             try:

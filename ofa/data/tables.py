@@ -10,7 +10,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +98,7 @@ def open_table(
     quoting: str | None = None,
     names: list[str] | None = None,
     setting: str = "task.quoting",
+    lists: Mapping[str, str] | None = None,
 ) -> Iterator[Table]:
     """Open the table in ``path``.
 
@@ -107,6 +108,7 @@ def open_table(
             tab-separated text none.
         names: of the columns of a file without a header line.
         setting: what sets ``quoting``, for messages.
+        lists: columns of JSON lines that may hold lists of text -> what to join these by.
 
     Raises:
         UserError: if the file cannot be read, is empty, or its header is malformed: ``file:line`` and what is allowed.
@@ -121,7 +123,9 @@ def open_table(
             if names is not None:
                 raise UserError(f"task.columns: {path} names its columns itself, in every row; set task.columns=null")
             names, line, records = _keys(path, records)
-            yield Table(path, line, names, "the first row has", records, _object_reader(names, wanted), None)
+            yield Table(
+                path, line, names, "the first row has", records, _object_reader(names, wanted, lists or {}), None
+            )
             return
         fields = _splitter(DELIMITERS[form], quotes == "csv")
         table = Table(path, line, names or [], source, records, fields, setting if quotes is None else None)
@@ -231,7 +235,7 @@ def _object(line: bytes) -> dict[str, Any]:
     return found
 
 
-def _object_reader(names: list[str], wanted: Sequence[str]) -> Callable[[bytes], list[str]]:
+def _object_reader(names: list[str], wanted: Sequence[str], lists: Mapping[str, str]) -> Callable[[bytes], list[str]]:
     """What reads the ``wanted`` values of a row; the others are left empty, and need not be there or be text."""
 
     def read(record: bytes) -> list[str]:
@@ -239,13 +243,23 @@ def _object_reader(names: list[str], wanted: Sequence[str]) -> Callable[[bytes],
         missing = [name for name in wanted if name not in found]
         if missing:
             raise BadRow(f"no {listed(missing)}, which the first row has; found: {listed(list(found))}")
-        return [_cell(name, found[name]) if name in wanted else "" for name in names]
+        return [_cell(name, found[name], lists.get(name)) if name in wanted else "" for name in names]
 
     return read
 
 
-def _cell(name: str, value: Any) -> str:
-    """Text as it is, null as no text, a number or a truth value as JSON writes it; raises BadRow."""
+def _cell(name: str, value: Any, separator: str | None = None) -> str:
+    """Text as it is, null as no text, a number or a truth value as JSON writes it; raises BadRow.
+
+    Args:
+        separator: what the entries of a list are joined by; None if there may be none.
+    """
+    if separator is not None and isinstance(value, list):
+        parts = [_cell(name, part) for part in value]
+        odd = next((part for part in parts if separator in part or not part), None)
+        if odd is not None:
+            raise BadRow(f"{name} has {short(odd)} in its list; allowed: text without {separator!r} in it")
+        return separator.join(parts)
     if isinstance(value, dict | list):
         raise BadRow(f"{name} is {short(json.dumps(value))}; allowed: text or a number")
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -1,4 +1,6 @@
-"""GLUE's metrics, by scikit-learn and SciPy. All are from 0 to 1, correlations from -1 to 1.
+"""GLUE's metrics, by scikit-learn and SciPy, and those of tasks with several labels per row.
+
+All are from 0 to 1, correlations from -1 to 1.
 
 Where a metric is not defined (constant predictions have no correlation) it is 0.0, without a warning.
 """
@@ -33,6 +35,27 @@ def matthews(predicted: np.ndarray, labels: np.ndarray) -> float:
     return float(matthews_corrcoef(labels, predicted))
 
 
+def micro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """F1 over all decisions, of 0 or 1 ``[N, C]``; 0.0 if nothing is predicted and nothing is there."""
+    return _f1_of((predicted * labels).sum(), predicted.sum() + labels.sum())
+
+
+def macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over classes of each one's F1, of 0 or 1 ``[N, C]``; 0.0 of a class that is neither predicted nor there."""
+    right, both = (predicted * labels).sum(axis=0), predicted.sum(axis=0) + labels.sum(axis=0)
+    return float(np.mean([_f1_of(*counts) for counts in zip(right, both, strict=True)]))
+
+
+def exact_match(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows whose sets of classes, of 0 or 1 ``[N, C]``, are equal."""
+    return float((predicted == labels).all(axis=1).mean())
+
+
+def _f1_of(right: float, both: float) -> float:
+    """F1 from the number of true positives, and of what is predicted and what is there together."""
+    return float(2 * right / both) if both else 0.0
+
+
 def pearson(predicted: np.ndarray, labels: np.ndarray) -> float:
     """Linear correlation of scores [N]."""
     from scipy.stats import pearsonr
@@ -61,6 +84,9 @@ METRICS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], float], str]] = {
     "matthews": (matthews, "classes"),
     "pearson": (pearson, "score"),
     "spearman": (spearman, "score"),
+    "micro_f1": (micro_f1, "multi_label"),
+    "macro_f1": (macro_f1, "multi_label"),
+    "exact_match": (exact_match, "multi_label"),
 }
 
 
@@ -69,7 +95,7 @@ def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[
 
     Args:
         logits: [N, C]; the class is the greatest. For metrics of scores [N, 1] or [N], the scores.
-        labels: [N] class ids or scores.
+        labels: [N] class ids or scores, or 0 and 1 [N, C].
 
     Raises:
         UserError: if a metric does not fit the logits, or a logit is not finite (the network diverged).

@@ -23,10 +23,10 @@ from ofa.settings.rules import (
     size_problems,
     stage_problems,
     sweep_problems,
-    task_problems,
     trainer_problems,
 )
 from ofa.settings.schema import Config, ModelConfig
+from ofa.settings.task_rules import task_problems
 from ofa.supernet.space import grid_problems
 from ofa.supernet.subnet import EncoderShape
 from ofa.system import ranks

@@ -42,6 +42,7 @@ class Folder:
         subnet: for a cut network, its heads and neurons.
         extra: values of the settings that its architecture needs besides sizes.
         pad: token id of padding.
+        problem_type: what Transformers is to make of the logits, where their number does not say it; only written.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Folder:
     architecture: Architecture = BERT
     extra: Mapping[str, Any] = field(default_factory=dict)
     pad: int = 0
+    problem_type: str | None = None
 
     @property
     def named_labels(self) -> bool:

@@ -37,6 +37,7 @@ def config_of(folder: Folder) -> dict[str, Any]:
         **folder.extra,
         **({"task_type_vocab_size": folder.shape.task_type_vocab_size} if folder.shape.task_type_vocab_size else {}),
         **({} if folder.pad == kind.pad else {"pad_token_id": folder.pad}),
+        **({"problem_type": folder.problem_type} if folder.problem_type else {}),
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
         "layer_norm_eps": folder.layer_norm_eps,

@@ -106,13 +106,16 @@ def _fill(model: nn.Layer, tensors: dict[str, np.ndarray], source: Path, optiona
     model.set_state_dict({key: paddle.to_tensor(value) for key, value in tensors.items()})
 
 
-def save(model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTokenizer) -> None:
+def save(
+    model: nn.Layer, path: Path, labels: tuple[str, ...], tokenizer: TextTokenizer, problem_type: str | None = None
+) -> None:
     """Save a plain or elastic ``model`` with its tokenizer as a folder that :func:`load` reads."""
     shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
     architecture = ARCHITECTURES[config.model_type]
     extra = {key: getattr(config, key) for key in (*architecture.extra, *architecture.choices)}
     subnet = kept if kept != SubNet.full(shape) else None
-    folder = Folder(path, shape, labels, config.layer_norm_eps, subnet, architecture, extra, config.pad_token_id)
+    eps, pad = config.layer_norm_eps, config.pad_token_id
+    folder = Folder(path, shape, labels, eps, subnet, architecture, extra, pad, problem_type)
     write_folder(folder, {key: value.numpy() for key, value in model.state_dict().items()})
     tokenizer.write(path, shape.max_position_embeddings)
 

@@ -59,7 +59,8 @@ def text(config: Config, folder: Path, network: NetworkResult, results: Results)
 def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator[str]:
     task, teacher = config.task, results.teacher
     assert teacher is not None
-    what = f"classes {', '.join(task.labels)}" if task.labels else f"a score, {task.score_range}"
+    classes = f"{'any of the' if task.multi_label else 'one of the'} classes {', '.join(task.labels)}"
+    what = classes if task.labels else f"a score, {task.score_range}"
     yield f"Task: {task.name}; {' and '.join(task.text)} to {what}."
     trained = results.rows.get("train", {}).get("used")
     rows = f"; trained on {trained:,} rows" if trained else ""

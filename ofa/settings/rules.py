@@ -6,17 +6,14 @@ takes a folder, a file or this machine to see.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
-from ofa.settings.places import url_problems
 from ofa.settings.schema import (
     DEPTH_TEACHERS,
     GPU_GRAPHS,
     KEEP,
     METHODS,
-    METRICS,
     OPTIONAL_STAGES,
     STAGES,
     Config,
@@ -28,83 +25,12 @@ from ofa.settings.schema import (
     TaskConfig,
     TrainerConfig,
 )
-from ofa.system.redact import without_secrets
 
-GENERATORS = ("negation",)
 ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.deploy.engines can time
 TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*TRAINING_PRECISIONS, "int8")  # of engines
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
 SAME_SHARE = 1e-3  # 0.6667 is 2/3
-
-
-def task_problems(task: TaskConfig) -> list[str]:
-    """Every contradiction in the description of a task."""
-    found = list(file_name("task.name", task.name))
-    if len(task.text) not in (1, 2) or len(set(task.text)) < len(task.text):
-        found.append(f"task.text: {task.text} is not one column of text or two different ones")
-    if task.label in task.text:
-        found.append(f"task.label: {task.label!r} is also a column of task.text")
-    if task.columns is not None:
-        found += once("task.columns", task.columns)
-        for column in [*task.text, task.label]:
-            if column not in task.columns:
-                found.append(f"task.columns: no column {column!r}, which task.text or task.label names")
-    if not task.dev:
-        found.append("task.dev is empty: name at least one split and its file, e.g. +task.dev.dev=dev.tsv")
-    found += [*_label_problems(task), *_metric_problems(task)]
-    for name in sorted({"train", "test"} & set(task.dev)):
-        found.append(f"task.dev: the split name {name!r} is taken by task.{name}")
-    if task.test is not None and task.test_share is not None:
-        found.append("task.test_share: task.test names a file already; allowed: one of them")
-    if task.test_share is not None and not 0 < task.test_share <= 0.5:
-        found.append(f"task.test_share: {task.test_share:g} is outside (0, 0.5]")
-    found += choice("task.bad_rows", task.bad_rows, ("error", "skip"))
-    found += choice("task.quoting", task.quoting or "none", ("none", "csv"))
-    for key in ("max_train_rows", "max_dev_rows"):
-        limit = getattr(task, key)
-        if limit is not None and limit < 1:
-            found.append(f"task.{key}: {limit} is below 1; null means all rows")
-    if task.generator is not None and task.generator not in GENERATORS:
-        found.append(
-            f"task.generator: {without_secrets(task.generator)!r} is unknown; allowed: null, {', '.join(GENERATORS)}"
-        )
-    found += url_problems(task.url)
-    if task.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", task.sha256):
-        found.append(
-            f"task.sha256: {without_secrets(task.sha256)!r} is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null"
-        )
-    return found
-
-
-def _label_problems(task: TaskConfig) -> Iterable[str]:
-    """Contradictions between ``labels``, ``label_values`` and ``score_range``."""
-    if task.labels and task.score_range is not None:
-        yield "task.score_range is for regression: set it to null, or task.labels to []"
-    if not task.labels and task.score_range is None:
-        yield "task.labels is empty: name the classes, or set task.score_range=[low,high] for a regression task"
-    if len(task.labels) == 1:
-        yield f"task.labels has one class, {task.labels[0]!r}: name two or more"
-    if task.label_values is not None and len(task.label_values) != len(task.labels):
-        yield f"task.label_values has {len(task.label_values)} values for {len(task.labels)} task.labels"
-    yield from once("task.labels", task.labels)
-    yield from once("task.label_values", task.label_values or [])
-    if task.score_range is not None and not (len(task.score_range) == 2 and task.score_range[0] < task.score_range[1]):
-        yield f"task.score_range: {task.score_range} is not [low, high] with low < high"
-
-
-def _metric_problems(task: TaskConfig) -> Iterable[str]:
-    """Metrics that are unknown or do not fit the kind of task."""
-    if not task.metrics:
-        yield f"task.metrics is empty; allowed: {', '.join(METRICS)}"
-    allowed = [name for name, kind in METRICS.items() if kind == task.kind]
-    for metric in task.metrics:
-        if metric not in METRICS:
-            yield from choice("task.metrics", metric, list(METRICS))
-        elif metric not in allowed:
-            yield f"task.metrics: {metric} does not fit a task of {task.kind}; allowed: {', '.join(allowed)}"
-        elif metric == "f1" and len(task.labels) != 2:
-            yield f"task.metrics: f1 is for two classes, task.labels has {len(task.labels)}"
 
 
 def ofa_problems(ofa: OfaConfig) -> Iterable[str]:

@@ -22,9 +22,13 @@ OPTIONAL_STAGES = ("distill_depth", "final")
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
-KINDS = ("classes", "score")  # of tasks: one class of several, or a number (regression)
+KINDS = ("classes", "score", "multi_label")  # of tasks: one class of several, a number (regression), any classes
 # Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
-METRICS = {"accuracy": "classes", "f1": "classes", "matthews": "classes", "pearson": "score", "spearman": "score"}
+METRICS = {
+    **dict.fromkeys(("accuracy", "f1", "matthews"), "classes"),
+    **dict.fromkeys(("pearson", "spearman"), "score"),
+    **dict.fromkeys(("micro_f1", "macro_f1", "exact_match"), "multi_label"),
+}
 
 
 @dataclass
@@ -48,6 +52,8 @@ class TaskConfig:
     label: str = "label"  # the column of labels or scores
     labels: list[str] = setting([])  # class names in class order; empty: a score (regression)
     label_values: list[str] | None = None  # what the files say for each class; null: the class names
+    multi_label: bool = added(False)  # a row has any number of the classes, or none
+    label_separator: str = how(",")  # between the labels of a row; in JSON lines a list does without
     score_range: list[float] | None = None  # lowest and highest score of a regression task
     metrics: list[str] = setting(["accuracy"])  # the first is the task's score
     # none: tabs and ends of lines always part; csv: not between quotes, doubled ones are quotes, as pandas writes them.
@@ -61,7 +67,7 @@ class TaskConfig:
     @property
     def kind(self) -> str:
         """One of ``KINDS``: what losses, metrics, the type of a label and a served answer are looked up by."""
-        return "classes" if self.labels else "score"
+        return "multi_label" if self.multi_label else "classes" if self.labels else "score"
 
     @property
     def outputs(self) -> list[str]:
@@ -111,7 +117,7 @@ class OfaConfig:
     widths: list[float] = setting([1.0, 5 / 6, 2 / 3, 1 / 2])  # shares of the heads and neurons kept in a layer
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
-    logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
+    logit_weight: float = 1.0  # weight of the soft cross-entropy (binary: multi_label; MSE: regression)
     sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
     sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout

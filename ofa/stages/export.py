@@ -29,11 +29,12 @@ def run(context: StageContext) -> None:
     sources = {name: context.trained / "widths" / name for name in context.inputs.networks}
     if not context.config.ofa.has_full:
         sources[TEACHER] = context.needs["finetune"] / "model"
-    found = {}
+    found, kind = {}, KINDS[context.config.task.kind]
     for name, source in tqdm(sources.items(), desc="export and re-score", leave=False, dynamic_ncols=True):
         target = context.folder / name
         model, folder = models.load(source)
-        models.save(model, target, folder.labels, context.inputs.tokenizer)  # as this version writes it
+        # As this version writes it.
+        models.save(model, target, folder.labels, context.inputs.tokenizer, kind.problem_type)
         context.inputs.tokenizer.write_whole(target)
         (target / SETTINGS).write_text(json.dumps(settings_of(context.config)) + "\n")
         (target / "subnet.json").write_text(json.dumps(elastic.full(model).to_dict()) + "\n")

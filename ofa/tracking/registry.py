@@ -57,7 +57,7 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
-    answers = Schema([ColSpec(kind, name) for name, kind in answer_columns(settings["kind"]).items()])
+    answers = Schema([ColSpec(_type(kind), name) for name, kind in answer_columns(settings["kind"]).items()])
     asked = Schema([ColSpec("string", name) for name in columns(settings["pair"])])
     example = pandas.DataFrame({name: EXAMPLES for name in columns(settings["pair"])})
     with tempfile.TemporaryDirectory(dir=target.parent) as place:
@@ -80,6 +80,14 @@ def save(folder: Path, target: Path, settings: dict[str, Any], run_id: str, mode
             input_example=example,
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES],
         )
+
+
+def _type(kind: str) -> Any:
+    """MLflow's type of a column, from its name, in brackets where each cell is a list."""
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array
+
+    return Array(DataType[kind[1:-1]]) if kind.startswith("[") else DataType[kind]
 
 
 def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any], work: Path) -> None:

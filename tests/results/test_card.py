@@ -33,7 +33,7 @@ def test_the_figures_of_a_network(folder: Path) -> None:
     assert header["library_name"] == "transformers" and header["license"] == "other"
     for line in (
         "# sst2: toy, width 0.5",
-        "sentence to classes negative, positive.",
+        "sentence to one of the classes negative, positive.",
         "scored on 872 dev rows; trained on 4,000 rows, cut at 128 tokens.",
         "Scores: accuracy 0.9100, f1 0.8100.",
         "(0.9300): 2.00 (90% interval 1.2 to 2.8, paired bootstrap over the dev rows).",

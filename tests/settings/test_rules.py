@@ -69,3 +69,20 @@ def test_depths_and_one_target_are_allowed(compose: Callable[..., Config], tmp_p
         "ofa.depths=[0.5] ofa.widths=[1]",
     ):
         assert not list(problems(compose("experiment=quickstart", *places, *overrides.split())))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ("task.metrics=[accuracy]", "task.metrics: accuracy does not fit a task of multi_label; allowed: micro_f1, "),
+        ("task.labels=[a,b|c] task.label_separator=|", "task.label_separator: '|' is in 'b|c' of task.labels; "),
+        ("task.label_values=[0;,1] task.label_separator=;", "task.label_separator: ';' is in '0;' of task.label_val"),
+        ("task.label_separator=''", "task.label_separator: '' is in "),
+        ("task.multi_label=false", "task.metrics: micro_f1 does not fit a task of classes; allowed: accuracy, f1, "),
+    ],
+)
+def test_rules_of_several_labels(overrides: str, words: str, compose: Callable[..., Config], tmp_path: Path) -> None:
+    task = ["task.multi_label=true", "task.metrics=[micro_f1]"]
+    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
+    assert not list(problems(compose("experiment=quickstart", *places, *task)))
+    assert next(iter(problems(compose("experiment=quickstart", *places, *task, *overrides.split())))).startswith(words)

@@ -61,6 +61,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "task.labels": (["a", "b"], {"task.label_values": ["0", "1"]}),
     "task.label_values": (["1", "0"], {}),
     "task.score_range": ([0.0, 2.0], SCORED),
+    "task.multi_label": (True, {}),
     "task.max_train_rows": (3, {}),
     "task.max_dev_rows": (2, {}),
     "task.generator": ("negation", {}),
