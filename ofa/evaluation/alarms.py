@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -59,8 +59,15 @@ def teacher(found: float, constant: float, finetuned: bool = True) -> list[str]:
     return [f"The teacher scores {found:.4f}, {than} than the majority-class baseline ({constant:.4f}): {why}."]
 
 
-def swapped_classes(kind: TaskKind, predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> str | None:
-    """In words, the order of classes under which a teacher would be right far more often, if there is one.
+class Swapped(NamedTuple):
+    """That a teacher's classes are in another order: in words, and which of its classes is each of the task's."""
+
+    words: str
+    order: tuple[int, ...]
+
+
+def swapped_classes(kind: TaskKind, predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Swapped | None:
+    """The order of classes under which a teacher would be right far more often, if there is one.
 
     Args:
         predicted, labels: of ``N`` rows as ``kind`` has them, the teacher's and the rows' own.
@@ -77,10 +84,11 @@ def swapped_classes(kind: TaskKind, predicted: np.ndarray, labels: np.ndarray, n
     if then <= max(now, most) + FAR:
         return None
     moved = [f"{names[a]} is {names[b]}" for a, b in enumerate(order) if a != b]
-    return (
+    words = (
         f"The teacher's classes are in another order: it is right on {now:.1%} of the dev {kind.unit}, and on "
         f"{then:.1%} if what it calls {', '.join(moved[:6])}{', ...' if len(moved) > 6 else ''}."
     )
+    return Swapped(words, tuple(int(place) for place in np.argsort(order)))
 
 
 def family(

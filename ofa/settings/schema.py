@@ -52,6 +52,8 @@ class TaskConfig:
     label: str = "label"  # the column of labels or scores
     labels: list[str] = setting([])  # class names in class order; empty: a score (regression)
     label_values: list[str] | None = None  # what the files say for each class; null: the class names
+    # What a finished teacher calls each of them, names or ids; null: the same, or the ids 0, 1, ...
+    teacher_labels: list[str] | None = how(None)  # acts through the order that is found
     multi_label: bool = added(False)  # a row has any number of the classes, or none
     label_separator: str = how(",")  # between the labels of a row; in JSON lines a list does without
     score_range: list[float] | None = None  # lowest and highest score of a regression task

@@ -60,16 +60,18 @@ def _label_problems(task: TaskConfig) -> Iterable[str]:
         yield "task.labels is empty: name the classes, or set task.score_range=[low,high] for a regression task"
     if len(task.labels) == 1:
         yield f"task.labels has one class, {task.labels[0]!r}: name two or more"
-    if task.label_values is not None and len(task.label_values) != len(task.labels):
-        yield f"task.label_values has {len(task.label_values)} values for {len(task.labels)} task.labels"
     if task.multi_label and not task.labels:
         yield "task.multi_label: true needs the names of the classes in task.labels"
     for key in ("labels", "label_values") if task.multi_label else ():
         value = next((value for value in getattr(task, key) or () if task.label_separator in value), None)
         if value is not None:  # the empty text is in every one
             yield f"task.label_separator: {task.label_separator!r} is in {value!r} of task.{key}; set another"
+    for key in ("label_values", "teacher_labels"):
+        values = getattr(task, key)
+        if values is not None and len(values) != len(task.labels):
+            yield f"task.{key} has {len(values)} values for {len(task.labels)} task.labels"
+        yield from once(f"task.{key}", values or [])
     yield from once("task.labels", task.labels)
-    yield from once("task.label_values", task.label_values or [])
     if task.score_range is not None and not (len(task.score_range) == 2 and task.score_range[0] < task.score_range[1]):
         yield f"task.score_range: {task.score_range} is not [low, high] with low < high"
 

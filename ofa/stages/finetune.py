@@ -52,10 +52,10 @@ def _take_over(context: StageContext) -> None:
     order = paddle.to_tensor(np.array(context.inputs.label_order), dtype="int64")
     model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
     model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
-    found, problems = _examined(context, model)
+    found, problems, advice = _examined(context, model)
     log.info("finetune: skipped, %s is the teacher as it stands; its dev score is %.4f", source, found)
     if problems and not context.config.model.accept_weak_teacher:
-        raise UserError("\n".join([f"model.path: {source}: {problems[0]}", *problems[1:], _ADVICE]))
+        raise UserError("\n".join([f"model.path: {source}: {problems[0]}", *problems[1:], advice]))
     if ranks.is_main():
         for problem in problems:
             log.warning(problem)
@@ -64,21 +64,22 @@ def _take_over(context: StageContext) -> None:
         (context.folder / "finetune.json").write_text(json.dumps(record))
 
 
-_ADVICE = (
-    "set task.labels (and task.label_values) in the order of the teacher's classes, train a new classifier with "
-    "model.finetuned=false, or go on all the same with model.accept_weak_teacher=true"
-)
-
-
-def _examined(context: StageContext, model: nn.Layer) -> tuple[float, list[str]]:
-    """The dev score of a teacher taken as it stands, and what speaks against distilling it, in words."""
+def _examined(context: StageContext, model: nn.Layer) -> tuple[float, list[str], str]:
+    """The dev score of a teacher taken as it stands, what speaks against distilling it, in words, and what to do."""
     task, (name, rows) = context.config.task, next(iter(context.inputs.dev.items()))
-    kind, classes = KINDS[task.kind], task.labels
+    kind, classes, order = KINDS[task.kind], task.labels, context.inputs.label_order
     logits = predict(forward_of(model), rows, context.config.trainer.eval_batch_size, together=True)
     found = main_score(scores({name: logits}, {name: rows}, task.metrics))
     constant = alarms.constant_score(kind, task.metrics, rows.labels, len(task.outputs))
     swapped = alarms.swapped_classes(kind, kind.predicted(logits), rows.labels, classes) if classes else None
-    return found, [swapped] if swapped else alarms.teacher(found, constant, finetuned=False)
+    problems = [swapped.words] if swapped else alarms.teacher(found, constant, finetuned=False)
+    assert order is not None
+    ids = f"=[{','.join(str(order[place]) for place in swapped.order)}]" if swapped else ""
+    which = f"say which of its classes is each of task.labels with task.teacher_labels{ids}, " if classes else ""
+    return found, problems, which + _ADVICE
+
+
+_ADVICE = "train a new classifier with model.finetuned=false, or go on all the same with model.accept_weak_teacher=true"
 
 
 def _start(context: StageContext) -> nn.Layer:

@@ -182,7 +182,7 @@ def _label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
 
 
 def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
-    """The folder's class index of each of the task's classes, by name.
+    """The folder's class index of each of the task's classes, by name or id, as task.teacher_labels says if it does.
 
     Raises:
         UserError: if number or names differ.
@@ -193,16 +193,21 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
         raise UserError(
             f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {len(task.outputs)}; {hint}"
         )
-    if task.kind == "score" or not folder.named_labels:
-        if task.kind == "classes":
+    if not task.labels or not (folder.named_labels or task.teacher_labels):
+        if task.labels:
             log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
         return tuple(range(len(found)))
-    order = _matched(wanted, found)
+    order = _matched(tuple(task.teacher_labels or wanted), found)
+    if order is None and task.teacher_labels:
+        raise UserError(
+            f"task.teacher_labels: {', '.join(task.teacher_labels)} are not the labels of {folder.path}: "
+            f"{', '.join(found)}; allowed: these, or their ids from 0 to {len(found) - 1}, each once"
+        )
     if order is None:
         raise UserError(
             f"model.path: {folder.path} has the labels {', '.join(found)}, task {task.name} has {', '.join(wanted)}\n"
-            f"name them as the folder does, task.labels=[{','.join(found)}] with task.label_values as your files have "
-            f"them, if they mean the same; or {hint}"
+            f"if they mean the same, put them in the order of task.labels: task.teacher_labels=[{','.join(found)}] "
+            f"(names or ids); or {hint}"
         )
     if any(found[index] != label for index, label in zip(order, wanted, strict=True)):
         log.warning("%s names its classes %s: taken for %s.", folder.path, ", ".join(found), ", ".join(wanted))
@@ -210,9 +215,10 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
 
 
 def _matched(wanted: tuple[str, ...], found: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Where each of ``wanted`` is in ``found``: letter for letter or, if that fails, without regard to case."""
+    """Where each of ``wanted`` is in ``found``: letter for letter, else without regard to case, else by its id."""
     for form in (str, lambda label: label.strip().casefold()):
         ours, theirs = [form(label) for label in wanted], [form(label) for label in found]
         if set(ours) == set(theirs) and len(set(ours)) == len(ours):
             return tuple(theirs.index(label) for label in ours)
-    return None
+    ids = [str(number) for number in range(len(found))]
+    return tuple(map(int, wanted)) if sorted(wanted) == sorted(ids) else None

@@ -76,7 +76,8 @@ def test_swapped_classes_are_named():
         "nor is it that of the rarer class"
     )
     said = alarms.swapped_classes(CLASSES, (labels + 1) % 3, labels, ["a", "b", "c"])
-    assert "right on 0.0% of the dev rows, and on 100.0% if what it calls a is c, b is a, c is b." in said
+    assert "right on 0.0% of the dev rows, and on 100.0% if what it calls a is c, b is a, c is b." in said.words
+    assert said.order == (1, 2, 0), "of its classes, the one that is each of the task's"
 
 
 def test_a_constant_answer_has_no_correlation():

@@ -182,10 +182,13 @@ def test_a_teacher_with_its_classes_swapped_is_refused_before_anything_is_distil
     said = str(refused.value)
     assert "classes are in another order" in said and "what it calls yes is no, no is yes" in said
     assert "model.accept_weak_teacher=true" in said and "epochs" not in said
+    assert "task.teacher_labels=[1,0]," in said
     assert not list((config_path(job) / "store").glob("*/stage.json"))
     caplog.set_level("INFO")
     run_job(replace(job, model=replace(job.model, accept_weak_teacher=True)), "")
     assert "is the teacher as it stands; its dev score is 0." in caplog.text
+    results = run_job(replace(job, task=replace(job.task, teacher_labels=["1", "0"]), stages=["evaluate"]), "")
+    assert results.teacher.score > 0.9
 
 
 KEYS = {"finetune": "5ad97ae6ebe3a755", "reorder": "30b3abde107f174f", "distill": "a3f39239ee69e21d"}
