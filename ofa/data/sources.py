@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data.arrow import splits_of
 from ofa.data.fetch import fetch_files
 from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows, read_rows
@@ -41,6 +42,12 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
     folder = next((found for found in reversed(folders) if found.is_dir()), folders[0])
     missing = [file for file in files if not (folder / file).exists()]
     problem = f"task {task.name}: {', '.join(missing)} missing in {folder}"
+    if splits := splits_of(folder):
+        others = [name for name in splits if name != "train"] or splits
+        raise UserError(
+            f"{problem}\nit is a data set with the splits {', '.join(splits)}: name them instead, "
+            f"e.g. task.train={'train' if 'train' in splits else splits[0]} task.dev.dev={others[0]}"
+        )
     if task.data_dir is not None:
         raise UserError(f"{problem}\n{_HELP}")
     if task.url is None:

@@ -1,7 +1,7 @@
 """Read a table row by row, without holding it: tab- or comma-separated text, or a JSON object on every line.
 
-The ending of the name says which. Only ``\\n`` ends a line. In a ``.csv`` file quotes mean what RFC 4180 says; in
-others they are text, unless the caller says otherwise.
+The ending of the name says which; a folder is a split of Hugging Face's ``datasets``. Only ``\\n`` ends a line. In a
+``.csv`` file quotes mean what RFC 4180 says; in others they are text, unless the caller says otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ofa.data.arrow import is_split, read_split
 from ofa.errors import UserError
 from ofa.system.files import require_regular
 
@@ -113,6 +114,11 @@ def open_table(
     Raises:
         UserError: if the file cannot be read, is empty, or its header is malformed: ``file:line`` and what is allowed.
     """
+    if is_split(path):
+        _require_own_names(path, names)
+        names, records = read_split(path, wanted)
+        yield Table(path, 1, names, "the data set has", records, _object_reader(names, wanted, lists or {}), None)
+        return
     form = form_of(path)
     quotes = quoting or ("csv" if form == COMMAS else None)
     with _opened(path) as file:
@@ -120,8 +126,7 @@ def open_table(
         records = _records(lines) if quotes == "csv" and form != JSON_LINES else ((n, b) for n, b in lines if b)
         line, source = 1, "task.columns names"
         if form == JSON_LINES:
-            if names is not None:
-                raise UserError(f"task.columns: {path} names its columns itself, in every row; set task.columns=null")
+            _require_own_names(path, names)
             names, line, records = _keys(path, records)
             yield Table(
                 path, line, names, "the first row has", records, _object_reader(names, wanted, lists or {}), None
@@ -130,6 +135,11 @@ def open_table(
         fields = _splitter(DELIMITERS[form], quotes == "csv")
         table = Table(path, line, names or [], source, records, fields, setting if quotes is None else None)
         yield table if names is not None else _with_header(table)
+
+
+def _require_own_names(path: Path, names: list[str] | None) -> None:
+    if names is not None:
+        raise UserError(f"task.columns: {path} names its columns itself, in every row; set task.columns=null")
 
 
 def _with_header(table: Table) -> Table:
