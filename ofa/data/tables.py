@@ -13,17 +13,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ofa.data.arrow import is_split, read_split
+from ofa.data.forms import COMMAS, JSON_LINES, TABS, form_of, looks_like, signature
 from ofa.errors import UserError
 from ofa.system.files import require_regular
 
 MAX_LINE_BYTES = 1_000_000
-TABS, COMMAS, JSON_LINES = "tab-separated", "comma-separated", "JSON lines"
-FORMS = {".csv": COMMAS, ".jsonl": JSON_LINES, ".json": JSON_LINES}  # ending -> form; tabs for all others
-ENDINGS = {TABS: ".tsv", COMMAS: ".csv", JSON_LINES: ".jsonl"}
+MOST_HINTED = 10_000  # bytes of a first line that show its form
 DELIMITERS = {TABS: "\t", COMMAS: ","}
 _QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
 
@@ -40,10 +40,6 @@ def short(value: str, limit: int = 60) -> str:
 def listed(values: Sequence[str], limit: int = 20) -> str:
     more = f" and {len(values) - limit} more" if len(values) > limit else ""
     return ", ".join(short(value) for value in values[:limit]) + more
-
-
-def form_of(path: Path) -> str:
-    return FORMS.get(path.suffix.lower(), TABS)
 
 
 @dataclass(frozen=True)
@@ -71,12 +67,8 @@ class Table:
     @property
     def looks_like(self) -> str | None:
         """What the file is, if that is another form than its ending says: in words."""
-        head, own = self.names[0], form_of(self.path)
-        signs = {JSON_LINES: head.startswith("{"), COMMAS: "," in head, TABS: "\t" in head}
-        other = next((form for form, seen in signs.items() if seen and form != own), None)
-        if other is None or len(self.names) > 1:
-            return None
-        return f"the file looks {other} and its name says {own}; the names of {other} files end in {ENDINGS[other]}"
+        head = self.names[0]
+        return looks_like(head, form_of(self.path)) if len(self.names) == 1 or head.startswith("{") else None
 
     def check_quotes(self, line: int, fields: Sequence[str], pattern: re.Pattern[str] = _QUOTED) -> None:
         """Refuse to read quotes as text where they are plainly a writer's, unless that is asked for.
@@ -155,15 +147,19 @@ def _with_header(table: Table) -> Table:
     return Table(table.path, line, names, "the header line names", table.records, table.fields, table.quoting)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     if path.is_fifo() or path.is_char_device():
         require_regular(path)
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except IsADirectoryError:
         raise UserError(f"{path}: is a directory; a {form_of(path)} file is expected here") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if what := signature(file.peek(4)):
+        file.close()
+        raise UserError(f"{path}: is {what}; allowed: {form_of(path)} text in UTF-8")
+    return file
 
 
 def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -229,7 +225,8 @@ def _keys(path: Path, records: Iterator[tuple[int, bytes]]) -> tuple[list[str], 
     try:
         return list(_object(first)), number, itertools.chain([(number, first)], records)
     except BadRow as bad:
-        raise UserError(f"{path}:{number}: {bad}") from None
+        hint = looks_like(first[:MOST_HINTED].decode(errors="replace"), JSON_LINES)
+        raise UserError(f"{path}:{number}: {bad}" + (f"\n{hint}" if hint else "")) from None
 
 
 def _object(line: bytes) -> dict[str, Any]:

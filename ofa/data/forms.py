@@ -1,0 +1,36 @@
+"""What form a table has by the ending of its name, and what a file looks like that has another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TABS, COMMAS, JSON_LINES = "tab-separated", "comma-separated", "JSON lines"
+FORMS = {".csv": COMMAS, ".jsonl": JSON_LINES, ".json": JSON_LINES}  # ending -> form; tabs for all others
+ENDINGS = {TABS: ".tsv", COMMAS: ".csv", JSON_LINES: ".jsonl"}
+# How files begin that are no text at all -> what they are, and what makes text of them.
+SIGNATURES = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet (.xlsx); unpack it, or save the sheet as .csv",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet (.xls); save it as .csv",
+    b"PAR1": "a Parquet file; write it as .jsonl, or with datasets' save_to_disk",
+    b"\x1f\x8b": "compressed by gzip; unpack it",
+}
+
+
+def form_of(path: Path) -> str:
+    return FORMS.get(path.suffix.lower(), TABS)
+
+
+def signature(head: bytes) -> str | None:
+    """What a file is that begins with ``head`` and is no text in UTF-8; None if it may be."""
+    return next((words for start, words in SIGNATURES.items() if head.startswith(start)), None)
+
+
+def looks_like(line: str, own: str) -> str | None:
+    """In words, the form of a file that begins with ``line``, if that is another than its ``own`` by its name."""
+    signs = {JSON_LINES: line.startswith("{"), TABS: "\t" in line, COMMAS: "," in line}
+    if own == JSON_LINES and line.startswith("["):
+        return "the file looks like one JSON list; write each of its objects on a line of its own"
+    other = next((form for form, seen in signs.items() if seen), own)
+    if other == own:
+        return None
+    return f"the file looks {other} and its name says {own}; the names of {other} files end in {ENDINGS[other]}"

@@ -1,0 +1,36 @@
+"""A file that is not what its name says is told what it looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ofa.data.rows import read_rows
+from ofa.errors import UserError
+from ofa.settings.schema import TaskConfig
+
+TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("f.csv", b"PK\x03\x04\x14\x00", "f.csv: is a zip archive or a spreadsheet (.xlsx); unpack it, or save"),
+        ("f.tsv", b"PAR1\x15\x04", "f.tsv: is a Parquet file; write it as .jsonl"),
+        (
+            "f.jsonl",
+            b"\x1f\x8b\x08\x00",
+            "f.jsonl: is compressed by gzip; unpack it; allowed: JSON lines text in ",
+        ),
+        ("f.jsonl", b"a\ty\nx\t1\n", "the file looks tab-separated and its name says JSON lines"),
+        ("f.json", b"[\n {}\n]\n", "the file looks like one JSON list; write each of its objects on a line of its own"),
+        ("f.csv", b'{"a": "x", "y": 1}\n', "the file looks JSON lines and its name says comma-separated"),
+        ("f.tsv", b"a,y\nx,1\n", "the file looks comma-separated and its name says tab-separated"),
+    ],
+)
+def test_a_file_is_told_what_it_looks_like(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_rows(tmp_path / name, TASK)
+    assert said in str(error.value)
