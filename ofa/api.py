@@ -116,7 +116,8 @@ class Classifier:
             pairs: the second text of each row.
 
         Returns:
-            ``{"label", "probability", "probabilities": {label: p}}``, or ``{"score"}`` of a regression task.
+            ``{"label", "probability", "probabilities": {label: p}}``, ``{"score"}`` of a regression task, or
+            ``{"labels", "probabilities": {label: p}}`` where a row has several, the likeliest first.
 
         Raises:
             UserError: if something is no text, or texts and task do not fit.

@@ -169,8 +169,15 @@ def test_a_served_model_answers_over_http(logged, exported, tmp_path, monkeypatc
     assert wrong.status_code == 400
 
 
-@pytest.mark.parametrize(("pair", "kind"), [(True, "classes"), (False, "score")])
-def test_pairs_and_scores(exported, tmp_path, pair, kind):
+@pytest.mark.parametrize(
+    ("pair", "kind", "answer"),
+    [
+        (True, "classes", {"label": "string", "probability": "double"}),
+        (False, "score", {"score": "double"}),
+        (False, "multi_label", {"labels": "Array(string)", "probabilities": "Array(double)"}),
+    ],
+)
+def test_pairs_scores_and_several_labels(exported, tmp_path, pair, kind, answer):
     import pandas
 
     settings = {**SETTINGS, "pair": pair, "kind": kind}
@@ -178,7 +185,9 @@ def test_pairs_and_scores(exported, tmp_path, pair, kind):
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     table = pandas.DataFrame({"text": TEXTS, **({"text_pair": TEXTS[::-1]} if pair else {})})
     found = model.predict(table)
-    assert list(found) == (["label", "probability"] if kind == "classes" else ["score"])
+    assert list(found) == list(answer)
+    said = Model.load(str(tmp_path / "model")).signature.outputs
+    assert [str(column.type).removeprefix("DataType.") for column in said] == list(answer.values())
     assert len(found) == len(TEXTS)
 
 
