@@ -50,6 +50,14 @@ class Rows:
         )
 
 
+NO_LABEL: dict[type, float] = {np.int64: -1, np.float32: math.nan}  # of a row without one: of classes, of scores
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Which rows have a label, bool [N], of labels as in :class:`Rows`; the others have ``NO_LABEL``."""
+    return ~np.isnan(labels) if labels.dtype == np.float32 else labels != NO_LABEL[np.int64]
+
+
 def _class_parser(task: TaskConfig) -> Callable[[str], float]:
     """The function from a label's text to its class id; it raises BadRow."""
     ids = {value: index for index, value in enumerate(task.label_values or task.labels)}

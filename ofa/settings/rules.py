@@ -116,7 +116,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
     if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
         yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
     for hidden, logit in (weights[:2], weights[2:]):
-        if getattr(ofa, hidden) == 0 and getattr(ofa, logit) == 0:
+        if getattr(ofa, hidden) == getattr(ofa, logit) == ofa.hard_weight == 0:
             yield f"ofa.{logit}: 0 with ofa.{hidden} 0 leaves nothing to learn; one must be above 0"
     yield from choice("ofa.depth_teacher", ofa.depth_teacher, DEPTH_TEACHERS)
     yield from choice("ofa.keep", ofa.keep, KEEP)

@@ -112,6 +112,8 @@ class OfaConfig:
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (MSE for a regression task)
+    hard_weight: float = added(0.0)  # weight of the loss on the true labels beside the teacher; 0: the teacher alone
+    temperature: float = added(1.0)  # divides both logits in the soft cross-entropy, which counts its square times
     sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
     sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor
 
+from ofa.data.rows import has_label
 
-def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+
+def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Cross-entropy against the teacher's distribution: summed over classes, mean over rows.
 
     Args:
         logits: the student's, ``[B, C]``.
         teacher_logits: ``[B, C]``.
+        temperature: divides both logits. The loss is multiplied by its square, so that gradients stay of one size
+            (Hinton et al. 2015, section 2).
     """
+    if temperature != 1:
+        return temperature**2 * soft_cross_entropy(logits / temperature, teacher_logits / temperature)
     return -(F.softmax(teacher_logits) * F.log_softmax(logits)).sum(axis=-1).mean()
 
 
@@ -45,5 +52,28 @@ TASK_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "score": lambda logits, labels: F.mse_loss(logits.squeeze(-1), labels),
 }
 # Kind of task -> loss of a student's logits ``[B, C]`` against the teacher's. A softmax over one score is constant,
-# so the recipe's loss would teach nothing on STS-B.
-LOGIT_LOSS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"classes": soft_cross_entropy, "score": F.mse_loss}
+# so the recipe's loss would teach nothing on STS-B, and a temperature would do nothing (refused in the settings).
+LOGIT_LOSS: dict[str, Callable[..., Tensor]] = {
+    "classes": soft_cross_entropy,
+    "score": lambda logits, teacher_logits, temperature=1.0: F.mse_loss(logits, teacher_logits),
+}
+
+
+def hard_loss(kind: str, logits: Tensor, labels: Tensor) -> Tensor:
+    """The task's loss on the rows that have a label, as a mean over all rows: the others count as 0.
+
+    So a labelled row weighs the same in every batch, however many rows without a label it shares it with.
+
+    Args:
+        kind: of the task, a key of ``TASK_LOSS``.
+        logits: ``[B, C]``.
+        labels: ``[B]`` as in :func:`ofa.data.rows.has_label`.
+    """
+    (rows,) = np.nonzero(has_label(labels.numpy()))
+    if len(rows) == len(labels):
+        return TASK_LOSS[kind](logits, labels)
+    if not len(rows):
+        return paddle.zeros([])
+    picked = paddle.to_tensor(rows)
+    known = TASK_LOSS[kind](paddle.index_select(logits, picked), paddle.index_select(labels, picked))
+    return len(rows) / len(labels) * known
