@@ -94,27 +94,28 @@ _LABELS: dict[str, tuple[type, Callable[[TaskConfig], Callable[[str], float]]]] 
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """Where a row holds what: the columns' number, the positions of texts and label."""
+class Layout:
+    """Where a row holds what: the columns' number, the positions of texts and label (None where none is read)."""
 
     table: Table
     task: TaskConfig
     texts: list[int]
-    label: int
+    label: int | None
 
     @classmethod
-    def of(cls, table: Table, task: TaskConfig) -> _Layout:
+    def of(cls, table: Table, task: TaskConfig, labelled: bool = True) -> Layout:
         """Raises UserError if a column is missing, or named twice."""
         names, place = table.names, f"{table.path}:{table.line}"
         double = sorted({name for name in names if name and names.count(name) > 1})
         if double:
             raise UserError(f"{place}: two columns have the same name: {listed(double)}")
-        wanted = {**dict.fromkeys(task.text, "task.text"), task.label: "task.label"}
+        wanted = dict.fromkeys(task.text, "task.text") | ({task.label: "task.label"} if labelled else {})
         missing = [f"{name!r} ({key})" for name, key in wanted.items() if name not in names]
         if missing:
             hint = table.looks_like or "a file without a header line needs the names of its columns in task.columns"
             raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}\n{hint}")
-        return cls(table, task, [names.index(name) for name in task.text], names.index(task.label))
+        label = names.index(task.label) if labelled else None
+        return cls(table, task, [names.index(name) for name in task.text], label)
 
     def fields(self, record: bytes) -> list[str]:
         """The fields of a row; raises BadRow."""
@@ -143,7 +144,8 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
     labels: list[float] = []
     skipped, first_bad = 0, ""
     with open_table(path, [*task.text, task.label], task.quoting, task.columns) as table:
-        layout = _Layout.of(table, task)
+        layout = Layout.of(table, task)
+        assert layout.label is not None
         for number, record in table.records:
             try:
                 fields = layout.fields(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ofa.data.fetch import fetch_files
 from ofa.data.rows import Rows, read_rows
+from ofa.data.unlabelled import Unlabelled
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -84,6 +86,24 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         train, test = _held_out(train, task.test_share)
         return {"train": train, **dev, "test": test}
     return {"train": train, **dev}
+
+
+def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows]) -> Unlabelled | None:
+    """The rows without labels that distillation learns from besides those of ``splits``, if the task has any.
+
+    Raises:
+        UserError: a file that is missing or malformed, or no row that is new.
+    """
+    if not task.unlabelled:
+        return None
+    folder = find_folder(task, Path(cache_dir).expanduser())
+    paths = [folder / Path(name).expanduser() for name in task.unlabelled]
+    for path in paths:
+        if not path.is_file():
+            raise UserError(
+                f"task.unlabelled: {path} is not a file; a name without a folder is one beside {task.train}"
+            )
+    return Unlabelled.scan(paths, task, splits)
 
 
 def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:

@@ -133,7 +133,8 @@ class Results:
         run: the name of its folder.
         target: the device the networks are for, ``hardware.name``.
         dev_rows: how many rows the scores are of.
-        rows: split -> rows ``used`` and malformed ones ``left_out`` (task.bad_rows=skip).
+        rows: split -> rows ``used`` and malformed ones ``left_out`` (task.bad_rows=skip); of ``unlabelled`` ones also
+            those ``repeated`` and those ``in_dev``.
         learned: whether the teacher is better than a constant answer.
         reference: the teacher as a network, where no network of the job is the full one.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.

@@ -43,6 +43,8 @@ class TaskConfig:
     # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
     test: str | None = None
     test_share: float | None = None
+    # Files of rows without labels, as train's: the teacher answers them, and distillation learns from them, too.
+    unlabelled: list[str] = added([])
     columns: list[str] | None = None  # names of the columns of files without a header line
     text: list[str] = setting([])  # one or two columns of text
     label: str = "label"  # the column of labels or scores

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
-from ofa.data.sources import load_splits
+from ofa.data.sources import load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
+from ofa.data.unlabelled import Unlabelled
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
@@ -35,8 +36,9 @@ class Inputs:
         folder: the model folder, or None for random weights.
         label_order: for a folder that is a finished teacher, its class index of each of the task's
             classes; None if the folder is to be finetuned.
-        digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and the test rows if there
-            are any: what stages depend on.
+        digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and, if there are any, the test
+            rows and those without labels: what stages depend on.
+        unlabelled: further rows for distillation alone, if the task has any.
     """
 
     rows: dict[str, Rows]
@@ -48,6 +50,7 @@ class Inputs:
     digests: dict[str, str]
     max_seq_length: int
     cache_dir: Path
+    unlabelled: Unlabelled | None = None
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encoded(self, split: str) -> Encoded:
@@ -56,6 +59,23 @@ class Inputs:
             rows = self.rows[split]
             self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
         return self._encoded[split]
+
+    @property
+    def distilled(self) -> Encoded:
+        """All rows that distillation learns from: the training rows, then those without labels."""
+        if self.unlabelled is None:
+            return self.encoded("train")
+        if "distilled" not in self._encoded:
+            train = self.encoded("train")
+            more = self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)
+            self._encoded["distilled"] = train.join([more])
+        return self._encoded["distilled"]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many rows of each split are ``used``, and ``left_out`` as malformed."""
+        counts = {split: {"used": len(rows), "left_out": rows.skipped} for split, rows in self.rows.items()}
+        return counts | ({"unlabelled": self.unlabelled.counts} if self.unlabelled else {})
 
     @property
     def dev(self) -> dict[str, Encoded]:
@@ -78,6 +98,7 @@ def load_inputs(config: Config) -> Inputs:
     rows = load_splits(config.task, cache_dir)
     if found := calibration_problems(config.int8, len(rows["train"])):
         raise UserError("\n".join(found))
+    unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
     tokenizer = _tokenizer(config, rows, folder, cache_dir)
     shape = model_shape(config, folder, tokenizer.size)
@@ -88,6 +109,8 @@ def load_inputs(config: Config) -> Inputs:
     }
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
+    if unlabelled:
+        digests["unlabelled"] = unlabelled.digest
     return Inputs(
         rows=rows,
         shape=shape,
@@ -98,6 +121,7 @@ def load_inputs(config: Config) -> Inputs:
         digests=digests,
         max_seq_length=config.trainer.max_seq_length,
         cache_dir=cache_dir,
+        unlabelled=unlabelled,
     )
 
 

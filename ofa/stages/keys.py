@@ -51,6 +51,7 @@ def reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
 def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
     ofa = {key: value for key, value in key_of(config.ofa).items() if key not in ("importance", *DEPTH)}
     return {
+        **{name: inputs.digests[name] for name in ("unlabelled",) if name in inputs.digests},
         "ofa": ofa,
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,

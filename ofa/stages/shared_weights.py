@@ -63,7 +63,7 @@ def distil(context: StageContext, plan: Plan) -> None:
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
     elastic.make_elastic(supernet)
-    rows, precision = context.inputs.encoded("train"), Precision(trainer.precision)
+    rows, precision = context.inputs.distilled, Precision(trainer.precision)
     step = _step(context, plan, supernet, rows, precision)
     kept = _Kept(context, plan, supernet, folder.labels)
     loop = context.loop(
