@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,14 +96,21 @@ def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows
     """
     if not task.unlabelled:
         return None
-    folder = find_folder(task, Path(cache_dir).expanduser())
-    paths = [folder / Path(name).expanduser() for name in task.unlabelled]
+    return Unlabelled.scan(further_files(task, cache_dir, "task.unlabelled", task.unlabelled), task, splits)
+
+
+def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[str]) -> list[Path]:
+    """The files of rows that the setting ``key`` names; a name without a folder is one beside the training file.
+
+    Raises:
+        UserError: for a file that is missing.
+    """
+    folder = find_folder(task, Path(cache_dir).expanduser()) if names else Path()
+    paths = [folder / Path(name).expanduser() for name in names]
     for path in paths:
         if not path.is_file():
-            raise UserError(
-                f"task.unlabelled: {path} is not a file; a name without a folder is one beside {task.train}"
-            )
-    return Unlabelled.scan(paths, task, splits)
+            raise UserError(f"{key}: {path} is not a file; a name without a folder is one beside {task.train}")
+    return paths
 
 
 def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:

@@ -85,15 +85,27 @@ class Unlabelled:
     def encoded(self, tokenizer: TextTokenizer, max_seq_length: int, like: np.ndarray) -> Encoded:
         """The new rows as token ids, without labels, in an array as ``like`` [N], the labels of the training rows."""
         usable = (texts for path in self.paths for texts in read_texts(path, self.task) if texts is not None)
-        rows, parts, digest = compress(usable, self.new), [], hashlib.sha256()
-        while chunk := list(islice(rows, CHUNK)):
+        parts, digest = [], hashlib.sha256()
+        for chunk in chunks(compress(usable, self.new)):
             digest.update(np.array([_hash(texts) for texts in chunk], np.uint64).tobytes())
             labels = np.full([len(chunk)], NO_LABEL[like.dtype.type], like.dtype)
-            first, *second = ([texts[at] for texts in chunk] for at in range(len(self.task.text)))
-            parts.append(tokenize(Rows(first, second[0] if second else None, labels), tokenizer, max_seq_length))
+            parts.append(tokenize(rows_of(chunk, labels), tokenizer, max_seq_length))
         if digest.hexdigest() != self.digest:
             raise UserError(f"task.unlabelled: {', '.join(map(str, self.paths))} changed while the job ran")
         return parts[0].join(parts[1:])
+
+
+def chunks(texts: Iterable[Texts]) -> Iterator[list[Texts]]:
+    """As many rows at once as are encoded at once."""
+    rest = iter(texts)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def rows_of(chunk: Sequence[Texts], labels: np.ndarray) -> Rows:
+    """Rows of these texts under ``labels`` [N]."""
+    first, *second = ([texts[at] for texts in chunk] for at in range(len(chunk[0])))
+    return Rows(first, second[0] if second else None, labels)
 
 
 def read_texts(path: Path, task: TaskConfig) -> Iterator[Texts | None]:

@@ -73,6 +73,12 @@ def legend(results: Results) -> list[str]:
             f"Distilled from {more['used']:,} rows without labels, too; left out: {more['repeated']:,} repeated or "
             f"training rows, {more['in_dev']:,} of dev or test."
         )
+    if known := results.vocabulary:
+        shares = ", ".join(f"{share:.2%} of the rows of {name}" for name, share in known["changed"].items())
+        lines.append(
+            f"The networks know {known['tokens']:,} of the teacher's {known['of']:,} tokens; "
+            f"they read {shares} in other tokens than it."
+        )
     if results.networks[0].lost is not None:
         lines.append(
             "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score of the "

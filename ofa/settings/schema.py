@@ -18,7 +18,8 @@ from ofa.settings.target import HardwareConfig
 KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "latency")
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
-OPTIONAL_STAGES = ("distill_depth", "final")
+OPTIONAL_STAGES = ("vocabulary", "distill_depth", "final")
+VOCABULARIES = ("full", "seen")
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
@@ -129,6 +130,9 @@ class OfaConfig:
     depth_teacher: str = added("teacher")
     depth_hidden_weight: float = added(1.0)
     depth_logit_weight: float = added(1.0)
+    # full: the teacher's; seen: the networks keep the embeddings of tokens that training rows need, and of characters.
+    vocabulary: str = added("full")
+    vocabulary_files: list[str] = added([])  # files of rows, as task.unlabelled; how many read otherwise is reported
     importance: ImportanceConfig = setting(ImportanceConfig)
     tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
-from ofa.data.sources import load_splits, load_unlabelled
+from ofa.data.seen_tokens import require_wordpiece
+from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
-from ofa.data.unlabelled import Unlabelled
+from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
@@ -39,6 +40,8 @@ class Inputs:
         digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and, if there are any, the test
             rows and those without labels: what stages depend on.
         unlabelled: further rows for distillation alone, if the task has any.
+        vocabulary_files: of further rows, to say how many read otherwise with a smaller vocabulary.
+        full: the same with the whole vocabulary, where this is what networks with a smaller one read.
     """
 
     rows: dict[str, Rows]
@@ -51,6 +54,8 @@ class Inputs:
     max_seq_length: int
     cache_dir: Path
     unlabelled: Unlabelled | None = None
+    full: Inputs | None = None
+    vocabulary_files: list[Path] = field(default_factory=list)
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encoded(self, split: str) -> Encoded:
@@ -59,6 +64,12 @@ class Inputs:
             rows = self.rows[split]
             self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
         return self._encoded[split]
+
+    def with_tokenizer_of(self, folder: Path) -> Inputs:
+        """The same rows as a network reads them whose ``folder`` has another tokenizer."""
+        tokenizer = read_tokenizer(folder)
+        shape = replace(self.shape, vocab_size=tokenizer.size)
+        return replace(self, tokenizer=tokenizer, shape=shape, full=self, _encoded={})
 
     @property
     def distilled(self) -> Encoded:
@@ -101,6 +112,9 @@ def load_inputs(config: Config) -> Inputs:
     unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
     tokenizer = _tokenizer(config, rows, folder, cache_dir)
+    files = _vocabulary_files(config, cache_dir)
+    if config.ofa.vocabulary == "seen":
+        require_wordpiece(tokenizer)
     shape = model_shape(config, folder, tokenizer.size)
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
@@ -111,6 +125,8 @@ def load_inputs(config: Config) -> Inputs:
         digests["test"] = _rows_digest(rows, ["test"])
     if unlabelled:
         digests["unlabelled"] = unlabelled.digest
+    if files:
+        digests["vocabulary_files"] = hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
     return Inputs(
         rows=rows,
         shape=shape,
@@ -122,6 +138,7 @@ def load_inputs(config: Config) -> Inputs:
         max_seq_length=config.trainer.max_seq_length,
         cache_dir=cache_dir,
         unlabelled=unlabelled,
+        vocabulary_files=files,
     )
 
 
@@ -171,6 +188,15 @@ def _tokenizer(config: Config, rows: dict[str, Rows], folder: Folder | None, cac
     if given and own and file_digest(own) != file_digest(given):
         raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
     return found
+
+
+def _vocabulary_files(config: Config, cache_dir: Path) -> list[Path]:
+    """The files of ``ofa.vocabulary_files``, read once so that a mistake in one costs no training."""
+    files = further_files(config.task, cache_dir, "ofa.vocabulary_files", config.ofa.vocabulary_files)
+    for path in files:
+        if not any([texts is not None for texts in read_texts(path, config.task)]):
+            raise UserError(f"ofa.vocabulary_files: {path} has no usable row")
+    return files
 
 
 def _trained_vocabulary(config: Config, train: Rows, cache_dir: Path) -> Path:

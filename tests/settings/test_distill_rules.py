@@ -18,6 +18,18 @@ from ofa.settings.schema import Config
         ("ofa.hidden_weight=0 ofa.logit_weight=0", "ofa.logit_weight: 0 with ofa.hidden_weight 0 leaves nothing"),
         ("ofa.hidden_weight=0 ofa.logit_weight=0 ofa.hard_weight=1", None),
         ("task=stsb ofa.hard_weight=1", None),
+        ("task.unlabelled=[a.tsv,a.tsv]", "task.unlabelled names a.tsv twice; allowed: each once"),
+        (
+            "task.unlabelled=[s3://bucket/a.tsv]",
+            "task.unlabelled[0]: 's3://bucket/a.tsv' is an address; allowed: a path",
+        ),
+        ("ofa.vocabulary=small", "ofa.vocabulary: 'small' is unknown; allowed: full, seen"),
+        ("ofa.vocabulary_files=[a.tsv]", "ofa.vocabulary_files: nothing is left out of the vocabulary; set ofa.vocab"),
+        (
+            "stages=[vocabulary]",
+            "stages: vocabulary has nothing to do in this job; ask for it with e.g. ofa.vocabulary",
+        ),
+        ("stages=[vocabulary] ofa.vocabulary=seen", None),
     ],
 )
 def test_rules(overrides: str, words: str | None, compose: Callable[..., Config], tmp_path: Path) -> None:
