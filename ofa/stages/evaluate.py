@@ -16,7 +16,7 @@ from ofa.evaluation.intervals import interval_of_loss, resampled
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.settings.schema import TaskConfig
+from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
@@ -49,16 +49,16 @@ def run(context: StageContext) -> None:
         found, learned = _alarms(context, teacher, networks, spreads)
         record = {"rows": rows, "learned": learned, "teacher": teacher, "networks": networks, "alarms": found}
         if context.inputs.full:
-            record["vocabulary"] = _vocabulary(context.inputs, context.inputs.full, context.config.task)
+            record["vocabulary"] = _vocabulary(context.inputs, context.inputs.full, context.config)
         (context.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _vocabulary(inputs: Inputs, full: Inputs, task: TaskConfig) -> dict[str, Any]:
+def _vocabulary(inputs: Inputs, full: Inputs, config: Config) -> dict[str, Any]:
     """How many tokens the networks know, of how many, and the share of rows of each split and file that they change."""
     kept = kept_of(full.tokenizer, inputs.tokenizer)
     changed = {split: float(rows_changed(full.encoded(split), kept).mean()) for split in full.rows if split != "train"}
-    for path in full.vocabulary_files:
-        changed[path.name] = share_changed(path, task, full.tokenizer, kept, full.max_seq_length)
+    for name, path in zip(config.ofa.vocabulary_files, full.vocabulary_files, strict=True):
+        changed[name] = share_changed(path, config.task, full.tokenizer, kept, full.max_seq_length)
     return {"tokens": inputs.tokenizer.size, "of": full.tokenizer.size, "changed": changed}
 
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
@@ -71,16 +72,13 @@ class Inputs:
         shape = replace(self.shape, vocab_size=tokenizer.size)
         return replace(self, tokenizer=tokenizer, shape=shape, full=self, _encoded={})
 
-    @property
+    @cached_property
     def distilled(self) -> Encoded:
         """All rows that distillation learns from: the training rows, then those without labels."""
+        train = self.encoded("train")
         if self.unlabelled is None:
-            return self.encoded("train")
-        if "distilled" not in self._encoded:
-            train = self.encoded("train")
-            more = self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)
-            self._encoded["distilled"] = train.join([more])
-        return self._encoded["distilled"]
+            return train
+        return train.join([self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:

@@ -23,6 +23,7 @@ from ofa.settings.schema import Config
             "task.unlabelled=[s3://bucket/a.tsv]",
             "task.unlabelled[0]: 's3://bucket/a.tsv' is an address; allowed: a path",
         ),
+        ("+task.dev.unlabelled=dev.tsv", "task.dev: the split name 'unlabelled' is taken by task.unlabelled"),
         ("ofa.vocabulary=small", "ofa.vocabulary: 'small' is unknown; allowed: full, seen"),
         ("ofa.vocabulary_files=[a.tsv]", "ofa.vocabulary_files: nothing is left out of the vocabulary; set ofa.vocab"),
         (
