@@ -34,11 +34,12 @@ def encoded(rows: Rows):
     )
 
 
-def kind_of(args) -> str:
+def kind_of(args):
     """The kind of task that the metric is for."""
+    from ofa.data.kinds import KINDS
     from ofa.evaluation.metrics import METRICS
 
-    return METRICS[args.metric][1]
+    return KINDS[METRICS[args.metric][1]]
 
 
 def naive_step(distillation, input_ids, token_type_ids, subnets):
@@ -58,7 +59,7 @@ def static_step(distillation, subnets):
     from ofa.model import network as models
     from ofa.supernet import elastic
     from ofa.training.distillation import teacher_outputs
-    from ofa.training.losses import LOGIT_LOSS, hidden_loss
+    from ofa.training.losses import hidden_loss
 
     supernet = distillation.supernet
 
@@ -90,7 +91,7 @@ def static_step(distillation, subnets):
         for subnet in chosen:
             logits, *hidden = programs[subnet](shared, bias)
             hidden_part = distillation.hidden_weight * hidden_loss(hidden, teacher_hidden, mask)
-            loss = hidden_part + distillation.logit_weight * LOGIT_LOSS[distillation.kind](logits, teacher_logits)
+            loss = hidden_part + distillation.logit_weight * distillation.kind.logit_loss(logits, teacher_logits)
             loss.backward()
             total = total + loss.detach()
         embeddings.backward(shared.grad)
@@ -110,7 +111,6 @@ def build(args, rows):
     from ofa.supernet.importance import importance
     from ofa.supernet.reorder import descending, reorder
     from ofa.training.loop import tensors
-    from ofa.training.losses import TASK_LOSS
 
     student, folder = models.load(args.teacher, args.dropout)
     teacher, _ = models.load(args.teacher)
@@ -119,7 +119,7 @@ def build(args, rows):
 
     def loss_of(network, batch):
         input_ids, token_type_ids, labels = tensors(batch)
-        return TASK_LOSS[kind_of(args)](models.forward(network, input_ids, token_type_ids)[0], labels)
+        return kind_of(args).loss(models.forward(network, input_ids, token_type_ids)[0], labels)
 
     heads, neurons = importance(student, batches, loss_of)
     reorder(student, descending(np.asarray(heads)), descending(np.asarray(neurons)))

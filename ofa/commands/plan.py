@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ofa plan",
         description="Estimate every network of a job before it is trained: parameters, MACs, latency on the target.",
-        epilog="A vocabulary that is not trained yet counts with model.vocab_size. Example: ofa plan task=sst2 "
+        epilog="A vocabulary that is not trained yet counts with model.vocab_size, and one of ofa.vocabulary=seen "
+        "as the whole one: both depend on the rows. Example: ofa plan task=sst2 "
         "'ofa.widths=[1,0.75,0.5]' hardware=t4. For a model without settings see python -m ofa.hardware --help.",
     )
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="as of ofa run; none: the default job")

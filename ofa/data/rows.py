@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,28 +52,39 @@ class Rows:
         )
 
 
+# What stands for the label of a row without one, by the type of labels: of classes; of scores and several labels.
+NO_LABEL: dict[type, float] = {np.int64: -1, np.float32: math.nan}
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Which rows have a label, bool [N], of labels as in :class:`Rows`; the others have ``NO_LABEL``."""
+    found = ~np.isnan(labels) if labels.dtype == np.float32 else labels != NO_LABEL[np.int64]
+    return found.reshape(len(labels), -1).all(axis=1)
+
+
 @dataclass(frozen=True)
-class _Layout:
-    """Where a row holds what: the columns' number, the positions of texts and label."""
+class Layout:
+    """Where a row holds what: the columns' number, the positions of texts and label (None where none is read)."""
 
     table: Table
     task: TaskConfig
     texts: list[int]
-    label: int
+    label: int | None
 
     @classmethod
-    def of(cls, table: Table, task: TaskConfig) -> _Layout:
+    def of(cls, table: Table, task: TaskConfig, labelled: bool = True) -> Layout:
         """Raises UserError if a column is missing, or named twice."""
         names, place = table.names, f"{table.path}:{table.line}"
         double = sorted({name for name in names if name and names.count(name) > 1})
         if double:
             raise UserError(f"{place}: two columns have the same name: {listed(double)}")
-        wanted = {**dict.fromkeys(task.text, "task.text"), task.label: "task.label"}
+        wanted = dict.fromkeys(task.text, "task.text") | ({task.label: "task.label"} if labelled else {})
         missing = [f"{name!r} ({key})" for name, key in wanted.items() if name not in names]
         if missing:
             hint = table.looks_like or "a file without a header line needs the names of its columns in task.columns"
             raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}\n{hint}")
-        return cls(table, task, [names.index(name) for name in task.text], names.index(task.label))
+        label = names.index(task.label) if labelled else None
+        return cls(table, task, [names.index(name) for name in task.text], label)
 
     def fields(self, record: bytes) -> list[str]:
         """The fields of a row; raises BadRow."""
@@ -102,7 +114,8 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
     skipped, first_bad = 0, ""
     lists = {task.label: task.label_separator} if task.multi_label else {}
     with open_table(path, [*task.text, task.label], task.quoting, task.columns, lists=lists) as table:
-        layout = _Layout.of(table, task)
+        layout = Layout.of(table, task)
+        assert layout.label is not None
         for number, record in table.records:
             try:
                 fields = layout.fields(record)

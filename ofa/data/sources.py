@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ofa.data.arrow import splits_of
 from ofa.data.fetch import fetch_files
 from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows, read_rows
+from ofa.data.unlabelled import Unlabelled
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -92,6 +94,31 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         train, test = _held_out(train, task.test_share)
         return {"train": train, **dev, "test": test}
     return {"train": train, **dev}
+
+
+def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows]) -> Unlabelled | None:
+    """The rows without labels that distillation learns from besides those of ``splits``, if the task has any.
+
+    Raises:
+        UserError: a file that is missing or malformed, or no row that is new.
+    """
+    if not task.unlabelled:
+        return None
+    return Unlabelled.scan(further_files(task, cache_dir, "task.unlabelled", task.unlabelled), task, splits)
+
+
+def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[str]) -> list[Path]:
+    """The files of rows that the setting ``key`` names; a name without a folder is one beside the training file.
+
+    Raises:
+        UserError: for a file that is missing.
+    """
+    folder = find_folder(task, Path(cache_dir).expanduser()) if names else Path()
+    paths = [folder / Path(name).expanduser() for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{key}: {path} is not a file; a name without a folder is one beside {task.train}")
+    return paths
 
 
 def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:

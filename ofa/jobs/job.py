@@ -69,8 +69,7 @@ def run_job(config: Config, yaml: str) -> Results:
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, store, stop.is_set)
-        counts = {split: {"used": len(rows), "left_out": rows.skipped} for split, rows in inputs.rows.items()}
-        parts = (config, folder, folders, inputs.shape, inputs.networks, counts)
+        parts = (config, folder, folders, inputs.shape, inputs.networks, inputs.counts)
         here = collect.collect(*parts) if ranks.is_main() else None
         results: Results = ranks.broadcast(here)
         if not ranks.is_main():

@@ -12,6 +12,7 @@ from pathlib import Path
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.settings.bounds import choice, file_name, per_cpu
+from ofa.settings.distill_rules import distill_problems, optional_stage_problems
 from ofa.settings.places import path_problems
 from ofa.settings.rules import (
     hardware_problems,
@@ -56,11 +57,13 @@ def problems(config: Config) -> Iterable[str]:
     yield from task_problems(config.task)
     yield from _model(config)
     yield from ofa_problems(config.ofa)
+    yield from distill_problems(config)
     yield from trainer_problems(config.trainer)
     yield from hardware_problems(config.hardware)
     yield from latency_problems(config.latency, config.hardware)
     yield from int8_problems(config)
     yield from stage_problems(config)
+    yield from optional_stage_problems(config)
     yield from _folders(config)
     yield from _tracking(config)
     yield from sweep_problems(config)

@@ -72,6 +72,7 @@ def collect(
         unnamed_engine=_unnamed(config),
         alarms=(*scores["alarms"], *(alarm for entry in entries for alarm in entry["alarms"])),
         refused=_refused(int8["fast_cpu"], entries),
+        vocabulary=scores.get("vocabulary", {}),
         export=deployed(folders).name if exports else None,
         published=published.expected(config),
     )

@@ -133,7 +133,8 @@ class Results:
         run: the name of its folder.
         target: the device the networks are for, ``hardware.name``.
         dev_rows: how many rows the scores are of.
-        rows: split -> rows ``used`` and malformed ones ``left_out`` (task.bad_rows=skip).
+        rows: split -> rows ``used`` and malformed ones ``left_out`` (task.bad_rows=skip); of ``unlabelled`` ones also
+            those ``repeated`` and those ``in_dev``.
         learned: whether the teacher is better than a constant answer.
         reference: the teacher as a network, where no network of the job is the full one.
         unnamed_engine: kind of figure -> the engine that the names of its figures leave out.
@@ -142,6 +143,7 @@ class Results:
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
         measured_on: device -> what it was.
         unsteady: names of measured figures that varied so much that the machine was busy.
+        vocabulary: of networks with a smaller one, its ``tokens``, ``of`` how many, and the share of rows ``changed``.
         export: the name of the folder of exported networks in the store.
     """
 
@@ -161,6 +163,7 @@ class Results:
     refused: tuple[str, ...] = ()
     measured_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     unsteady: tuple[str, ...] = ()
+    vocabulary: dict[str, Any] = field(default_factory=dict)
     export: str | None = None
     recommended: Recommendation | None = None
     warnings: tuple[str, ...] = ()
@@ -233,6 +236,7 @@ class Results:
             found["estimated_for"] = self.estimated_for
         if self.measured_on:
             found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)}
+        found |= {"vocabulary": self.vocabulary} if self.vocabulary else {}
         if self.export:
             found["export"] = self.export
         if self.recommended:
@@ -266,6 +270,7 @@ class Results:
             refused=tuple(found.get("refused", ())),
             measured_on=found.get("measured_on", {}),
             unsteady=tuple(found.get("unsteady", ())),
+            vocabulary=found.get("vocabulary", {}),
             export=found.get("export"),
             recommended=recommended,
             warnings=tuple(found.get("warnings", ())),

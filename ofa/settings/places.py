@@ -25,6 +25,9 @@ def path_problems(config: Config) -> Iterable[str]:
     paths = {"output_dir": config.output_dir, "cache_dir": config.cache_dir, "task.data_dir": task.data_dir}
     paths |= {"model.path": model.path, "model.vocab": model.vocab, "task.train": task.train, "task.test": task.test}
     paths |= {f"task.dev.{split}": file for split, file in task.dev.items()}
+    further = {"task.unlabelled": task.unlabelled, "ofa.vocabulary_files": config.ofa.vocabulary_files}
+    for key, files in further.items():
+        paths |= {f"{key}[{number}]": file for number, file in enumerate(files)}
     for key, value in paths.items():
         yield from no_address(key, value, "a path on this machine")
     yield from no_address("model.pretrained", model.pretrained, "a name of the model hub, as bert-base-uncased")

@@ -42,7 +42,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
     if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
         yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
     for hidden, logit in (weights[:2], weights[2:]):
-        if getattr(ofa, hidden) == 0 and getattr(ofa, logit) == 0:
+        if getattr(ofa, hidden) == getattr(ofa, logit) == ofa.hard_weight == 0:
             yield f"ofa.{logit}: 0 with ofa.{hidden} 0 leaves nothing to learn; one must be above 0"
     yield from choice("ofa.depth_teacher", ofa.depth_teacher, DEPTH_TEACHERS)
     yield from choice("ofa.keep", ofa.keep, KEEP)
@@ -175,10 +175,6 @@ def stage_problems(config: Config) -> Iterable[str]:
         for name in getattr(config, key):
             yield from choice(key, name, (*STAGES, *OPTIONAL_STAGES))
         yield from once(key, getattr(config, key))
-    asked = (config.ofa.has_depths, "ofa.depths=[1,0.5]"), (config.trainer.final.runs, "trainer.final.epochs=1")
-    for name, (has_work, ask) in zip(OPTIONAL_STAGES, asked, strict=True):
-        if name in config.stages and not has_work:
-            yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"
     if not config.stages:
         yield f"stages: an empty list runs nothing; allowed: {', '.join(STAGES)}"
 

@@ -18,7 +18,8 @@ from ofa.settings.target import HardwareConfig
 KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "latency")
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
-OPTIONAL_STAGES = ("distill_depth", "final")
+OPTIONAL_STAGES = ("vocabulary", "distill_depth", "final")
+VOCABULARIES = ("full", "seen")
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
@@ -47,6 +48,8 @@ class TaskConfig:
     # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
     test: str | None = None
     test_share: float | None = None
+    # Files of rows without labels, as train's: the teacher answers them, and distillation learns from them, too.
+    unlabelled: list[str] = added([])
     columns: list[str] | None = None  # names of the columns of files without a header line
     text: list[str] = setting([])  # one or two columns of text
     label: str = "label"  # the column of labels or scores
@@ -120,6 +123,8 @@ class OfaConfig:
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (binary: multi_label; MSE: regression)
+    hard_weight: float = added(0.0)  # weight of the loss on the true labels beside the teacher; 0: the teacher alone
+    temperature: float = added(1.0)  # divides both logits in the soft cross-entropy, which counts its square times
     sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
     sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout
@@ -133,6 +138,9 @@ class OfaConfig:
     depth_teacher: str = added("teacher")
     depth_hidden_weight: float = added(1.0)
     depth_logit_weight: float = added(1.0)
+    # full: the teacher's; seen: the networks keep the embeddings of tokens that training rows need, and of characters.
+    vocabulary: str = added("full")
+    vocabulary_files: list[str] = added([])  # files of rows, as task.unlabelled; how many read otherwise is reported
     importance: ImportanceConfig = setting(ImportanceConfig)
     tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
 

@@ -28,7 +28,7 @@ def task_problems(task: TaskConfig) -> list[str]:
     if not task.dev:
         found.append("task.dev is empty: name at least one split and its file, e.g. +task.dev.dev=dev.tsv")
     found += [*_label_problems(task), *_metric_problems(task)]
-    for name in sorted({"train", "test"} & set(task.dev)):
+    for name in sorted({"train", "test", "unlabelled"} & set(task.dev)):
         found.append(f"task.dev: the split name {name!r} is taken by task.{name}")
     if task.test is not None and task.test_share is not None:
         found.append("task.test_share: task.test names a file already; allowed: one of them")

@@ -12,8 +12,8 @@ def run(context: StageContext) -> None:
     ofa = context.config.ofa
     plan = Plan(
         loop="distill",
-        start=context.needs["reorder"] / "model",
-        teacher=context.needs["finetune"] / "model",
+        start=context.reordered,
+        teacher=context.teacher,
         networks=networks(ofa.widths, [1.0], context.inputs.shape),
         hidden_weight=ofa.hidden_weight,
         logit_weight=ofa.logit_weight,

@@ -12,7 +12,7 @@ def run(context: StageContext) -> None:
     A network with all its layers keeps what the first stage made of it until its dev score is beaten.
     """
     ofa, widths = context.config.ofa, context.needs["distill"]
-    teachers = {"teacher": context.needs["finetune"] / "model", "supernet": widths / "supernet"}
+    teachers = {"teacher": context.teacher, "supernet": widths / "supernet"}
     plan = Plan(
         loop="depth",
         start=widths / "supernet",

@@ -11,11 +11,14 @@ from paddle import nn
 from tqdm import tqdm
 
 from ofa.data.kinds import KINDS
+from ofa.data.seen_tokens import kept_of, rows_changed, share_changed
 from ofa.evaluation import alarms
 from ofa.evaluation.intervals import interval_of_loss, resampled
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
+from ofa.settings.schema import Config
+from ofa.stages.inputs import Inputs
 from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.subnet import count_macs, count_params, uniform
@@ -26,12 +29,14 @@ def run(context: StageContext) -> None:
     """Writes ``scores.json``: ``teacher``, ``networks`` by name, and ``alarms`` as sentences."""
     last = json.loads((context.distilled / "distill.json").read_text())["last"]
     undistilled = _undistilled(context)
-    teacher, reference, spread = _score(context, context.needs["finetune"] / "model")
+    # The teacher as it was, so that what a smaller vocabulary costs is part of what the networks lose against it.
+    original = context.inputs.full or context.inputs
+    teacher, reference, spread = _score(context, context.needs["finetune"] / "model", original)
     for key in ("heads", "neurons"):
         teacher.pop(key)
     networks, spreads = {}, {"teacher": spread}
     for name, network in tqdm(context.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
-        entry, sampled, spreads[name] = _score(context, context.trained / "widths" / name)
+        entry, sampled, spreads[name] = _score(context, context.trained / "widths" / name, context.inputs)
         networks[name] = {
             "width": network.width,
             "depth": network.depth,
@@ -44,12 +49,23 @@ def run(context: StageContext) -> None:
         rows = len(next(iter(context.inputs.dev.values())))
         found, learned = _alarms(context, teacher, networks, spreads)
         record = {"rows": rows, "learned": learned, "teacher": teacher, "networks": networks, "alarms": found}
+        if context.inputs.full:
+            record["vocabulary"] = _vocabulary(context.inputs, context.inputs.full, context.config)
         (context.folder / "scores.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _vocabulary(inputs: Inputs, full: Inputs, config: Config) -> dict[str, Any]:
+    """How many tokens the networks know, of how many, and the share of rows of each split and file that they change."""
+    kept = kept_of(full.tokenizer, inputs.tokenizer)
+    changed = {split: float(rows_changed(full.encoded(split), kept).mean()) for split in full.rows if split != "train"}
+    for name, path in zip(config.ofa.vocabulary_files, full.vocabulary_files, strict=True):
+        changed[name] = share_changed(path, config.task, full.tokenizer, kept, full.max_seq_length)
+    return {"tokens": inputs.tokenizer.size, "of": full.tokenizer.size, "changed": changed}
 
 
 def _undistilled(context: StageContext) -> dict[str, float]:
     """The score of each sub-network cut from the reordered teacher, before anything is distilled."""
-    supernet, _ = models.load(context.needs["reorder"] / "model")
+    supernet, _ = models.load(context.reordered)
     elastic.make_elastic(supernet)
     found = {}
     for name, network in context.inputs.networks.items():
@@ -78,11 +94,11 @@ def _alarms(
     return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher
 
 
-def _score(context: StageContext, path: Path) -> tuple[dict[str, Any], np.ndarray, float]:
+def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str, Any], np.ndarray, float]:
     """A network's entry, its score on resampled dev rows, and the largest difference of one logit over the rows."""
     model, folder = models.load(path)
     metrics, batch_size = context.config.task.metrics, context.config.trainer.eval_batch_size
-    dev = context.inputs.dev
+    dev = inputs.dev
     logits = {split: predict(forward_of(model), rows, batch_size, together=True) for split, rows in dev.items()}
     found, first = scores(logits, dev, metrics), next(iter(dev))
     subnet = elastic.full(model)
@@ -94,7 +110,7 @@ def _score(context: StageContext, path: Path) -> tuple[dict[str, Any], np.ndarra
         "params": count_params(folder.shape, subnet),
         "macs": count_macs(folder.shape, subnet, context.config.trainer.max_seq_length),
     }
-    if context.inputs.test is not None:
-        entry["test"] = evaluate(forward_of(model), {"test": context.inputs.test}, metrics, batch_size)
+    if inputs.test is not None:
+        entry["test"] = evaluate(forward_of(model), {"test": inputs.test}, metrics, batch_size)
     sampled = resampled(metrics[0], logits[first], dev[first].labels)
     return entry, sampled, float(np.ptp(logits[first], axis=0).max())

@@ -28,7 +28,7 @@ def run(context: StageContext) -> None:
     """
     sources = {name: context.trained / "widths" / name for name in context.inputs.networks}
     if not context.config.ofa.has_full:
-        sources[TEACHER] = context.needs["finetune"] / "model"
+        sources[TEACHER] = context.teacher
     found, kind = {}, KINDS[context.config.task.kind]
     for name, source in tqdm(sources.items(), desc="export and re-score", leave=False, dynamic_ncols=True):
         target = context.folder / name

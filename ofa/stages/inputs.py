@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
-from ofa.data.sources import load_splits
+from ofa.data.seen_tokens import require_wordpiece
+from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
+from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
 from ofa.model.folder import Folder, find_folder, tensor_names
@@ -35,8 +38,11 @@ class Inputs:
         folder: the model folder, or None for random weights.
         label_order: for a folder that is a finished teacher, its class index of each of the task's
             classes; None if the folder is to be finetuned.
-        digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and the test rows if there
-            are any: what stages depend on.
+        digests: SHA-256 of the rows (train and dev), the tokenizer, the model folder and, if there are any, the test
+            rows and those without labels: what stages depend on.
+        unlabelled: further rows for distillation alone, if the task has any.
+        vocabulary_files: of further rows, to say how many read otherwise with a smaller vocabulary.
+        full: the same with the whole vocabulary, where this is what networks with a smaller one read.
     """
 
     rows: dict[str, Rows]
@@ -48,6 +54,9 @@ class Inputs:
     digests: dict[str, str]
     max_seq_length: int
     cache_dir: Path
+    unlabelled: Unlabelled | None = None
+    full: Inputs | None = None
+    vocabulary_files: list[Path] = field(default_factory=list)
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encoded(self, split: str) -> Encoded:
@@ -56,6 +65,26 @@ class Inputs:
             rows = self.rows[split]
             self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
         return self._encoded[split]
+
+    def with_tokenizer_of(self, folder: Path) -> Inputs:
+        """The same rows as a network reads them whose ``folder`` has another tokenizer."""
+        tokenizer = read_tokenizer(folder)
+        shape = replace(self.shape, vocab_size=tokenizer.size)
+        return replace(self, tokenizer=tokenizer, shape=shape, full=self, _encoded={})
+
+    @cached_property
+    def distilled(self) -> Encoded:
+        """All rows that distillation learns from: the training rows, then those without labels."""
+        train = self.encoded("train")
+        if self.unlabelled is None:
+            return train
+        return train.join([self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)])
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many rows of each split are ``used``, and ``left_out`` as malformed."""
+        counts = {split: {"used": len(rows), "left_out": rows.skipped} for split, rows in self.rows.items()}
+        return counts | ({"unlabelled": self.unlabelled.counts} if self.unlabelled else {})
 
     @property
     def dev(self) -> dict[str, Encoded]:
@@ -78,8 +107,12 @@ def load_inputs(config: Config) -> Inputs:
     rows = load_splits(config.task, cache_dir)
     if found := calibration_problems(config.int8, len(rows["train"])):
         raise UserError("\n".join(found))
+    unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
     tokenizer = _tokenizer(config, rows, folder, cache_dir)
+    files = _vocabulary_files(config, cache_dir)
+    if config.ofa.vocabulary == "seen":
+        require_wordpiece(tokenizer)
     shape = model_shape(config, folder, tokenizer.size)
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
@@ -88,6 +121,10 @@ def load_inputs(config: Config) -> Inputs:
     }
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
+    if unlabelled:
+        digests["unlabelled"] = unlabelled.digest
+    if files:
+        digests["vocabulary_files"] = hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
     return Inputs(
         rows=rows,
         shape=shape,
@@ -98,6 +135,8 @@ def load_inputs(config: Config) -> Inputs:
         digests=digests,
         max_seq_length=config.trainer.max_seq_length,
         cache_dir=cache_dir,
+        unlabelled=unlabelled,
+        vocabulary_files=files,
     )
 
 
@@ -147,6 +186,15 @@ def _tokenizer(config: Config, rows: dict[str, Rows], folder: Folder | None, cac
     if given and own and file_digest(own) != file_digest(given):
         raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
     return found
+
+
+def _vocabulary_files(config: Config, cache_dir: Path) -> list[Path]:
+    """The files of ``ofa.vocabulary_files``, read once so that a mistake in one costs no training."""
+    files = further_files(config.task, cache_dir, "ofa.vocabulary_files", config.ofa.vocabulary_files)
+    for path in files:
+        if not any([texts is not None for texts in read_texts(path, config.task)]):
+            raise UserError(f"ofa.vocabulary_files: {path} has no usable row")
+    return files
 
 
 def _trained_vocabulary(config: Config, train: Rows, cache_dir: Path) -> Path:

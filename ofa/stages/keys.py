@@ -48,9 +48,22 @@ def reorder(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {"importance": key_of(config.ofa.importance), "seed": config.trainer.seed, **more}
 
 
+def _unlabelled(inputs: Inputs) -> dict[str, str]:
+    return {"unlabelled": inputs.digests["unlabelled"]} if "unlabelled" in inputs.digests else {}
+
+
+def vocabulary(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {**_unlabelled(inputs), "vocabulary": config.ofa.vocabulary}
+
+
 def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
-    ofa = {key: value for key, value in key_of(config.ofa).items() if key not in ("importance", *DEPTH)}
+    ofa = {
+        key: value
+        for key, value in key_of(config.ofa).items()
+        if key not in ("importance", "vocabulary", "vocabulary_files", *DEPTH)
+    }
     return {
+        **_unlabelled(inputs),
         "ofa": ofa,
         "dropout": config.model.dropout,
         "seed": config.trainer.seed,
@@ -69,7 +82,7 @@ def final(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"test": inputs.digests["test"]} if "test" in inputs.digests else {}
+    return {name: inputs.digests[name] for name in ("test", "vocabulary_files") if name in inputs.digests}
 
 
 def export(config: Config, inputs: Inputs) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def distil(context: StageContext, plan: Plan) -> None:
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
     elastic.make_elastic(supernet)
-    rows, precision = context.inputs.encoded("train"), Precision(trainer.precision)
+    rows, precision = context.inputs.distilled, Precision(trainer.precision)
     step = _step(context, plan, supernet, rows, precision)
     kept = _Kept(context, plan, supernet, folder.labels)
     loop = context.loop(
@@ -90,18 +90,27 @@ def _step(
     teacher.eval()
     shape = models.shape_of(supernet)
     costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
-    weights = (plan.hidden_weight, plan.logit_weight)
-    threads = process.threads() if paddle.get_device() == "cpu" else 1
-    distillation = Distillation(supernet, teacher, *weights, precision, KINDS[context.config.task.kind], threads)
+    distillation = Distillation(
+        supernet,
+        teacher,
+        plan.hidden_weight,
+        plan.logit_weight,
+        precision,
+        KINDS[context.config.task.kind],
+        threads=process.threads() if paddle.get_device() == "cpu" else 1,
+        hard_weight=ofa.hard_weight,
+        temperature=ofa.temperature,
+    )
     settings: LoopConfig = getattr(context.config.trainer, plan.loop)
     memory = _memory(ofa.teacher_memory_mb, settings, teacher, rows, precision)
 
     def step(batch: Batch, number: int) -> dict[str, Tensor]:
-        input_ids, token_type_ids, _ = tensors(batch)
+        input_ids, token_type_ids, labels = tensors(batch)
         drawn = sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
         subnets = [networks[name].subnet for name in drawn]
         targets = memory.lookup(batch) if memory else None
-        return distillation.step(input_ids, token_type_ids, subnets, batch.row_share, batch.token_share, targets)
+        shares = (batch.row_share, batch.token_share)
+        return distillation.step(input_ids, token_type_ids, subnets, *shares, targets, labels)
 
     return step
 

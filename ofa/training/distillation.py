@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 import paddle
@@ -17,7 +18,7 @@ from ofa.data.tokens import Encoded
 from ofa.model.network import embed, forward, padding, run_blocks
 from ofa.supernet.elastic import select
 from ofa.supernet.subnet import EncoderShape, SubNet
-from ofa.training.losses import hidden_loss
+from ofa.training.losses import hard_loss, hidden_loss, softened
 from ofa.training.precision import Precision
 from ofa.training.workers import Workers
 
@@ -31,6 +32,8 @@ class Distillation:
         teacher: the finetuned model, in evaluation mode.
         kind: of the task.
         threads: that share the rows of a batch; on a CPU, its cores.
+        hard_weight: of the loss on the true labels.
+        temperature: of the logit loss.
     """
 
     supernet: nn.Layer
@@ -40,6 +43,8 @@ class Distillation:
     precision: Precision = field(default_factory=lambda: Precision("fp32"))
     kind: TaskKind = KINDS["classes"]
     threads: int = 1
+    hard_weight: float = 0.0
+    temperature: float = 1.0
 
     def step(
         self,
@@ -49,6 +54,7 @@ class Distillation:
         row_share: float = 1.0,
         token_share: float = 1.0,
         targets: Targets | None = None,
+        labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Forward and backward of ``subnets`` on one batch ``[B, S]``, or a share of it; gradients add up.
 
@@ -57,15 +63,18 @@ class Distillation:
         teacher's layer of the same number, whichever layers a sub-network leaves out. All but the
         embeddings is done by ``threads``, each on its part of the rows.
 
+        Args:
+            labels: ``[B]``, where ``hard_weight`` is above 0.
+
         Returns:
-            ``loss``, summed over the sub-networks, and its two parts.
+            ``loss``, summed over the sub-networks, and its parts.
         """
         with self.precision.autocast():
             embeddings, bias = embed(self.supernet, input_ids, token_type_ids)
         padded = padding(self.supernet, input_ids)
         tokens = (~padded).sum(axis=-1).numpy()
 
-        def work(model: nn.Layer, rows: slice) -> tuple[Tensor | None, Tensor, Tensor]:
+        def work(model: nn.Layer, rows: slice) -> tuple[Tensor | None, dict[str, Tensor]]:
             part = _Part(
                 embeddings.detach()[rows],
                 bias[rows],
@@ -74,42 +83,56 @@ class Distillation:
                 or teacher_outputs(self.teacher, input_ids[rows], token_type_ids[rows], self.precision),
                 row_share * len(tokens[rows]) / len(tokens),
                 token_share * float(tokens[rows].sum() / tokens.sum()),
+                labels[rows] if labels is not None and self.hard_weight else None,
             )
             return self._learn(model, subnets, part)
 
-        gradients, hidden_parts, logit_parts = zip(*self._workers.run(work, len(tokens)), strict=True)
+        gradients, losses = zip(*self._workers.run(work, len(tokens)), strict=True)
         embeddings.backward(paddle.concat(gradients))
-        hidden_part, logit_part = sum(hidden_parts), sum(logit_parts)
-        total = self.hidden_weight * hidden_part + self.logit_weight * logit_part
-        return {"loss": total, "hidden_loss": hidden_part, "logit_loss": logit_part}
+        parts = {name: sum(part[name] for part in losses) for name in losses[0]}
+        return {"loss": self._weighted(parts), **parts}
+
+    def _weighted(self, parts: Mapping[str, Tensor]) -> Tensor:
+        weights = {"hidden_loss": self.hidden_weight, "logit_loss": self.logit_weight, "hard_loss": self.hard_weight}
+        return reduce(add, (weights[name] * part for name, part in parts.items()))
 
     @cached_property
     def _workers(self) -> Workers:
         return Workers(self.supernet, self.threads)
 
-    def _learn(self, model: nn.Layer, subnets: Sequence[SubNet], part: _Part) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Forward and backward of ``subnets`` of ``model``: gradient of the embeddings, hidden and logit loss."""
-        teacher_logits, teacher_hidden = part.targets
+    def _learn(
+        self, model: nn.Layer, subnets: Sequence[SubNet], part: _Part
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Forward and backward of ``subnets`` of ``model``: gradient of the embeddings, and the parts of the loss."""
         part.embeddings.stop_gradient = False
         bias = None if part.mask is None else part.bias
-        hidden_sum, logit_sum = paddle.zeros([]), paddle.zeros([])
+        sums: dict[str, Tensor] = {}
         for subnet in subnets:
             select(model, subnet)
             with self.precision.autocast():
-                logits, hidden = run_blocks(model, part.embeddings, bias)
-                matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
-                hidden_part = part.token_share * hidden_loss(hidden, matched, part.mask)
-                logit_part = part.row_share * self.kind.logit_loss(logits, teacher_logits)
-            self.precision.backward(self.hidden_weight * hidden_part + self.logit_weight * logit_part)
-            hidden_sum += hidden_part.detach()
-            logit_sum += logit_part.detach()
-        return part.embeddings.grad, hidden_sum, logit_sum
+                losses = self._losses(*run_blocks(model, part.embeddings, bias), subnet, part)
+            self.precision.backward(self._weighted(losses))
+            sums = {name: sums.get(name, paddle.zeros([])) + loss.detach() for name, loss in losses.items()}
+        return part.embeddings.grad, sums
+
+    def _losses(self, logits: Tensor, hidden: Sequence[Tensor], subnet: SubNet, part: _Part) -> dict[str, Tensor]:
+        """The parts of the loss of ``subnet``, which has these outputs on the rows of ``part``."""
+        teacher_logits, teacher_hidden = part.targets
+        matched = [teacher_hidden[0], *(teacher_hidden[number + 1] for number in subnet.layers)]
+        losses = {
+            "hidden_loss": part.token_share * hidden_loss(hidden, matched, part.mask),
+            "logit_loss": part.row_share * softened(self.kind, logits, teacher_logits, self.temperature),
+        }
+        if part.labels is not None:
+            losses["hard_loss"] = part.row_share * hard_loss(self.kind, logits, part.labels)
+        return losses
 
 
 @dataclass(frozen=True)
 class _Part:
     """Rows of a batch, as one thread needs them: embeddings ``[R, S, H]``, attention bias ``[R, 1, 1, S]``, mask
-    ``[R, S, 1]`` (None where nothing is padded), the teacher's outputs, and shares of all rows and tokens.
+    ``[R, S, 1]`` (None where nothing is padded), the teacher's outputs, shares of all rows and tokens, and labels
+    ``[R]`` if they count.
     """
 
     embeddings: Tensor
@@ -118,6 +141,7 @@ class _Part:
     targets: Targets
     row_share: float
     token_share: float
+    labels: Tensor | None
 
 
 def _part_of(targets: Targets | None, rows: slice) -> Targets | None:

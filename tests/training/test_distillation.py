@@ -10,7 +10,7 @@ from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
 from ofa.training.distillation import Distillation, _token_mask
-from ofa.training.losses import hidden_loss
+from ofa.training.losses import hard_loss, hidden_loss
 
 SHALLOW = SubNet((4, 2), (64, 9), layers=(0, 2))
 SUBNETS = [*(SubNet.at(width, 1.0, TOY) for width in (1.0, 0.75, 0.25)), SHALLOW]
@@ -141,4 +141,36 @@ def test_threads_draw_the_same_dropout_for_the_same_seed(toy, batch):
         toy.clear_gradients(set_to_zero=False)
     (other, _), (loss, expected), (again, found) = outcomes
     assert loss == again != other
+    assert all((found[name] == expected[name]).all() for name in expected)
+
+
+def test_labels_add_their_loss_and_gradients(pair, batch):
+    """Shared by threads, and half of the rows without a label: the sum over sub-networks of all three parts."""
+    labels = paddle.to_tensor(np.where(np.arange(24) % 2, np.arange(24) % 3, -1))
+    naive, total = copy.deepcopy(pair.supernet), paddle.zeros([])
+    for subnet in SUBNETS:
+        elastic.select(naive, subnet)
+        total = total + 0.7 * hard_loss(KINDS["classes"], models.forward(naive, *batch)[0], labels)
+    total.backward()
+    pair.step(*batch, SUBNETS)
+    plain = gradients(pair.supernet)
+    pair.supernet.clear_gradients()
+    taught = Distillation(pair.supernet, pair.teacher, 0.1, 1.0, threads=3, hard_weight=0.7)
+    parts = taught.step(*batch, SUBNETS, labels=labels)
+    assert 0.7 * float(parts["hard_loss"]) == pytest.approx(float(total), rel=1e-5)
+    assert float(parts["loss"]) == pytest.approx(
+        0.1 * float(parts["hidden_loss"]) + float(parts["logit_loss"]) + float(total), rel=1e-5
+    )
+    assert_equal_to_rounding(gradients(taught.supernet), {k: plain[k] + v for k, v in gradients(naive).items()})
+
+
+def test_labels_without_a_weight_change_no_bit(pair, tokens):
+    labels = paddle.to_tensor(np.array([0, 1, 2, 0, 1]))
+    outcomes = []
+    for more in ({}, {"labels": labels}):
+        parts = pair.step(*tokens, SUBNETS, **more)
+        outcomes.append(({name: float(value) for name, value in parts.items()}, gradients(pair.supernet)))
+        pair.supernet.clear_gradients()
+    (loss, expected), (again, found) = outcomes
+    assert loss == again and set(loss) == {"loss", "hidden_loss", "logit_loss"}
     assert all((found[name] == expected[name]).all() for name in expected)
