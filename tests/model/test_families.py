@@ -127,13 +127,17 @@ def test_an_export_computes_the_same(folder, tokens, tmp_path):
 
 
 @pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod."])
-@pytest.mark.parametrize("name", ["roberta", "electra-small"], indirect=True)
+@pytest.mark.parametrize("name", ["bert", "roberta", "electra-small"], indirect=True)
 def test_a_pretrained_checkpoint_in_shards_and_wrapped_gives_its_encoder(name, folder, tokens, wrapper):
     """Heads of the pretraining and a pooler that no classifier has are left out; a classifier is new."""
     whole = load_file(folder / "model.safetensors")
     expected = loaded(folder)
-    heads = {"roberta": ["lm_head.dense", "lm_head.layer_norm", "roberta.pooler.dense"]}
-    more = {f"{head}.bias": np.ones(3, np.float32) for head in heads.get(name, ["discriminator_predictions.dense"])}
+    heads = {
+        "bert": ["cls.predictions.transform.dense", "cls.seq_relationship"],  # of a Chinese RoBERTa, too
+        "roberta": ["lm_head.dense", "lm_head.layer_norm", "roberta.pooler.dense"],
+        "electra-small": ["discriminator_predictions.dense", "generator_predictions.dense"],
+    }
+    more = {f"{head}.bias": np.ones(3, np.float32) for head in heads[name]}
     kept = {key: value for key, value in whole.items() if not key.startswith("classifier.")} | more
     shards, index = [{}, {}], {}
     for number, (key, value) in enumerate(kept.items()):

@@ -22,7 +22,8 @@ from ofa.settings.schema import Config
 
 GROUPS = {
     "task": "cola custom mnli mrpc negation qnli qqp rte sst2 stsb",
-    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased folder minilm_6x384",
+    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased minilm_6x384 folder "
+    "electra_small ernie_3_medium_zh roberta_base",
     "ofa": "dynabert quarters",
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
