@@ -142,8 +142,9 @@ def test_ids_of_real_rows(shared: Path, tmp_path: Path, version: int) -> None:
     """Both kinds of tokenizer, trained on these rows and Chinese ones, as folders without weights."""
     lines = (shared / "glue" / "SST-2" / "train.tsv").read_text(encoding="utf-8").splitlines()[1:2001]
     texts = [line.split("\t")[0] for line in lines] + TEXTS
-    words = {tmp_path / name: tokenizer(name, tmp_path / name, texts) for name in ("bert", "roberta")}
+    words = {tmp_path / name: tokenizer(name, tmp_path / f"{name}-trained", texts) for name in ("bert", "roberta")}
     for folder, found in words.items():
+        folder.mkdir()
         found.write(folder, 128)
     for folder, answers in ask(version, {folder: ["ids"] for folder in words}, texts).items():
         rows = tokenize(Rows(texts, None, np.zeros(len(texts))), words[folder], 128)
