@@ -65,7 +65,7 @@ def time_run(
 
     chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).own_shape
     problems = [*latency_problems(chosen, config.hardware)]
-    problems += position_problems(config.trainer, chosen, shape.max_position_embeddings, str(store))
+    problems += position_problems(config.trainer, chosen, shape.max_tokens, str(store))
     if problems:
         raise UserError("\n".join(problems))
     record = time_folders(folders, chosen, process.set_device(device), threads)

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--triton", type=Path, metavar="TARGET", help="a Triton model repository")
     target.add_argument(
-        "--padded", type=Path, metavar="TARGET", help="a BERT that loads anywhere, zeros for what is cut"
+        "--padded", type=Path, metavar="TARGET", help="a plain model that loads anywhere, zeros for what is cut"
     )
     parser.add_argument("--name", help="of the model in it; by default the folder's")
     options = parser.parse_args(arguments)

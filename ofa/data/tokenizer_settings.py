@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
+from tokenizers.processors import BertProcessing, RobertaProcessing
 
 from ofa.data.vocab import SPECIAL
 from ofa.errors import UserError
 from ofa.system.files import read_json
 
-WHOLE, SETTINGS, ADDED, SPECIAL_MAP = FILES = (
+WHOLE, SETTINGS, ADDED, SPECIAL_MAP, PIECES, MERGES = FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "added_tokens.json",
     "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
 )
-CLASSES = ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast", "ErnieTokenizer")
-OF_PADDLE = "ErnieTokenizer"  # BERT's way under a name that Transformers does not know
+# BERT's way under names that Transformers does not know, or knows for another one.
+OF_PADDLE = ("ErnieTokenizer", "RobertaTokenizer", "RobertaChineseTokenizer")
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # any tokenizer.json
 # Key of tokenizer_config.json -> what BertNormalizer calls it.
 NORMALIZER = {
@@ -36,29 +40,71 @@ UNSUPPORTED: dict[str, tuple] = {
     "subword_tokenizer_type": (None, "wordpiece"),
     "split_special_tokens": (None, False),
 }
-FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+PLACED = ("single_word", "lstrip", "rstrip")
+FLAGS = (*PLACED, "normalized", "special")
 Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of tokenizer differs in.
+
+    Attributes:
+        classes: values of tokenizer_class, the one that is written first.
+        special: BERT's names of special tokens -> what they are where no file says so.
+        between: how many [SEP] stand between the texts of a pair.
+        typed: whether the second text of a pair has token type 1, and not 0 as the first.
+        processor: the library's class that puts the special tokens around texts.
+    """
+
+    classes: tuple[str, ...]
+    special: Mapping[str, str]
+    between: int
+    typed: bool
+    processor: Callable[[tuple[str, int], tuple[str, int]], Any]
+
+
+WORDPIECE = Kind(
+    ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast", *OF_PADDLE),
+    {name: name for name in SPECIAL},
+    between=1,
+    typed=True,
+    processor=BertProcessing,
+)
+# RoBERTa's byte-level BPE (Liu et al. 2019): <s> a </s></s> b </s>, all of one type.
+BYTE_LEVEL = Kind(
+    ("RobertaTokenizer", "RobertaTokenizerFast"),
+    {
+        **dict(zip(SPECIAL, ("<pad>", "<unk>", "<s>", "</s>", "<mask>"), strict=True)),
+        "[BOS]": "<s>",
+        "[EOS]": "</s>",
+    },
+    between=2,
+    typed=False,
+    processor=RobertaProcessing,
+)
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
-def check(path: Path, settings: Settings, name: Any, whole: bool) -> None:
+def check(path: Path, settings: Settings, name: Any, kind: Kind, whole: bool) -> None:
     """Refuse settings of the wrong type, and what asks for another tokenizer.
 
     Args:
         path: of tokenizer_config.json.
         name: the tokenizer's class.
+        kind: that of its files.
         whole: whether there is a tokenizer.json, which says all itself.
 
     Raises:
         UserError: naming key, value and what is supported.
     """
-    allowed = CLASSES + GENERIC if whole else CLASSES
+    allowed = kind.classes + GENERIC if whole else kind.classes
     if name is not None and name not in allowed:
         raise UserError(f"{path}: tokenizer_class is {reprlib.repr(name)}; supported: {', '.join(allowed)}")
-    for key in (*NORMALIZER, "do_basic_tokenize"):
+    for key in (*NORMALIZER, "do_basic_tokenize", "add_prefix_space"):
         if settings.get(key) is not None and type(settings[key]) is not bool:
             raise UserError(f"{path}: {key} is {reprlib.repr(settings[key])}; allowed: true or false, without quotes")
     for key, neutral in UNSUPPORTED.items():
@@ -78,17 +124,21 @@ def of_normalizer(settings: Settings) -> dict[str, bool]:
     return {name: settings[key] for key, name in NORMALIZER.items() if settings.get(key) is not None}
 
 
-def special_tokens(path: Path, settings: Settings) -> dict[str, str]:
+def special_tokens(path: Path, settings: Settings, kind: Kind) -> dict[str, str]:
     """The tokens that stand for [PAD], [UNK], [CLS], [SEP] and [MASK], by the names of BERT's."""
-    return {name: _content(path, settings.get(f"{name[1:-1].lower()}_token") or name) for name in SPECIAL}
+    return {name: _content(path, settings.get(key_of(name)) or usual) for name, usual in kind.special.items()}
 
 
-def added_tokens(folder: Path, settings: Settings, special: Sequence[str]) -> dict[str, tuple[AddedToken, int | None]]:
+def key_of(name: str) -> str:
+    """The key of a special token in the files."""
+    return f"{name[1:-1].lower()}_token"
+
+
+def added_tokens(folder: Path, settings: Settings, kind: Kind) -> dict[str, tuple[AddedToken, int | None]]:
     """What is a token wherever it stands in a text, with its id where one is given.
 
     Args:
         settings: of tokenizer_config.json and, where that says nothing, special_tokens_map.json.
-        special: the special tokens, which are such, too.
 
     Raises:
         UserError: if a file holds something else than tokens.
@@ -103,7 +153,13 @@ def added_tokens(folder: Path, settings: Settings, special: Sequence[str]) -> di
         found[token.content] = token, _id(path, token.content, int(key) if key.isdecimal() and len(key) < 11 else key)
     for content, number in read_if_there(folder / ADDED).items():
         found.setdefault(content, (AddedToken(content), _id(folder / ADDED, content, number)))
-    for content in (*special, *_listed(path, settings)):
+    for name, content in special_tokens(path, settings, kind).items():
+        given = settings.get(key_of(name))
+        flags = {"lstrip": True} if kind is BYTE_LEVEL and name == "[MASK]" else {}  # a word, with the space before it
+        if isinstance(given, dict):
+            flags = {flag: value for flag, value in _flags(path, given).items() if flag in PLACED}
+        found.setdefault(content, (AddedToken(content, special=True, normalized=False, **flags), None))
+    for content in _listed(path, settings):
         found.setdefault(content, (AddedToken(content, special=True, normalized=False), None))
     return {content: found[content] for content in sorted(found, key=lambda content: found[content][1] or 0)}
 

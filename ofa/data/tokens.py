@@ -30,13 +30,13 @@ FORMAT = 2  # of the cached file and of what encode() means; raise it when eithe
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows as token ids: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
+    """Rows as token ids: [CLS] a [SEP], or [CLS] a [SEP] b [SEP], of a RoBERTa with [SEP] [SEP] between the texts.
 
     Attributes:
         input_ids: int32, the tokens of all rows one after another.
         offsets: int64 [N + 1]; row i is ``input_ids[offsets[i]:offsets[i + 1]]``.
         first_lengths: int32 [N]; tokens of the first segment, [CLS] and [SEP] included. Those after it
-            have token type 1.
+            have token type 1. A RoBERTa has no such types: there it is all of a row.
         labels: [N] as in Rows.
         cut: bool [N]; rows that were longer than max_seq_length.
         pad: token id that fills up the shorter rows of a batch.
@@ -95,7 +95,7 @@ def tokenize(rows: Rows, tokenizer: TextTokenizer, max_seq_length: int, cache_di
     Raises:
         UserError: if ``max_seq_length`` leaves no room for text.
     """
-    special = 2 if rows.text_b is None else 3
+    special = 2 if rows.text_b is None else 2 + tokenizer.kind.between
     if max_seq_length < special + 2:
         raise UserError(f"trainer.max_seq_length: {max_seq_length} leaves no room for text; allowed: {special + 2} up")
     path = None
@@ -113,7 +113,7 @@ def tokenize(rows: Rows, tokenizer: TextTokenizer, max_seq_length: int, cache_di
 
 def _tokenize(rows: Rows, tokenizer: TextTokenizer, room: int) -> Encoded:
     """Encode in chunks; ``room`` is the number of tokens left beside [CLS] and [SEP]."""
-    cls, sep = tokenizer.cls, tokenizer.sep
+    cls, sep, kind = tokenizer.cls, tokenizer.sep, tokenizer.kind
     first = np.zeros(len(rows), np.int32)
     lengths = np.zeros(len(rows), np.int64)
     cut = np.zeros(len(rows), bool)
@@ -124,11 +124,14 @@ def _tokenize(rows: Rows, tokenizer: TextTokenizer, room: int) -> Encoded:
             for row, (a, b) in enumerate(_ids(tokenizer.backend, rows, start), start):
                 keep_a, keep_b = _keep(len(a), len(b or ()), room)
                 cut[row] = len(a) + len(b or ()) > room
-                first[row] = keep_a + 2
-                lengths[row] = first[row] + (0 if b is None else keep_b + 1)
-                tokens += [cls, *a[:keep_a], sep]
+                encoded = [cls, *a[:keep_a], sep]
+                first[row] = len(encoded)
                 if b is not None:
-                    tokens += [*b[:keep_b], sep]
+                    encoded += [*[sep] * (kind.between - 1), *b[:keep_b], sep]
+                lengths[row] = len(encoded)
+                if not kind.typed:
+                    first[row] = lengths[row]
+                tokens += encoded
             chunks.append(np.array(tokens, np.int32))
             bar.update(min(CHUNK, len(rows) - start))
     return Encoded(np.concatenate(chunks), _offsets(lengths), first, rows.labels, cut, tokenizer.pad)

@@ -179,7 +179,7 @@ def _paddle_graph(path: Path, precision: str, device: str, threads: int) -> Forw
 
 def _sizes(folder: Path) -> tuple[tuple[int, int], ...]:
     """The least, the usual and the largest batch and length that TensorRT is to take."""
-    length = read_folder(folder).shape.max_position_embeddings
+    length = read_folder(folder).shape.max_tokens
     usual, most = TENSORRT_BATCH
     return (1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length)
 

@@ -80,6 +80,7 @@ def _model(config: Config) -> Iterable[str]:
     """Where the model comes from, and what its sizes allow: widths, depths and lengths."""
     model = config.model
     sizes: ModelConfig | EncoderShape = model  # both name them as Hugging Face does
+    most = model.max_position_embeddings
     yield from file_name("model.name", model.name)
     if not 0 <= model.dropout < 1:
         yield f"model.dropout: {model.dropout} is outside [0, 1)"
@@ -89,10 +90,12 @@ def _model(config: Config) -> Iterable[str]:
         try:
             folder = read_folder(model.path)
             sizes, owner = folder.own_shape, model.path
+            most = sizes.max_tokens
         except UserError as error:
             yield str(error)
             return
-        yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
+        if not folder.architecture.after_pad:  # of a RoBERTa the tokenizer decides, which is not read yet
+            yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
     elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return
@@ -103,7 +106,7 @@ def _model(config: Config) -> Iterable[str]:
             return
         owner = f"model {model.name}"
     yield from grid_problems(config.ofa.widths, config.ofa.depths, sizes.num_attention_heads, sizes.num_hidden_layers)
-    yield from position_problems(config.trainer, config.latency, sizes.max_position_embeddings, owner)
+    yield from position_problems(config.trainer, config.latency, most, owner)
 
 
 def _folders(config: Config) -> Iterable[str]:

@@ -20,8 +20,7 @@ _NAMES = {
 }
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 _WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")  # saved from within DataParallel or torch.compile
-# Parts of a pretraining checkpoint that a classifier has no use for.
-_UNUSED = re.compile(r"^(cls\.|.*position_ids$|.*\.num_batches_tracked$)")
+_UNUSED = re.compile(r".*(position_ids|token_type_ids|\.num_batches_tracked)$")  # what a module counts for itself
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Architecture:
         names: Hugging Face's name of a part -> Paddle's.
         pad: token id of padding.
         choices: like ``extra``, with the values that each key may have, the first where config.json has none.
+        sizes: further sizes in config.json, each with its value where that has none.
+        pretraining: pattern of the tensors of a pretraining checkpoint that a classifier has no use for.
+        output: name of the classifier's last layer, which has a column for each class.
+        after_pad: whether positions are counted from the one after the padding token's id, and not from 0.
     """
 
     name: str
@@ -45,11 +48,15 @@ class Architecture:
     names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
     pad: int = 0
     choices: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    pretraining: str = r"cls\."
+    output: str = "classifier"
+    after_pad: bool = False
 
     def paddle_name(self, name: str) -> str | None:
         """Paddle's name of a tensor from either layout, with the prefix of the encoder; None if unused."""
         name = _WRAPPED.sub("", name)
-        if _UNUSED.match(name):
+        if _UNUSED.match(name) or re.match(self.pretraining, name.removeprefix(f"{self.name}.")):
             return None
         for old, new in _OLD_NAMES.items():
             name = name.replace(old, new)
@@ -85,8 +92,28 @@ ERNIE = Architecture(
     classes=("ErnieConfig", "ErnieForSequenceClassification"),
     fixed={"pool_act": "tanh", "position_embedding_type": "absolute", "is_decoder": False, "task_id": 0},
     choices={"hidden_act": ("gelu", "relu"), "use_task_id": (False, True)},
+    sizes={"task_type_vocab_size": 3},
 )
-ARCHITECTURES = {architecture.name: architecture for architecture in (BERT, ERNIE)}
+# RoBERTa: no pooler, two layers for a classifier, and positions that padding has no part in.
+ROBERTA = Architecture(
+    name="roberta",
+    classes=("RobertaConfig", "RobertaForSequenceClassification"),
+    fixed={"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False},
+    pad=1,
+    pretraining=r"cls\.|lm_head\.|pooler\.",
+    output="classifier.out_proj",
+    after_pad=True,
+)
+# ELECTRA's discriminator: as RoBERTa's head, with GELU in it; embeddings of a size of their own.
+ELECTRA = Architecture(
+    name="electra",
+    classes=("ElectraConfig", "ElectraForSequenceClassification"),
+    fixed={"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False},
+    sizes={"embedding_size": 128},
+    pretraining=r"(discriminator|generator)_",
+    output="classifier.out_proj",
+)
+ARCHITECTURES = {architecture.name: architecture for architecture in (BERT, ERNIE, ROBERTA, ELECTRA)}
 
 
 def is_linear(paddle_key: str) -> bool:

@@ -28,6 +28,15 @@ from ofa.system import files
 from ofa.system.files import read_json
 from ofa.system.redact import without_secrets
 
+# Files of a tokenizer, as patterns.
+OF_TOKENIZER = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer*.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
 MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
 
@@ -98,10 +107,9 @@ def read_folder(path: str | Path) -> Folder:
     labels = _labels(config_file, config)
     sizes = _sizes(config_file, config)
     extra = _extra(config_file, config, architecture)
-    if extra.get("use_task_id"):
-        sizes["task_type_vocab_size"] = config.get("task_type_vocab_size", 3)
-        _check_count(config_file, "task_type_vocab_size", sizes["task_type_vocab_size"])
-    shape = EncoderShape(**sizes, num_labels=len(labels))
+    for key, default in architecture.sizes.items() if extra.get("use_task_id", True) else ():
+        sizes[key] = config.get(key, default)
+        _check_count(config_file, key, sizes[key])
     eps = config.get("layer_norm_eps", 1e-12)
     if not isinstance(eps, float) or not 0 < eps <= 1e-3:  # Paddle takes no more
         raise UserError(f"{config_file}: layer_norm_eps is {eps!r}; allowed: a number above 0, up to 0.001")
@@ -109,6 +117,11 @@ def read_folder(path: str | Path) -> Folder:
     pad = architecture.pad if pad is None else pad
     if type(pad) is not int or not 0 <= pad < sizes["vocab_size"]:
         raise UserError(f"{config_file}: pad_token_id is {reprlib.repr(pad)}; allowed: a token id")
+    shape = EncoderShape(**sizes, num_labels=len(labels), first_position=pad + 1 if architecture.after_pad else 0)
+    if shape.max_tokens < 1:
+        raise UserError(
+            f"{config_file}: max_position_embeddings is {shape.max_position_embeddings}; allowed: {pad + 2} up"
+        )
     subnet = _subnet(path / "subnet.json", shape) or hugging_face.subnet_of(config_file, config, shape)
     stored = stored_shapes(path)
     if stored is not None:
@@ -257,14 +270,7 @@ def download(name: str, cache_dir: Path) -> Path:
 
     try:
         weights = [WEIGHTS, INDEX, "model-*-of-*.safetensors"]
-        wanted = [
-            "config.json",
-            *weights,
-            "vocab.txt",
-            "tokenizer*.json",
-            "added_tokens.json",
-            "special_tokens_map.json",
-        ]
+        wanted = ["config.json", *weights, *OF_TOKENIZER]
         return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
     except Exception as error:  # the client raises many kinds, most of them meaning: no network
         reason = without_secrets(str(error).splitlines()[0])[:120]  # HF_ENDPOINT may hold a password

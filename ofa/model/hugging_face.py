@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ofa.model.folder import Folder
 
 MODELING = "modeling_ofa_bert.py"
-CLASS = "OfaBertForSequenceClassification"
 PRUNED, NEURONS = "pruned_heads", "layer_intermediate_sizes"
 SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 DEFAULT_SIZES = {"max_position_embeddings": 512, "type_vocab_size": 2}  # where config.json says nothing
@@ -35,7 +34,7 @@ def config_of(folder: Folder) -> dict[str, Any]:
         **{key: getattr(folder.shape, key) for key in (*SIZES, *DEFAULT_SIZES)},
         "hidden_act": kind.fixed.get("hidden_act"),
         **folder.extra,
-        **({"task_type_vocab_size": folder.shape.task_type_vocab_size} if folder.shape.task_type_vocab_size else {}),
+        **{key: size for key in kind.sizes if (size := getattr(folder.shape, key))},
         **({} if folder.pad == kind.pad else {"pad_token_id": folder.pad}),
         **({"problem_type": folder.problem_type} if folder.problem_type else {}),
         "hidden_dropout_prob": 0.1,
@@ -43,21 +42,17 @@ def config_of(folder: Folder) -> dict[str, Any]:
         "layer_norm_eps": folder.layer_norm_eps,
         "id2label": {str(i): label for i, label in enumerate(folder.labels)},
         "label2id": {label: i for i, label in enumerate(folder.labels)},
-        **(_cut(kind.name, folder.shape, subnet) if subnet else {}),
+        **(_cut(kind.classes[1], folder.shape, subnet) if subnet else {}),
     }
 
 
-def _cut(kind: str, shape: EncoderShape, subnet: SubNet) -> dict[str, Any]:
+def _cut(classifier: str, shape: EncoderShape, subnet: SubNet) -> dict[str, Any]:
     """The keys that a cut network differs in; of heads it is said how many are gone, as the weights lack them."""
     most = shape.num_attention_heads
     pruned = {str(layer): list(range(heads, most)) for layer, heads in enumerate(subnet.heads) if heads < most}
     cut: dict[str, Any] = {PRUNED: pruned} if pruned else {}
     cut |= {NEURONS: list(subnet.neurons)} if len(set(subnet.neurons)) > 1 else {}
-    code = (
-        {"auto_map": {"AutoModelForSequenceClassification": f"{MODELING[:-3]}.{CLASS}"}}
-        if cut and kind == "bert"
-        else {}
-    )
+    code = {"auto_map": {"AutoModelForSequenceClassification": f"{MODELING[:-3]}.Ofa{classifier}"}} if cut else {}
     return {"intermediate_size": max(subnet.neurons), **cut, **code}
 
 

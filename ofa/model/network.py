@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def build(
     config_class, classifier = (getattr(transformers, name) for name in architecture.classes)
     config = config_class(
         **{key: getattr(shape, key) for key in OF_PADDLE},
-        **({"task_type_vocab_size": shape.task_type_vocab_size} if shape.task_type_vocab_size else {}),
+        **{key: size for key in architecture.sizes if (size := getattr(shape, key))},
         **extra,
         pad_token_id=architecture.pad,
         hidden_dropout_prob=dropout,
@@ -61,8 +62,34 @@ def _build(folder: Folder, shape: EncoderShape, dropout: float) -> nn.Layer:
 
 
 def set_pad(model: nn.Layer, pad: int) -> None:
-    """Take the token id ``pad`` for padding, which attention passes over."""
-    base(model).pad_token_id = base(model).config.pad_token_id = pad
+    """Take the token id ``pad`` for padding, which attention passes over.
+
+    Raises:
+        UserError: if positions are counted from another token's id.
+    """
+    stem = base(model)
+    if kind_of(model).after_pad and pad != stem.embeddings.padding_idx:
+        raise UserError(
+            f"model.path: the tokenizer pads with {pad}, but positions are counted from pad_token_id "
+            f"{stem.embeddings.padding_idx} of config.json; give the tokenizer that the model was trained with"
+        )
+    stem.pad_token_id = stem.config.pad_token_id = pad
+    words = stem.embeddings.word_embeddings
+    if words._padding_idx is not None:
+        words._padding_idx = pad  # of this token Paddle makes zeros
+
+
+def kind_of(model: nn.Layer) -> Architecture:
+    """The architecture of a PaddleNLP classifier."""
+    return ARCHITECTURES[base(model).config.model_type]
+
+
+def permute_classes(model: nn.Layer, order: Sequence[int]) -> None:
+    """Bring the classes into the order of their numbers ``order``, in place."""
+    output = attrgetter(kind_of(model).output)(model)
+    index = paddle.to_tensor(np.array(order), dtype="int64")
+    output.weight.set_value(paddle.index_select(output.weight.detach(), index, axis=1))
+    output.bias.set_value(paddle.index_select(output.bias.detach(), index))
 
 
 def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> tuple[nn.Layer, Folder]:
@@ -111,20 +138,22 @@ def save(
 ) -> None:
     """Save a plain or elastic ``model`` with its tokenizer as a folder that :func:`load` reads."""
     shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
-    architecture = ARCHITECTURES[config.model_type]
+    architecture = kind_of(model)
     extra = {key: getattr(config, key) for key in (*architecture.extra, *architecture.choices)}
     subnet = kept if kept != SubNet.full(shape) else None
     eps, pad = config.layer_norm_eps, config.pad_token_id
     folder = Folder(path, shape, labels, eps, subnet, architecture, extra, pad, problem_type)
     write_folder(folder, {key: value.numpy() for key, value in model.state_dict().items()})
-    tokenizer.write(path, shape.max_position_embeddings)
+    tokenizer.write(path, shape.max_tokens)
 
 
 def shape_of(model: nn.Layer) -> EncoderShape:
     """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
     config = base(model).config
-    sizes = {key: getattr(config, key) for key in OF_PADDLE}
-    sizes["task_type_vocab_size"] = config.task_type_vocab_size if getattr(config, "use_task_id", False) else 0
+    kind = kind_of(model)
+    further = kind.sizes if getattr(config, "use_task_id", True) else ()
+    sizes = {key: getattr(config, key) for key in (*OF_PADDLE, *further)}
+    sizes["first_position"] = config.pad_token_id + 1 if kind.after_pad else 0
     return EncoderShape(**{**sizes, "num_hidden_layers": len(blocks(model))})
 
 

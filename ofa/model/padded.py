@@ -1,7 +1,7 @@
-"""A cut network as a plain BERT, for what cannot read fewer heads: zeros stand for what was cut.
+"""A cut network as a plain one of its family, for what cannot read fewer heads: zeros stand for what was cut.
 
-A head whose value and output weights are zero adds nothing, and so does a neuron whose weights are zero, as GELU of 0
-is 0: the function is the same, at the size and the speed of the layer that it was cut from.
+A head whose value and output weights are zero adds nothing, and so does a neuron whose weights are zero, as GELU and
+ReLU of 0 are 0: the function is the same, at the size and the speed of the layer that it was cut from.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from ofa.errors import UserError
-from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.model.folder import OF_TOKENIZER, Folder, read_folder, read_weights, write_folder
 from ofa.supernet.cuts import CUTS
 from ofa.supernet.subnet import SubNet
-
-CARRIED = ("vocab.txt", "tokenizer*.json", "added_tokens.json", "special_tokens_map.json")
 
 
 def write_padded(source: Path, target: Path) -> Folder:
@@ -44,7 +42,7 @@ def write_padded(source: Path, target: Path) -> Folder:
                 tensors[bias] = _padded(tensors[bias], 0, sizes[cut.unit])
     written = replace(folder, path=target, shape=shape, subnet=None)
     write_folder(written, tensors)
-    for path in (path for pattern in CARRIED for path in source.glob(pattern)):
+    for path in (path for pattern in OF_TOKENIZER for path in source.glob(pattern)):
         shutil.copyfile(path, target / path.name)
     return written
 

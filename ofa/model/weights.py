@@ -125,7 +125,8 @@ def size_problem(sizes: Mapping[str, int], stored: Shapes, kind: Architecture, n
         "max_position_embeddings": _length(shapes.get(f"{kind.name}.embeddings.position_embeddings.weight")),
         "type_vocab_size": _length(shapes.get(f"{kind.name}.embeddings.token_type_embeddings.weight")),
         "task_type_vocab_size": _length(shapes.get(f"{kind.name}.embeddings.task_type_embeddings.weight")),
-        "num_labels": _length(shapes.get("classifier.bias")),
+        "num_labels": _length(shapes.get(f"{kind.output}.bias")),
+        "embedding_size": shapes[words][-1],
     }
     for key, value in sizes.items():
         if found.get(key) not in (None, value, neurons if key == "intermediate_size" else value):

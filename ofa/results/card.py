@@ -37,11 +37,12 @@ def write_cards(config: Config, export: Path, results: Results) -> None:
 def text(config: Config, folder: Path, network: NetworkResult, results: Results) -> str:
     """The card of ``network`` in ``folder`` as Markdown under a YAML header, as model hubs read it."""
     licence, words = _licence(config.model)
+    kind = read_json(folder / "config.json").get("model_type", "bert")
     header = {
         **({"license": licence} if licence else {}),
         "library_name": "transformers",
         "pipeline_tag": PIPELINE_TAG,
-        "tags": ["bert", "pruned", "distilled", "onnx", "paddlepaddle"],
+        "tags": [kind, "pruned", "distilled", "onnx", "paddlepaddle"],
         "metrics": list(network.metrics),
     }
     parts = [
@@ -109,7 +110,7 @@ def _ways(folder: Path, config: Config, network: NetworkResult) -> Iterator[str]
         'model = ORTModelForSequenceClassification.from_pretrained("FOLDER", file_name="model.onnx")',
     )
     yield (
-        "The graph masks what has the padding token's id, and takes no attention mask. PaddleNLP reads plain BERTs; "
+        "The graph masks what has the padding token's id, and takes no attention mask. PaddleNLP reads plain models; "
         "`ofa export FOLDER --padded TARGET` writes one of the same function, with zeros for what was cut:"
     )
     yield _block(

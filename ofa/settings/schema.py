@@ -82,7 +82,7 @@ class TaskConfig:
 
 @dataclass
 class ModelConfig:
-    """Where the BERT to finetune or compress comes from. Sizes use Hugging Face's names."""
+    """Where the encoder to finetune or compress comes from. Sizes use Hugging Face's names."""
 
     name: str = collected("???")  # of the model, in the names of runs
     pretrained: str | None = None  # a name of the model hub, e.g. bert-base-uncased

@@ -7,8 +7,6 @@ import logging
 import shutil
 from pathlib import Path
 
-import numpy as np
-import paddle
 from paddle import nn
 
 from ofa.data.kinds import KINDS
@@ -49,9 +47,7 @@ def _take_over(context: StageContext) -> None:
     source = context.inputs.folder.path
     model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
     models.set_pad(model, context.inputs.tokenizer.pad)  # config.json may say another, Transformers pads with this one
-    order = paddle.to_tensor(np.array(context.inputs.label_order), dtype="int64")
-    model.classifier.weight.set_value(paddle.index_select(model.classifier.weight.detach(), order, axis=1))
-    model.classifier.bias.set_value(paddle.index_select(model.classifier.bias.detach(), order))
+    models.permute_classes(model, context.inputs.label_order)
     found, problems, advice = _examined(context, model)
     log.info("finetune: skipped, %s is the teacher as it stands; its dev score is %.4f", source, found)
     if problems and not context.config.model.accept_weak_teacher:

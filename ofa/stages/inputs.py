@@ -114,6 +114,10 @@ def load_inputs(config: Config) -> Inputs:
     if config.ofa.vocabulary == "seen":
         require_wordpiece(tokenizer)
     shape = model_shape(config, folder, tokenizer.size)
+    if folder and tokenizer.kind.typed:
+        found = pair_problems(config.task, shape.type_vocab_size, str(folder.path))
+        if found:
+            raise UserError("\n".join(found))
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
         "vocab": tokenizer.key,
@@ -160,8 +164,7 @@ def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> Encod
         )
     shape = folder.own_shape
     # Again, as a model that was just downloaded was not there when the settings were checked.
-    found = position_problems(config.trainer, config.latency, shape.max_position_embeddings, str(folder.path))
-    found += pair_problems(config.task, shape.type_vocab_size, str(folder.path))
+    found = position_problems(config.trainer, config.latency, shape.max_tokens, str(folder.path))
     found += grid_problems(config.ofa.widths, config.ofa.depths, shape.num_attention_heads, shape.num_hidden_layers)
     if found:
         raise UserError("\n".join(found))
@@ -221,7 +224,7 @@ def _label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
     Labels are matched by name; placeholders (LABEL_0, ...) by position.
     """
     model, task = config.model, config.task
-    has_classifier = "classifier.weight" in tensor_names(folder, model.allow_pickle)
+    has_classifier = f"{folder.architecture.output}.weight" in tensor_names(folder, model.allow_pickle)
     if model.finetuned is False or (model.finetuned is None and not has_classifier):
         return None
     if not has_classifier:

@@ -70,7 +70,9 @@ def operations(
             yield Op("residual", 0, 3 * rest * tokens * hidden)
         yield Op("layer norm", 0, (3 if fused else 2) * rest * tokens * hidden)
 
-    ops = [Op("embeddings", 0, 4 * rest * tokens * hidden)]  # three tables read, one sum written
+    ops = [Op("embeddings", 0, 4 * rest * tokens * shape.embedded)]  # three tables read, one sum written
+    if shape.projection:
+        ops.append(product("embeddings to hidden size", tokens, shape.embedded, hidden))
     for heads, neurons in zip(subnet.heads, subnet.neurons, strict=True):
         ops += layer(heads, neurons)
     ops.append(product("pooler", batch_size, hidden, hidden))

@@ -17,16 +17,20 @@ from ofa.errors import UserError
 TOLERANCE = 0.01
 
 
-OF_SOME = ("original_heads", "task_type_vocab_size")  # sizes of an EncoderShape that are 0 where there is no such part
+# Sizes of an EncoderShape that are 0 where there is no such part.
+OF_SOME = ("original_heads", "task_type_vocab_size", "embedding_size", "first_position")
 
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Sizes of a BERT encoder with a classification head (names as in Hugging Face's config.json).
+    """Sizes of an encoder with a classification head (names as in Hugging Face's config.json).
 
     Attributes:
         original_heads: of a network that was cut from another one, how many heads that had; 0: it was not cut.
         task_type_vocab_size: of an ERNIE with embeddings of its pretraining task; 0: it has none.
+        embedding_size: of embeddings that are projected to ``hidden_size``, as an ELECTRA's; 0: they have that size.
+        first_position: number of the first token's position: a RoBERTa counts from the one after its padding token's
+            id, so that fewer tokens fit than it has positions.
     """
 
     num_hidden_layers: int
@@ -39,6 +43,23 @@ class EncoderShape:
     num_labels: int = 2
     task_type_vocab_size: int = 0
     original_heads: int = 0
+    embedding_size: int = 0
+    first_position: int = 0
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest row."""
+        return self.max_position_embeddings - self.first_position
+
+    @property
+    def embedded(self) -> int:
+        """Numbers per token in the embeddings."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def projection(self) -> int:
+        """Multiply-accumulates that bring the embeddings of a token to ``hidden_size``; 0 where they have it."""
+        return self.embedded * self.hidden_size if self.embedded != self.hidden_size else 0
 
     @property
     def heads_of_hidden(self) -> int:
@@ -167,15 +188,15 @@ def _share_problem(key: str, share: float, count: int, unit: str) -> str | None:
 
 
 def count_params(shape: EncoderShape, subnet: SubNet | None = None) -> int:
-    """Trainable parameters: embeddings, encoder layers, pooler and classifier.
+    """Trainable parameters: embeddings, encoder layers, pooler (or a classifier's first layer) and classifier.
 
     BERT-base (12 x 768, 12 heads, 3072 neurons) has 109.5M; at width 2/3 it has 81.1M.
     """
     subnet = subnet or SubNet.full(shape)
     hidden = shape.hidden_size
     rows = shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size + shape.task_type_vocab_size
-    total = rows * hidden
-    total += 2 * hidden  # embedding layer norm
+    total = (rows + 2) * shape.embedded  # and a layer norm
+    total += shape.projection and shape.projection + hidden
     for heads, neurons in zip(subnet.heads, subnet.neurons, strict=True):
         inner = heads * shape.head_size
         total += 3 * (hidden * inner + inner) + inner * hidden + hidden  # q, k, v; attention output
@@ -190,7 +211,7 @@ def count_macs(shape: EncoderShape, subnet: SubNet | None = None, seq_length: in
     BERT-base at 128 tokens: 11.17 G, that is 22.35 GFLOP.
     """
     subnet = subnet or SubNet.full(shape)
-    hidden, total = shape.hidden_size, 0
+    hidden, total = shape.hidden_size, seq_length * shape.projection
     for heads, neurons in zip(subnet.heads, subnet.neurons, strict=True):
         inner = heads * shape.head_size
         total += seq_length * 4 * hidden * inner  # q, k, v and output projections

@@ -1,7 +1,8 @@
 """Runs in an environment without this project: what Transformers and optimum make of folders.
 
-``python ask.py < request > answers``, both JSON: folder -> what is wanted (``ids``; ``logits``, or ``trusted`` with the
-folder's own code; ``optimum`` and ``int8``, labels and probabilities) -> what was found, for each of ``texts``.
+``python ask.py < request > answers``, both JSON: folder -> what is wanted (``ids``, of pairs ``pairs``; ``logits``,
+or ``trusted`` with the folder's own code; ``optimum`` and ``int8``, labels and probabilities) -> what was found, for
+each of ``texts``.
 """
 
 import json
@@ -33,6 +34,7 @@ def asked(folder, wanted, texts):
     some = texts[:24]
     ways = {
         "ids": lambda: tokenizer(texts, truncation=True)["input_ids"],
+        "pairs": lambda: tokenizer(some, some[::-1], truncation=True)["input_ids"],
         "logits": lambda: logits(folder, some, tokenizer, False),
         "trusted": lambda: logits(folder, some, tokenizer, True),
         "optimum": lambda: answers(folder, some, tokenizer, "model.onnx"),

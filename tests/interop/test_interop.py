@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
+from helpers.families import library, tokenizer
 from helpers.toys import REPO, noisy
 
-from ofa.data.batches import Batch
+from ofa.data.batches import Batch, collate
 from ofa.data.rows import Rows
 from ofa.data.tokenizer import plain, read_tokenizer
 from ofa.data.tokens import tokenize
@@ -52,9 +55,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {name: root / name for name in NETWORKS}
     for name, subnet in NETWORKS.items():
         paddle.seed(3)
-        model, tokenizer = elastic.cut(noisy(models.build(SHAPE, dropout=0.0)), subnet), plain(root / "vocab.txt")
-        models.save(model, found[name], LABELS, tokenizer)
-        tokenizer.write_whole(found[name])
+        model, words = elastic.cut(noisy(models.build(SHAPE, dropout=0.0)), subnet), plain(root / "vocab.txt")
+        models.save(model, found[name], LABELS, words)
+        words.write_whole(found[name])
         export(model, found[name])
     for name in ("w0.5", "both"):
         found[f"padded {name}"] = write_padded(found[name], root / f"padded-{name}").path
@@ -65,12 +68,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def ask(version: int, wanted: dict[Path, list[str]]) -> dict[Path, dict]:
+def ask(version: int, wanted: dict[Path, list[str]], texts: Sequence[str] = TEXTS) -> dict[Path, dict]:
     """What the environment of a version of Transformers answers."""
     place = REPO / f".venv-interop{version}" / "bin" / "python"
     if not place.exists():
         pytest.skip(f"{place} is not here; make test-interop sets it up")
-    request = json.dumps({"texts": TEXTS, **{str(folder): what for folder, what in wanted.items()}})
+    request = json.dumps({"texts": texts, **{str(folder): what for folder, what in wanted.items()}})
     modules = next(iter(wanted)).parent / "modules"  # where Transformers copies the code of folders to
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(modules)}
     command = [str(place), str(Path(__file__).with_name("ask.py"))]
@@ -98,6 +101,54 @@ def test_transformers_computes_the_same(folders: dict[str, Path], version: int) 
         (logits,) = answers.values()
         graph = folders[folder.name.removeprefix("padded-")]
         assert np.abs(np.array(logits) - ours(graph)).max() < 1e-5, folder.name
+
+
+@pytest.fixture(scope="module", params=["bert", "ernie-3.0", "roberta", "electra-small"])
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a family, by name, each with its own kind of tokenizer; ``bare`` has no tokenizer.json."""
+    root = tmp_path_factory.mktemp(request.param)
+    words = tokenizer(request.param, root / "words", TEXTS)
+    shape = replace(SHAPE, vocab_size=words.size, max_position_embeddings=130)
+    found = {name: root / name for name in ("w1", "w0.5", "both", "bare")}
+    for name, folder in found.items():
+        network = elastic.cut(library(request.param, shape), NETWORKS.get(name, NETWORKS["w1"]))
+        models.save(network, folder, LABELS, words)
+        if name != "bare":
+            words.write_whole(folder)
+    return found | {"padded": write_padded(found["both"], root / "padded").path}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("version", [4, 5])
+def test_transformers_computes_every_family_the_same(family: dict[str, Path], version: int) -> None:
+    """Of fewer heads and as many neurons in every layer, version 4 needs no code."""
+    native = {"w1", "bare", "padded", *({"w0.5"} if version == 4 else ())}
+    wanted = {folder: ["ids", "pairs", "logits" if name in native else "trusted"] for name, folder in family.items()}
+    for folder, (ids, pairs, logits) in ((folder, found.values()) for folder, found in ask(version, wanted).items()):
+        words, (model, described) = read_tokenizer(folder), models.load(folder)
+        most = described.shape.max_tokens
+        rows = tokenize(Rows(TEXTS, None, np.zeros(len(TEXTS))), words, most)
+        both = tokenize(Rows(SOME, SOME[::-1], np.zeros(len(SOME))), words, most)
+        for encoded, theirs in ((rows, ids), (both, pairs)):
+            assert theirs == [row.tolist() for row in np.split(encoded.input_ids, encoded.offsets[1:-1])]
+        batch = collate(rows, np.arange(len(SOME)))
+        found = models.forward_of(model)(batch.input_ids, batch.token_type_ids)
+        assert np.abs(np.array(logits) - found).max() < 1e-5, folder.name
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("version", [4, 5])
+def test_ids_of_real_rows(shared: Path, tmp_path: Path, version: int) -> None:
+    """Both kinds of tokenizer, trained on these rows and Chinese ones, as folders without weights."""
+    lines = (shared / "glue" / "SST-2" / "train.tsv").read_text(encoding="utf-8").splitlines()[1:2001]
+    texts = [line.split("\t")[0] for line in lines] + TEXTS
+    words = {tmp_path / name: tokenizer(name, tmp_path / f"{name}-trained", texts) for name in ("bert", "roberta")}
+    for folder, found in words.items():
+        folder.mkdir()
+        found.write(folder, 128)
+    for folder, answers in ask(version, {folder: ["ids"] for folder in words}, texts).items():
+        rows = tokenize(Rows(texts, None, np.zeros(len(texts))), words[folder], 128)
+        assert answers["ids"] == [row.tolist() for row in np.split(rows.input_ids, rows.offsets[1:-1])]
 
 
 @pytest.mark.process

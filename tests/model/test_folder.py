@@ -334,7 +334,7 @@ def test_a_cased_tokenizer_is_not_fed_lower_case(config: Config, toy_folder: Pat
 def test_what_config_json_must_say(toy_folder: Path) -> None:
     original = (toy_folder / "config.json").read_text()
     for values, words in (
-        ({"model_type": "roberta"}, "config.json: model_type is 'roberta'; allowed: 'bert', 'ernie'"),
+        ({"model_type": "gpt2"}, "model_type is 'gpt2'; allowed: 'bert', 'ernie', 'roberta', 'electra'"),
         ({"hidden_act": "relu"}, "config.json: hidden_act is 'relu'; allowed: 'gelu'"),
         ({"position_embedding_type": "relative_key"}, "allowed: 'absolute'"),
         ({"hidden_size": 50}, "hidden_size 50 is not a multiple of num_attention_heads 4"),

@@ -22,7 +22,8 @@ from ofa.settings.schema import Config
 
 GROUPS = {
     "task": "afqmc cmnli cola custom mnli mrpc negation qnli qqp rte sst2 stsb tnews",
-    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased folder minilm_6x384",
+    "model": "bert_4x128 bert_4x256 bert_6x384 bert_base_uncased minilm_6x384 folder "
+    "electra_small ernie_3_medium_zh roberta_base",
     "ofa": "dynabert quarters",
     "trainer": "from_scratch recipe",
     "hardware": "a100 cpu l4 t4 v100",
@@ -49,7 +50,9 @@ def test_composes_and_keeps_the_rules(
     if group in ("launch", "search"):
         plugin = f"hydra_plugins.hydra_{PLUGINS.get(name, 'submitit_launcher')}"
         pytest.importorskip(plugin, reason=f"{plugin} is not installed (pip install -e '.[sweep]')")
-    more = ["ofa=quarters"] if name in ("bert_4x128", "bert_4x256", "folder") else []  # 4 heads have no sixths
+    more = (
+        ["ofa=quarters"] if name in ("bert_4x128", "bert_4x256", "electra_small", "folder") else []
+    )  # 4 heads have no sixths
     if name == "folder":
         more += [f"model.path={toy_folder}", "trainer.max_seq_length=32", "latency.seq_lengths=[32]"]
     config = compose(f"{group}={name}", *_places(tmp_path), *more)
