@@ -57,6 +57,10 @@ class Inputs:
             self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
         return self._encoded[split]
 
+    def digest(self, split: str) -> str:
+        """SHA-256 of the rows of one split."""
+        return rows_digest(self.rows[split])
+
     @property
     def dev(self) -> dict[str, Encoded]:
         """The dev splits, which choose the weights that are kept."""

@@ -109,6 +109,17 @@ class Tracker:
         """Tags of the experiment that are not there yet."""
         self._add({"op": "experiment", "run": JOB, "values": values})
 
+    def dataset(self, name: str, digest: str, context: str, network: str | None = None, **about: Any) -> None:
+        """Name the rows that a run rests on.
+
+        Args:
+            digest: of their content; 36 characters at most.
+            context: what they are for: training, validation or test.
+            about: ``source_type`` and ``source`` as MLflow has them, ``columns`` (name -> type), and ``rows``, counts.
+        """
+        entry = {"op": "dataset", "run": network or JOB, "name": name, "digest": digest, "context": context}
+        self._add({**entry, **about})
+
     def artifacts(self, paths: list[Path], network: str | None = None, folder: str | None = None) -> None:
         """Files to show on the page of a run."""
         for path in paths if self.journal else ():
@@ -135,7 +146,8 @@ class Tracker:
             alias: of the version, taken from the one that had it.
         """
         if self.settings.register_models:
-            digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", settings.get("precision"), alias]))
+            said = [settings.get("precision"), alias, (tags or {}).get("speedup")]  # new of these: sent again
+            digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", *said]))
             entry = {"op": "model", "run": network, "name": name, "digest": digest, "folder": str(folder.absolute())}
             self._add({**entry, "settings": settings, "tags": tags or {}, "alias": alias})
 
