@@ -91,7 +91,8 @@ def run_job(config: Config, yaml: str) -> Results:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
     pages = f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None
-    terminal.show(results, terminal.Where(folder, pages))
+    if not config.sweep.name:  # which has a line for each job, and one table at its end
+        terminal.show(results, terminal.Where(folder, pages))
     return results
 
 

@@ -210,6 +210,11 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def run_id(folder: Path) -> str | None:
+    """The id at its server of the run whose journal is in ``folder``; None if it has none."""
+    return read_mark(folder)["runs"].get(JOB)
+
+
 def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
     """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place.
 
