@@ -110,15 +110,8 @@ class Tracker:
         self._add({"op": "experiment", "run": JOB, "values": values})
 
     def dataset(self, name: str, digest: str, context: str, network: str | None = None, **about: Any) -> None:
-        """Name the rows that a run rests on.
-
-        Args:
-            digest: of their content; 36 characters at most.
-            context: what they are for: training, validation or test.
-            about: ``source_type`` and ``source`` as MLflow has them, ``columns`` (name -> type), and ``rows``, counts.
-        """
-        entry = {"op": "dataset", "run": network or JOB, "name": name, "digest": digest, "context": context}
-        self._add({**entry, **about})
+        """Name the rows that a run rests on; ``about`` has the other fields of the journal's entry."""
+        self._add({"op": "dataset", "run": network or JOB, "name": name, "digest": digest, "context": context, **about})
 
     def artifacts(self, paths: list[Path], network: str | None = None, folder: str | None = None) -> None:
         """Files to show on the page of a run."""
@@ -138,15 +131,10 @@ class Tracker:
     ) -> None:
         """Register the exported ``folder`` of a sub-network as a version of a model, once per run and content.
 
-        Args:
-            name: of the registered model.
-            folder: in the store, where its path names its content.
-            settings: see :func:`ofa.deploy.serving.settings_of`.
-            tags: of the version.
-            alias: of the version, taken from the one that had it.
+        Its path in the store names its content; ``alias`` is taken from the version that had it.
         """
         if self.settings.register_models:
-            said = [settings.get("precision"), alias, (tags or {}).get("speedup")]  # new of these: sent again
+            said = [settings.get("precision"), alias, (tags or {}).get("speedup")]  # what is new is sent again
             digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", *said]))
             entry = {"op": "model", "run": network, "name": name, "digest": digest, "folder": str(folder.absolute())}
             self._add({**entry, "settings": settings, "tags": tags or {}, "alias": alias})
