@@ -79,7 +79,8 @@ def time_run(
     if (folders[results.largest.name] / CARD).exists():  # older exports have none, and do not load as one says
         write_cards(config, store, results)
     link_networks(folder, store, results)
-    log_timings(config.tracking if uri is None else replace(config.tracking, uri=uri), folder, results, files)
+    tracking = config.tracking if uri is None else replace(config.tracking, uri=uri)
+    log_timings(replace(config, tracking=tracking), folder, store, results, files)
     return results
 
 

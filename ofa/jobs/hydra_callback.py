@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
-from ofa.jobs.sweep import Sweep, SweepJob
+from ofa.jobs.sweep import Sweep, SweepJob, full_name
 from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
@@ -59,13 +59,19 @@ def named(arguments: list[str]) -> list[str]:
 
 
 def current_job(composed: DictConfig) -> SweepJob | None:
-    """The job of a sweep that this process is running now; None if it is no sweep."""
+    """The job of a sweep that this process is running now; None if it is no sweep.
+
+    Where it differs from others in more than task and seed, its run in MLflow is named so, too.
+    """
     settings = HydraConfig.get()
     if settings.mode != RunMode.MULTIRUN:
         return None
     folder = Path(settings.runtime.output_dir)
     overrides = _own(given(settings))
-    name = f"{composed.task.name}-{composed.model.name}-s{composed.trainer.seed}"
+    short = f"{composed.task.name}-{composed.model.name}-s{composed.trainer.seed}"
+    name = full_name(short, overrides, folder.parent)
+    if name != short and composed.tracking.run_name is None:
+        composed.tracking.run_name = name
     log = folder / f"{settings.job.name}.log"
     return SweepJob(folder, settings.job.num, name, overrides, log, searched=not _is_grid(settings.sweeper))
 
@@ -122,7 +128,8 @@ class SweepCallback(Callback):
             sys.exit("\n".join([*lines, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
-        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total)
+        shared = sorted(set.intersection(*map(set, map(_own, jobs))))
+        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
         try:
             sweep.begin()
         except (UserError, OSError) as error:  # Hydra would make a warning of it

@@ -48,9 +48,8 @@ def run_job(config: Config, yaml: str) -> Results:
     with ranks.main_first():
         inputs = load_inputs(config)
     output_dir = Path(config.output_dir).expanduser()
-    name = run_name(config)
-    title = config.tracking.run_name or name
-    folder = output_dir / "runs" / f"{name}-{_digest(config, inputs)}"
+    title = config.title
+    folder = output_dir / "runs" / f"{config.name}-{_digest(config, inputs)}"
     store = Store(output_dir / "store")
     before = ranks.broadcast(_finished(config, inputs, store, folder) if ranks.is_main() else None)
     if before is not None:
@@ -66,6 +65,7 @@ def run_job(config: Config, yaml: str) -> Results:
     status = "FAILED"
     try:
         logged.open_runs(tracker, title, config, inputs.shape, inputs.networks)
+        logged.log_data(tracker, config, inputs.counts, inputs.row_digests, inputs.networks)
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, store, stop.is_set)
@@ -90,7 +90,8 @@ def run_job(config: Config, yaml: str) -> Results:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
     pages = f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None
-    terminal.show(results, terminal.Where(folder, pages))
+    if not config.sweep.name:  # which has a line for each job, and one table at its end
+        terminal.show(results, terminal.Where(folder, pages))
     return results
 
 
@@ -105,11 +106,6 @@ def _open_folder(folder: Path, yaml: str) -> None:
     log.info("Run folder: %s", folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(compose.without_secrets_in(yaml))
-
-
-def run_name(config: Config) -> str:
-    """What a person calls this job: task, model and seed."""
-    return f"{config.task.name}-{config.model.name}-s{config.trainer.seed}"
 
 
 def _digest(config: Config, inputs: Inputs) -> str:

@@ -12,22 +12,24 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ofa.errors import UserError
-from ofa.results import aggregate, collect
+from ofa.results import aggregate, collect, terminal
 from ofa.results.figures import draw_sweep
-from ofa.results.report import listed, markdown
+from ofa.results.page import page
+from ofa.results.report import markdown
 from ofa.settings.explain import explain
 from ofa.settings.schema import TrackingConfig
 from ofa.system.files import write_whole as write
-from ofa.tracking import tracker
+from ofa.tracking import pages, tracker
 from ofa.tracking.logged import sweep_metrics
 
 RECORD = "job.json"
+SHARED = "shared.json"  # in the sweep's folder: the overrides that all of its jobs have
 TICK_S = 1.0  # how often the launching process looks for jobs that have ended
 
 
@@ -98,6 +100,15 @@ class SweepJob:
         write(self.folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
+def full_name(name: str, overrides: list[str], folder: Path) -> str:
+    """``name`` (task, model and seed) and what else sets a job apart from the others of the sweep in ``folder``."""
+    try:
+        shared = json.loads((folder / SHARED).read_text())
+    except (OSError, ValueError):  # launched by hand, or by an earlier version
+        return name
+    return f"{name} {aggregate.variant(overrides, shared)}".strip()
+
+
 def records(folder: Path) -> list[dict[str, Any]]:
     """What the jobs of the sweep in ``folder`` have recorded so far, by number."""
     found = [json.loads(path.read_text()) for path in folder.glob(f"*/{RECORD}")]
@@ -108,7 +119,7 @@ def _words(record: dict[str, Any]) -> str:
     """How a job ended, in a line."""
     name = f"Job {record['number']} ({record['name']})"
     if record["status"] == "finished":
-        return f"{name} finished in {record['seconds']:.0f} s: {record['run']}"
+        return f"{name} finished in {record['seconds']:.0f} s"
     return f"{name} {record['status']}: {record['error'].splitlines()[0]} (log: {record['log']})"
 
 
@@ -121,7 +132,7 @@ def _left(ended: int, total: int | None, seconds: float) -> str:
     if not total or ended >= total:
         return ""
     left = seconds / ended * (total - ended)
-    return f"; about {left / 60:.0f} min left" if left >= 90 else f"; about {left:.0f} s left"
+    return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
 
 
 @dataclass
@@ -131,12 +142,14 @@ class Sweep:
     Attributes:
         folder: ``<output_dir>/sweeps/<name>``, the same for the same command.
         total: how many jobs it has; None if a search finds them as it goes.
+        shared: the overrides that all of its jobs have.
     """
 
     folder: Path
     output_dir: Path
     tracking: TrackingConfig
     total: int | None = None
+    shared: Sequence[str] = ()
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -154,6 +167,8 @@ class Sweep:
         """
         for path in self.folder.glob(f"*/{RECORD}"):
             path.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write(self.folder / SHARED, json.dumps(list(self.shared)) + "\n")
         self._tracker.start(self.name, {"kind": "sweep", "sweep": self.name}, {})
         self._thread = threading.Thread(target=self._watch, name="sweep", daemon=True)
         self._thread.start()
@@ -192,10 +207,11 @@ class Sweep:
         found = [collect.read(self._run(record)) for record in done]
         names = aggregate.variants([record["overrides"] for record in done])
         numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if r.networks])
-        remarks = [f"{r.task}, seed {r.seed}: {alarm}" for r in found for alarm in r.alarms]
+        remarks = aggregate.merged((r.task, r.seed, alarm) for r in found for alarm in r.alarms)
         files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))
         stopped = any(record["status"] == "stopped" for record in jobs)
-        where = self._tell(numbers, problems, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
+        note = pages.sweep_note(numbers, self._links(done), problems, remarks)
+        where = self._tell(numbers, note, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
         for record in done:  # those that ended before the server knew the sweep's run
             self._nest(record)
         self._print(numbers, problems, where)
@@ -208,16 +224,20 @@ class Sweep:
         self.folder.mkdir(parents=True, exist_ok=True)
         results = {"sweep": self.name, **numbers, "jobs": jobs}
         write(self.folder / "results.json", json.dumps(results, indent=1) + "\n")
-        write(self.folder / "report.md", text)
-        files = [self.folder / "results.json", self.folder / "report.md"]
         if numbers["rows"]:
             draw_sweep(self.name, numbers, self.folder / "figure.png")
-            files.append(self.folder / "figure.png")
-        return files
+        write(self.folder / "report.md", text)
+        write(self.folder / "report.html", page(text, self.folder))
+        return [self.folder / name for name in collect.WRITTEN if numbers["rows"] or name != "figure.png"]
+
+    def _links(self, done: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+        """Run folder -> name and id in MLflow of the jobs whose runs are there."""
+        ids = {record["run"]: tracker.run_id(self._run(record)) for record in done}
+        return {record["run"]: (record["name"], known) for record in done if (known := ids[record["run"]])}
 
     def _print(self, numbers: dict[str, Any], problems: list[str], where: str | None) -> None:
         if numbers["rows"]:
-            print(f"\n{markdown(aggregate.table(numbers))}\n\n{aggregate.AVERAGE}")
+            terminal.show_sweep(numbers, self.output_dir)
         if any(row["published"] for row in numbers["rows"]):
             print(f"\n{markdown(aggregate.published_table(numbers))}")
         print(f"\nSweep:   {self.folder / 'report.md'}")
@@ -227,15 +247,12 @@ class Sweep:
             sys.stdout.flush()
             print(f"\n{len(problems)} jobs without a result:\n" + "\n".join(problems), file=sys.stderr)
 
-    def _tell(self, numbers: dict[str, Any], problems: list[str], files: list[Path], status: str) -> str | None:
+    def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> str | None:
         """Tell MLflow what came of the sweep and close its run; returns where to look."""
         for row in numbers["rows"]:
             self._tracker.metrics(sweep_metrics(row["task"], row), 0)
         for average in numbers["averages"]:
             self._tracker.metrics(sweep_metrics("average", average), 0)
-        note = "\n\n".join(
-            [markdown(aggregate.table(numbers)) if numbers["rows"] else "", *listed("Jobs without a result", problems)]
-        )
-        self._tracker.tags({"mlflow.note.content": note[: tracker.NOTE_CHARS]})
+        self._tracker.tags({"mlflow.note.content": note})
         self._tracker.artifacts(files)
         return self._tracker.finish(status)

@@ -7,10 +7,11 @@ a row's *variant* (``trainer.finetune.learning_rate=5e-5``), so that nothing is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from ofa.results.means import to_take
 from ofa.results.published import WIDTH
 from ofa.results.record import Results, Scored
 from ofa.results.report import listed, markdown
@@ -27,10 +28,13 @@ REPEATS = ("task", "trainer.seed")  # differ between jobs without making another
 def variants(overrides: Sequence[Sequence[str]]) -> list[str]:
     """For every job's overrides, those that set it apart from the others, besides task and seed."""
     shared = set.intersection(*(set(job) for job in overrides)) if overrides else set()
-    return [
-        " ".join(text for text in job if text not in shared and text.partition("=")[0].lstrip("+~") not in REPEATS)
-        for job in overrides
-    ]
+    return [variant(job, shared) for job in overrides]
+
+
+def variant(overrides: Sequence[str], shared: Collection[str]) -> str:
+    """Those of a job's ``overrides`` that the others do not share, besides task and seed."""
+    own = (text for text in overrides if text not in shared)
+    return " ".join(text for text in own if text.partition("=")[0].lstrip("+~") not in REPEATS)
 
 
 def _label(variant: str) -> str:
@@ -42,7 +46,8 @@ def summarise(jobs: Sequence[tuple[str, Results]]) -> dict[str, Any]:
     """Rows and averages of ``(variant, results)`` pairs, of jobs that scored networks.
 
     Returns:
-        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``metrics``, ``published``;
+        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``metrics``, ``published``,
+        ``take`` (see :func:`ofa.results.means.to_take`);
         ``averages``: ``variant``, ``label``, ``tasks`` and ``scores``; ``networks``: name -> ``width``, ``depth`` and
         ``label``. ``scores`` maps ``teacher`` and the name of every network to ``{"mean", "std"}``; ``std`` is None
         where there is one seed.
@@ -91,6 +96,7 @@ def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
         "scores": by_metric[metrics[0]],
         "metrics": by_metric,
         "published": jobs[0].published,
+        "take": to_take(jobs),
     }
 
 
@@ -110,14 +116,14 @@ def _average(tasks: dict[str, list[Results]]) -> dict[str, dict[str, float | Non
     return averages
 
 
-def cell(score: dict[str, float | None] | None) -> str:
+def cell(score: dict[str, float | None] | None, spread: bool = True) -> str:
     if score is None:
         return ""
-    return f"{score['mean']:.4f}" + (f" ± {score['std']:.4f}" if score["std"] is not None else "")
+    return f"{score['mean']:.4f}" + (f" ± {score['std']:.4f}" if spread and score["std"] is not None else "")
 
 
-def table(summary: dict[str, Any]) -> list[list[str]]:
-    """Header and rows: a task (and variant) per row, a network per column."""
+def table(summary: dict[str, Any], spread: bool = True) -> list[list[str]]:
+    """Header and rows: a task (and variant) per row, a network per column; the one to take has a star."""
     rows, averages = summary["rows"], summary["averages"]
     shares = summary["networks"]
     names = sorted(shares, key=lambda name: (shares[name]["depth"], shares[name]["width"]), reverse=True)
@@ -133,11 +139,13 @@ def table(summary: dict[str, Any]) -> list[list[str]]:
     found = [header]
     for row in rows:
         about = [row["metric"], str(len(row["seeds"]))]
-        cells = [cell(row["scores"].get(name)) for name in ("teacher", *names)]
+        cells = [
+            "★ " * (name == row["take"]["name"]) + cell(row["scores"].get(name), spread) for name in ("teacher", *names)
+        ]
         found.append([row["task"], *([row["label"]] if varied else []), *about, *cells])
     for average in averages:
         about = [f"{len(average['tasks'])} tasks", ""]
-        cells = [cell(average["scores"].get(name)) for name in ("teacher", *names)]
+        cells = [cell(average["scores"].get(name), spread) for name in ("teacher", *names)]
         found.append(["average", *([average["label"]] if varied else []), *about, *cells])
     return found
 
@@ -154,12 +162,36 @@ def published_table(summary: dict[str, Any]) -> list[list[str]]:
     return found
 
 
+def takes(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What to take for each task (and variant): what it is called, and its ``take``."""
+    return [(f"{row['task']} {row['label']}".strip(), row["take"]) for row in summary["rows"]]
+
+
+def merged(remarks: Iterable[tuple[str, int, str]]) -> list[str]:
+    """Remarks of ``(task, seed, words)``: those that are equal in one line, with the jobs that they are of."""
+    jobs: dict[str, dict[str, list[int]]] = {}
+    for task, seed, words in remarks:
+        jobs.setdefault(words, {}).setdefault(task, []).append(seed)
+    return [
+        "; ".join(f"{task}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for task, seeds in of.items())
+        + f": {words}"
+        for words, of in jobs.items()
+    ]
+
+
 def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[str]) -> str:
     """The sweep's report as Markdown."""
     parts = [f"# Sweep {name}"]
     if summary["rows"]:
+        lines = [f"**{what}**: {take['words']}{_place(take)}" for what, take in takes(summary)]
+        parts += listed("What to take, by the means over seeds", lines)
         parts += [markdown(table(summary)), AVERAGE, "![scores by width](figure.png)"]
     if any(row["published"] for row in summary["rows"]):
         parts += ["The published figures of the same recipe:", markdown(published_table(summary))]
     parts += [*listed("Jobs without a result", problems), *listed("Worth knowing", remarks)]
     return "\n\n".join(parts) + "\n"
+
+
+def _place(take: dict[str, Any]) -> str:
+    """Where the best seed's network is, from the sweep's folder."""
+    return f" The best seed's: `../../runs/{take['run']}/{take['name']}`." if take["run"] else ""

@@ -16,6 +16,7 @@ from ofa.hardware import engines_to_estimate, estimate, fastest_first
 from ofa.results import advice, published
 from ofa.results.figure import Latency
 from ofa.results.figures import draw
+from ofa.results.page import page
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import Reduced, slower
 from ofa.results.report import text
@@ -25,6 +26,7 @@ from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import read_json, write_whole
 
 UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
+WRITTEN = ("results.json", "report.md", "report.html", "figure.png")
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
@@ -215,7 +217,7 @@ def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
 
 
 def write(folder: Path, results: Results) -> list[Path]:
-    """Write results.json and, once networks are scored, report.md and figure.png; returns their paths.
+    """Write results.json and, once networks are scored, report.md, report.html and figure.png; returns their paths.
 
     What an earlier start with the same settings has scored stays, if this one stopped at an earlier stage.
     """
@@ -227,9 +229,10 @@ def write(folder: Path, results: Results) -> list[Path]:
     if scored:
         draw(results, folder / "figure.png")
         files["report.md"] = text(results)
+        files["report.html"] = page(files["report.md"], folder)
     for name, content in files.items():
         write_whole(folder / name, content)
-    return [path for name in ("results.json", "report.md", "figure.png") if (path := folder / name).exists()]
+    return [path for name in WRITTEN if (path := folder / name).exists()]
 
 
 def read(folder: Path) -> Results:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ofa.results import report
+from ofa.results import aggregate, report
 from ofa.results.record import Results
 
 REMARKS = 3  # shown at most; all are in report.md
 GAP = 2  # spaces between two columns
 # Columns that go first where the window is narrow; those not named here stay the longest, in their order.
 FIRST_TO_GO = ("undistilled", "last step", "MACs", "neurons", "heads", "params", "90% interval", "INT8 size", "size")
+FIRST_OF_SWEEP = ("metric", "seeds")  # the same of a sweep's table
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def show(results: Results, where: Where, console: Console | None = None) -> None
     console = console or Console(highlight=False)
     if results.recommended:
         console.print()
-        console.print(_table(report.table(results), console.width, results))
+        console.print(_table(report.table(results), console.width))
         console.print()
         console.print(escape(results.recommended.words), style="bold", soft_wrap=not console.is_terminal)
         remarks = [*results.warnings[:REMARKS]]
@@ -51,10 +53,30 @@ def show(results: Results, where: Where, console: Console | None = None) -> None
         console.print(f"{name:<9}{escape(line)}", soft_wrap=True)
 
 
+def show_sweep(numbers: dict[str, Any], output_dir: Path, console: Console | None = None) -> None:
+    """Print what came of a sweep: a table with the network to take of each task starred, and how it runs.
+
+    Args:
+        numbers: see :func:`ofa.results.aggregate.summarise`.
+    """
+    console = console or Console(highlight=False)
+    rows = aggregate.table(numbers)
+    if len(fitting(rows, console.width)) < len(rows[0]):
+        rows = aggregate.table(numbers, spread=False)
+    console.print()
+    console.print(_table(rows, console.width))
+    console.print()
+    for what, take in aggregate.takes(numbers):
+        console.print(f"[bold]{escape(what)}[/bold]: {escape(take['words'])}", soft_wrap=not console.is_terminal)
+        if take["run"]:
+            place = shlex.quote(str(output_dir / "runs" / take["run"] / take["name"]))
+            console.print(f"  Deploy {escape(place)}", soft_wrap=True)
+
+
 def fitting(rows: list[list[str]], width: int) -> list[int]:
     """The columns of ``rows`` (header first) that fit into ``width`` characters, the least important left out."""
     header = rows[0]
-    order = {name: place for place, name in enumerate(FIRST_TO_GO)}
+    order = {name: place for place, name in enumerate((*FIRST_TO_GO, *FIRST_OF_SWEEP))}
     by_worth = sorted(range(1, len(header)), key=lambda i: (order.get(header[i], len(order)), -i))
     kept = set(range(len(header)))
     for column in by_worth:
@@ -64,7 +86,7 @@ def fitting(rows: list[list[str]], width: int) -> list[int]:
     return sorted(kept)
 
 
-def _table(rows: list[list[str]], width: int, results: Results) -> Table:
+def _table(rows: list[list[str]], width: int) -> Table:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     kept = fitting(rows, width)
     for place, column in enumerate(kept):

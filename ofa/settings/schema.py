@@ -272,3 +272,13 @@ class Config:
     output_dir: str = how("outputs")  # runs, store, tracking database; OFA_OUTPUT sets it for good
     cache_dir: str = how("~/.cache/ofa")  # downloads, encoded rows, vocabularies; OFA_CACHE sets it for good
     debug: bool = how(False)  # show tracebacks
+
+    @property
+    def name(self) -> str:
+        """What a person calls this job: task, model and seed."""
+        return f"{self.task.name}-{self.model.name}-s{self.trainer.seed}"
+
+    @property
+    def title(self) -> str:
+        """The name of its run in MLflow."""
+        return self.tracking.run_name or self.name

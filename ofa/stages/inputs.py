@@ -87,6 +87,11 @@ class Inputs:
         return counts | ({"unlabelled": self.unlabelled.counts} if self.unlabelled else {})
 
     @property
+    def row_digests(self) -> dict[str, str]:
+        """SHA-256 of the rows of each labelled split."""
+        return {split: rows_digest(rows) for split, rows in self.rows.items()}
+
+    @property
     def dev(self) -> dict[str, Encoded]:
         """The dev splits, which choose the weights that are kept."""
         return {split: self.encoded(split) for split in self.rows if split not in ("train", "test")}

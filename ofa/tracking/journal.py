@@ -32,6 +32,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "tags": VALUES,
     "experiment": VALUES,
     "metrics": (*VALUES, "step", "ms"),
+    "dataset": ("run", "name", "digest", "context", "source_type", "source", "columns", "rows"),
     "artifact": ("run", "name", "digest", "path", "folder"),
     "model": ("run", "name", "digest", "folder", "settings"),
     "end": ("status", "ms"),

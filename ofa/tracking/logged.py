@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from ofa.results.collect import deployed
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import MAIN
 from ofa.settings.fields import what
-from ofa.settings.schema import Config, TrackingConfig
+from ofa.settings.schema import Config, TaskConfig
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
 from ofa.system import machine
+from ofa.system.redact import without_secrets
 from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.tracker import Tracker
 
+CONTEXTS = {"train": "training", "test": "test"}  # what a split is for, in MLflow's words; the others choose weights
+DIGEST_CHARS = 16  # of a dataset, of which MLflow keeps 36 at most
 # Facts of the target that hardware.name stands for; a hundred rows of them would bury the settings.
 TARGET = ("hardware.peak_tops", "hardware.engines", "hardware.memory", "hardware.launch")
 
@@ -51,10 +54,56 @@ def open_runs(
         tracker.network(name, f"{name} {title}", {"kind": "width", **common, **shown}, params)
 
 
+def log_data(
+    tracker: Tracker,
+    config: Config,
+    rows: Mapping[str, Mapping[str, int]],
+    digests: Mapping[str, str],
+    networks: Iterable[str],
+) -> None:
+    """The splits of the task as datasets of the job's run, and those that score, as datasets of the ``networks``' runs.
+
+    Args:
+        rows: split -> how many rows were ``used`` and ``left_out``.
+        digests: split -> digest of its rows.
+    """
+    task = config.task
+    columns = {**dict.fromkeys(task.text, "string"), task.label: "double" if task.kind == "score" else "string"}
+    for split, digest in digests.items():
+        counts = rows[split]
+        about: dict[str, Any] = {
+            "columns": columns,
+            "rows": {"num_rows": counts["used"], "left_out": counts["left_out"]},
+        }
+        about |= _source(task, split)
+        what = (f"{task.name} {split}", digest[:DIGEST_CHARS], CONTEXTS.get(split, "validation"))
+        for network in (None, *(networks if split != "train" else ())):
+            tracker.dataset(*what, network, **about)
+
+
+def _source(task: TaskConfig, split: str) -> dict[str, Any]:
+    """Where a split came from: a local file, an archive, or this package."""
+    file = {"train": task.train, "test": task.test or task.train, **task.dev}[split]
+    if task.generator:
+        return {"source_type": "code", "source": {"tags": {"mlflow.source.name": f"ofa {task.generator}"}}}
+    if task.data_dir is None and task.url:
+        return {"source_type": "http", "source": {"url": without_secrets(task.url)}}
+    return {"source_type": "local", "source": {"uri": str(Path(task.data_dir or task.folder or task.name) / file)}}
+
+
 def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[str, Path], results: Results) -> None:
     """The final figures of the job (the teacher's) and of every sub-network, in numbers and in words."""
     tracker.tags({f"store.{stage}": folder.name for stage, folder in folders.items()})
     _replay(tracker, folders)
+    log_figures(tracker, title, config, deployed(folders) if "export" in folders else None, results)
+
+
+def log_figures(tracker: Tracker, title: str, config: Config, export: Path | None, results: Results) -> None:
+    """What ``results`` say, in numbers, in words and as registered models; said again, it replaces what was said.
+
+    Args:
+        export: the folder of the deployable networks, if there are any.
+    """
     if results.teacher is None or results.recommended is None:
         return
     tracker.metrics(_scores(results.teacher), 0)
@@ -69,10 +118,10 @@ def log_results(tracker: Tracker, title: str, config: Config, folders: Mapping[s
     view, tags = views(results)
     tracker.experiment(tags)
     tracker.tags({"mlflow.note.content": note(results, config, view, tracker.address)})
-    if "export" in folders and results.learned:  # what has learned nothing is not offered
+    if export is not None and results.learned:  # what has learned nothing is not offered
         for network in results.networks:
             alias = RECOMMENDED if network.name == results.recommended.name else None
-            place = (network.name, model_name(config), deployed(folders) / network.name)
+            place = (network.name, model_name(config), export / network.name)
             precision = config.tracking.register_precision if network.in_precision(*MAIN) else "fp32"
             tracker.model(*place, settings_of(config, precision), _version_tags(results, network), alias)
 
@@ -141,10 +190,12 @@ def _replay(tracker: Tracker, folders: Mapping[str, Path]) -> None:
 def _version_tags(results: Results, network: NetworkResult) -> dict[str, str]:
     """What a version of the registered model says of its network."""
     tags = {"network": network.name, "width": f"{network.width:.4g}", "depth": f"{network.depth:.4g}"}
-    tags |= {"score": f"{network.score:.4f}", **({"run": results.run} if results.run else {})}
-    for latency in results.headlines[:1]:
-        name = latency.name(results.unnamed_engine)
-        tags |= {"speedup": f"{results.speedups(network)[name]:.2f}", "speedup.figure": name}
+    summary = _summary(results, network)
+    tags |= {"score": f"{network.score:.4f}", "points": f"{summary['score/points']:+.2f}"}
+    tags |= {"run": results.run} if results.run else {}
+    if "cost/speedup" in summary:
+        figure = results.headlines[0].name(results.unnamed_engine)
+        tags |= {"speedup": f"{summary['cost/speedup']:.2f}", "speedup.figure": figure}
     return tags
 
 
@@ -189,10 +240,9 @@ def sweep_metrics(of: str, entry: dict[str, Any]) -> dict[str, float]:
     return {f"{prefix}/{name}": score["mean"] for name, score in entry["scores"].items()}
 
 
-def log_timings(settings: TrackingConfig, folder: Path, results: Results, files: list[Path]) -> None:
-    """Add the latencies of the run in ``folder`` to its child runs in MLflow, and its files anew."""
-    tracker = Tracker(settings, folder.parent.parent, folder)
-    for network in results.networks:
-        tracker.metrics(_latencies(results, network), 0, network.name)
+def log_timings(config: Config, folder: Path, export: Path, results: Results, files: list[Path]) -> None:
+    """Say anew in MLflow what the run in ``folder`` has found, now that it was timed again."""
+    tracker = Tracker(config.tracking, folder.parent.parent, folder)
+    log_figures(tracker, config.title, config, export, results)
     tracker.artifacts(files)
     tracker.finish("FINISHED")

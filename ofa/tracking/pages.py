@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any
 
-from ofa.results import report
+from ofa.results import aggregate, report
 from ofa.results.record import NetworkResult, Results
 from ofa.results.terminal import fitting
 from ofa.settings.schema import Config
@@ -16,7 +16,7 @@ from ofa.tracking.sender import EXPERIMENT_ID
 from ofa.tracking.tracker import NOTE_CHARS
 
 BLOCK_CHARS = 90  # of a line on the page of a run, before it scrolls
-MORE = "(more in report.md)\n\n"
+MORE = "(more in report.html)\n\n"
 INTRODUCTION = (
     "Jobs that compress a finetuned BERT into narrower networks: see Training runs on the left, or Runs where "
     "*Model training* is chosen at the top. Open a job with the `+` beside its name: its **children** are the "
@@ -34,7 +34,7 @@ ABOUT = f"""\
 | `recommended/width` | job | the cheapest width within the tolerance of the teacher |
 | `dev/...`, `finetune/...`, `distill/...`, `depth/...` | both | curves while training; `best/score`: their best |
 
-A job's page has its report; its artifacts are `figure.png`, `report.md`, `results.json` and `config.yaml`.
+A job's page has its report; its artifacts are `report.html` (with the figure), `results.json` and `config.yaml`.
 """
 
 
@@ -50,14 +50,41 @@ def note(results: Results, config: Config, view: str, address: str) -> str:
     parts = [_block(report.table(results)), " ".join(report.legend(results))]
     parts += report.listed("Worth knowing", results.warnings)
     parts += [_block(report.latencies(results))] if results.headlines else []
-    room = NOTE_CHARS - len(advice) - len(look) - len(MORE)
+    return f"{advice}\n\n{_fitted(parts, NOTE_CHARS - len(advice) - len(look))}{look}"
+
+
+def _fitted(parts: list[str], room: int) -> str:
+    """The first ``parts`` that fit into so many characters."""
     body = ""
     for part in parts:
-        if len(body) + len(part) > room:
-            body += MORE
-            break
+        if len(body) + len(part) > room - len(MORE):
+            return body + MORE
         body += f"{part}\n\n"
-    return f"{advice}\n\n{body}{look}"
+    return body
+
+
+def sweep_note(
+    numbers: dict[str, Any], jobs: dict[str, tuple[str, str]], problems: list[str], remarks: list[str]
+) -> str:
+    """What to take of each task first, since a page shows the beginning of a note; then the table and the jobs.
+
+    Args:
+        numbers: see :func:`ofa.results.aggregate.summarise`.
+        jobs: run folder -> name and id of the jobs' runs in MLflow.
+        problems, remarks: in lines.
+    """
+    takes = []
+    for what, take in aggregate.takes(numbers):
+        best = f" Best seed: {_run_link(*jobs[take['run']])}." if take["run"] in jobs else ""
+        takes.append(f"**{what}**: {take['words']}{best}")
+    parts = [*takes, *([_block(aggregate.table(numbers))] if numbers["rows"] else [])]
+    parts += report.listed("Jobs", [_run_link(*job) for job in jobs.values()])
+    parts += [*report.listed("Jobs without a result", problems), *report.listed("Worth knowing", remarks)]
+    return _fitted(parts, NOTE_CHARS)
+
+
+def _run_link(name: str, run_id: str) -> str:
+    return f"[{name}](#/experiments/{EXPERIMENT_ID}/runs/{run_id}?workflowType=machine_learning)"
 
 
 def _block(rows: list[list[str]]) -> str:

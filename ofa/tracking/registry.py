@@ -21,6 +21,7 @@ from ofa.system import files
 
 SERVED = "ofa.deploy.serving"  # what a served model loads
 RECOMMENDED = "recommended"  # the alias of the version to take
+CARRIED = ("eval/score", "score/points", "score/kept", "cost/target_ms", "cost/speedup")  # by a logged model
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("mlflow", "numpy", "pandas", "onnxruntime", "tokenizers", "tqdm")
 EXAMPLES = ["a gripping film with a wonderful cast", "the film was not good"]
@@ -103,7 +104,12 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
     same = f"source_run_id = '{run_id}' AND name = '{name}'"
     found = [m for m in client.search_logged_models([experiment_id], same) if m.tags.get("ofa.export") == export]
     tags = {"ofa.export": export, **entry.get("tags", {})}
-    model = found[0] if found else client.create_logged_model(experiment_id, name, run_id, tags, None, "classifier")
+    if found:
+        model = found[0]
+        client.set_logged_model_tags(model.model_id, tags)
+    else:
+        params = client.get_run(run_id).data.params
+        model = client.create_logged_model(experiment_id, name, run_id, tags, params, "classifier")
     if str(model.status) != "READY":
         with tempfile.TemporaryDirectory(dir=work, prefix="model-") as place:
             target = Path(place) / "model"
@@ -117,7 +123,20 @@ def register(client: Any, experiment_id: str, run_id: str, entry: dict[str, Any]
             client.log_model_artifacts(model.model_id, str(target))
         _link_to_run(client, run_id, model.model_id)
         client.finalize_logged_model(model.model_id, "READY")
+    _carry_metrics(client, run_id, model.model_id)
     _add_version(client, entry, run_id, model)
+
+
+def _carry_metrics(client: Any, run_id: str, model_id: str) -> None:
+    """Give the model the last score and cost of its run, as the page of models shows a model's own metrics alone."""
+    from mlflow.entities import Metric
+
+    for key in CARRIED:
+        history = client.get_metric_history(run_id, key)
+        if history:
+            last = max(history, key=lambda point: (point.step, point.timestamp))
+            # The run has this very point, so it gets no second one.
+            client.log_batch(run_id, metrics=[Metric(key, last.value, last.timestamp, last.step, model_id=model_id)])
 
 
 def _settings(entry: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +172,9 @@ def _add_version(client: Any, entry: dict[str, Any], run_id: str, model: Any) ->
         version = client.create_model_version(
             name, place, run_id, entry.get("tags"), model_id=model.model_id, await_creation_for=0
         )
+    for key, value in entry.get("tags", {}).items():
+        if version.tags.get(key) != value:  # timed again
+            client.set_model_version_tag(name, version.version, key, value)
     if entry.get("alias"):
         client.set_registered_model_alias(name, entry["alias"], version.version)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -207,6 +208,22 @@ class Uploader:
 
     def _placed(self, text: Any) -> str:
         return str(text).replace(EXPERIMENT_ID, self.server.experiment_id)
+
+    def _dataset(self, entry: dict[str, Any]) -> None:
+        """Name the rows that a run was made from, or scored on; the server keeps one that it has."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        columns = [{"name": name, "type": kind} for name, kind in entry["columns"].items()]
+        dataset = Dataset(
+            entry["name"],
+            entry["digest"],
+            entry["source_type"],
+            json.dumps(entry["source"]),
+            json.dumps({"mlflow_colspec": columns}),
+            json.dumps(entry["rows"]),
+        )
+        given = DatasetInput(dataset, [InputTag("mlflow.data.context", entry["context"])])
+        self.server.client.log_inputs(self.journal.runs[entry["run"]], [given])
 
     def _artifact(self, entry: dict[str, Any]) -> None:
         if not Path(entry["path"]).exists():

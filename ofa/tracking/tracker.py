@@ -109,6 +109,10 @@ class Tracker:
         """Tags of the experiment that are not there yet."""
         self._add({"op": "experiment", "run": JOB, "values": values})
 
+    def dataset(self, name: str, digest: str, context: str, network: str | None = None, **about: Any) -> None:
+        """Name the rows that a run rests on; ``about`` has the other fields of the journal's entry."""
+        self._add({"op": "dataset", "run": network or JOB, "name": name, "digest": digest, "context": context, **about})
+
     def artifacts(self, paths: list[Path], network: str | None = None, folder: str | None = None) -> None:
         """Files to show on the page of a run."""
         for path in paths if self.journal else ():
@@ -127,15 +131,11 @@ class Tracker:
     ) -> None:
         """Register the exported ``folder`` of a sub-network as a version of a model, once per run and content.
 
-        Args:
-            name: of the registered model.
-            folder: in the store, where its path names its content.
-            settings: see :func:`ofa.deploy.serving.settings_of`.
-            tags: of the version.
-            alias: of the version, taken from the one that had it.
+        Its path in the store names its content; ``alias`` is taken from the version that had it.
         """
         if self.settings.register_models:
-            digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", settings.get("precision"), alias]))
+            said = [settings.get("precision"), alias, (tags or {}).get("speedup")]  # what is new is sent again
+            digest = " ".join(filter(None, [f"{folder.parent.name}/{folder.name}", *said]))
             entry = {"op": "model", "run": network, "name": name, "digest": digest, "folder": str(folder.absolute())}
             self._add({**entry, "settings": settings, "tags": tags or {}, "alias": alias})
 
@@ -196,6 +196,11 @@ def _warn_of_unsent(journal: Journal, uri: str) -> None:
 
 def now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def run_id(folder: Path) -> str | None:
+    """The id at its server of the run whose journal is in ``folder``; None if it has none."""
+    return read_mark(folder)["runs"].get(JOB)
 
 
 def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:

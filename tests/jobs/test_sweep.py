@@ -13,7 +13,7 @@ from helpers import reporting
 from helpers.results import results, timed
 
 from ofa.errors import UserError
-from ofa.jobs.sweep import Sweep, SweepJob, _left, records
+from ofa.jobs.sweep import Sweep, SweepJob, _left, full_name, records
 from ofa.results.advice import objective
 from ofa.results.record import Results
 from ofa.settings.schema import ObjectiveConfig, TrackingConfig
@@ -65,7 +65,7 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     for number in (1, 2):
         run = tmp_path / "runs" / f"r{number}"
         run.mkdir(parents=True)
-        alarms = ["the teacher has learned nothing"] * (number == 2)
+        alarms = ["the teacher has learned nothing"]
         (run / "results.json").write_text(
             json.dumps(results("sst2", number, {1.0: 0.8, 0.5: 0.7}, alarms=alarms).to_json())
         )
@@ -75,10 +75,16 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     report, said = (folder / "report.md").read_text(), capsys.readouterr()
     line = f"Job 3 (toy-s3) failed: task.data_dir: nothing there (log: {folder}/3/main.log)"
     at_once, *end = said.err.splitlines()
-    assert at_once.startswith(f"[3/5] {line}; about ") and end == ["", "1 jobs without a result:", line]
-    assert re.search(r"\[1/5\] Job 1 \(toy-s1\) finished in \d+ s: r1; about \d+ (s|min) left", said.out)
-    assert "| sst2 | accuracy |     2 |" in said.out and "| sst2 | accuracy |     2 |" in report
-    assert line in report and "sst2, seed 2: the teacher has learned nothing" in report and "toy-s7" not in report
+    assert at_once.startswith(f"[3/5] {line}, about ") and end == ["", "1 jobs without a result:", line]
+    assert re.search(r"\[1/5\] Job 1 \(toy-s1\) finished in \d+ s, about \d+ (s|min) left", said.out)
+    assert "| sst2 | accuracy |     2 |" in report
+    assert "sst2  accuracy      2  0.9300 ± 0.0000" in said.out, "the table fits"
+    assert max(map(len, said.out.split("sst2: ")[0].splitlines())) <= 80
+    words = "No width is within 0.5 points of the teacher (0.9300); the best is width 1 at 0.8000."
+    assert f"sst2: {words}" in said.out and f"- **sst2**: {words}" in report
+    assert line in report and "toy-s7" not in report
+    assert "sst2, seeds 1, 2: the teacher has learned nothing" in report, "one remark, not two"
+    assert "<title>Sweep mine</title>" in (folder / "report.html").read_text()
     assert [entry["status"] for entry in json.loads((folder / "results.json").read_text())["jobs"]].count("failed") == 1
     assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -106,7 +112,19 @@ def test_mlflow_shows_a_sweep_while_it_runs(out: Path, monkeypatch: pytest.Monke
     assert sweep.close() == 1
     closed = reporting.runs_of(reporting.sqlite(out))["mine"]
     assert closed.info.status == "KILLED"
+    note = closed.data.tags["mlflow.note.content"]
+    assert note.startswith("**sst2**: No width is within"), "what to take comes first"
+    assert f"- [toy-s1](#/experiments/1/runs/{runs['r1'].info.run_id}?workflowType=machine_learning)" in note
     assert (closed.data.metrics["jobs/finished"], closed.data.metrics["jobs/without_result"]) == (1, 1)
+
+
+def test_a_job_is_named_by_what_sets_it_apart(tmp_path: Path) -> None:
+    shared = ["experiment=quickstart", "task=sst2"]
+    Sweep(tmp_path, tmp_path, TrackingConfig("none"), 4, shared).begin()
+    rates = ["trainer.finetune.learning_rate=1e-3", "trainer.seed=2"]
+    assert full_name("sst2-toy-s2", [*shared, *rates], tmp_path) == f"sst2-toy-s2 {rates[0]}"
+    assert full_name("sst2-toy-s2", [*shared, rates[1]], tmp_path) == "sst2-toy-s2"
+    assert full_name("sst2-toy-s2", rates, tmp_path / "by hand") == "sst2-toy-s2"
 
 
 def test_the_value_of_a_job() -> None:
@@ -124,7 +142,7 @@ def test_the_value_of_a_job() -> None:
 
 @pytest.mark.parametrize(
     ("ended", "total", "seconds", "words"),
-    [(2, 8, 100.0, "; about 5 min left"), (1, 3, 10.0, "; about 20 s left"), (3, 3, 9.0, ""), (2, None, 9.0, "")],
+    [(2, 8, 100.0, ", about 5 min left"), (1, 3, 10.0, ", about 20 s left"), (3, 3, 9.0, ""), (2, None, 9.0, "")],
 )
 def test_how_long_a_sweep_may_still_take(ended: int, total: int | None, seconds: float, words: str) -> None:
     assert _left(ended, total, seconds) == words

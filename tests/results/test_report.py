@@ -54,5 +54,5 @@ def test_a_start_that_scores_nothing_leaves_what_an_earlier_one_scored(tmp_path)
     files = collect.write(tmp_path, found)
     before = {path.name: path.read_bytes() for path in files}
     assert collect.write(tmp_path, unscored) == files
-    assert {path.name: path.read_bytes() for path in files} == before and len(before) == 3
+    assert {path.name: path.read_bytes() for path in files} == before and len(before) == 4
     assert json.loads(before["results.json"])["recommended"]["name"] == "w0.75"

@@ -50,8 +50,11 @@ def server(tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "100%25 of it"  # what means something in an address
     config = Config(tracking=TrackingConfig(system_metrics=False, experiment="a study"))
     config.task.name, config.model.name, config.ofa.widths = "toy", "bert_4x128", list(WIDTHS)
+    config.task.text, config.task.dev, config.task.data_dir = ["sentence"], {"dev": "dev.tsv"}, "data"
     tracker = Tracker(config.tracking, out, out / "runs" / "job")
     logged.open_runs(tracker, "toy-bert_4x128-s42", config, SHAPE, networks(WIDTHS, [1.0], SHAPE))
+    rows = {"train": {"used": 90, "left_out": 1}, "dev": {"used": 30, "left_out": 0}}
+    logged.log_data(tracker, config, rows, {"train": "a" * 64, "dev": "b" * 64}, ["w0.5"])
     for step in range(3):
         tracker.metrics({"distill/loss": 3 - step}, step)
         for width in WIDTHS:
@@ -116,6 +119,20 @@ def test_the_widths_are_children_with_numbers(server):
         assert metrics[f"speedup/{FIGURE}"] == pytest.approx(1 / metrics["width"])
 
 
+def test_the_rows_are_datasets_of_the_runs(server):
+    job, width = (runs(server)[name] for name in ("toy-bert_4x128-s42", "w0.5 toy-bert_4x128-s42"))
+    of_job = {entry["tags"][0]["value"]: entry["dataset"] for entry in job["inputs"]["dataset_inputs"]}
+    assert set(of_job) == {"training", "validation"}
+    train = of_job["training"]
+    assert (train["name"], train["digest"], train["source_type"]) == ("toy train", "a" * 16, "local")
+    assert json.loads(train["source"]) == {"uri": "data/train.tsv"}
+    assert json.loads(train["profile"]) == {"num_rows": 90, "left_out": 1}
+    columns = json.loads(train["schema"])["mlflow_colspec"]
+    assert [(column["name"], column["type"]) for column in columns] == [("sentence", "string"), ("label", "double")]
+    (scored,) = width["inputs"]["dataset_inputs"]
+    assert scored["dataset"]["digest"] == "b" * 16
+
+
 def test_a_width_has_its_curve(server):
     run_id = runs(server)["w0.75 toy-bert_4x128-s42"]["info"]["run_id"]
     asked = {"run_id": run_id, "metric_key": "dev/accuracy"}
@@ -139,7 +156,7 @@ def test_the_figure_is_served(server):
     listed = requests.get(
         f"{server.url}/api/2.0/mlflow/artifacts/list", params={"run_id": job["run_id"]}, timeout=20
     ).json()
-    assert {item["path"] for item in listed["files"]} >= {"figure.png", "report.md", "results.json"}
+    assert {item["path"] for item in listed["files"]} >= {"figure.png", "report.md", "report.html", "results.json"}
 
 
 def test_the_server_listens_on_loopback_alone(server):

@@ -58,7 +58,8 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
     for _ in range(2):
         tracker = Tracker(TrackingConfig(system_metrics=False), out, out / "runs" / "job")
         tracker.start("job", {}, {})
-        tracker.network("w1", "w1 job", {}, {})
+        tracker.network("w1", "w1 job", {}, {"heads": 4})
+        tracker.metrics({"eval/score": 0.9, "cost/speedup": 1.5, "macs": 9}, 0, "w1")
         tracker.metrics({"again": time.monotonic()}, 0)  # something new to say, so that the runs are opened again
         tracker.model("w1", "toy-w1", exported, SETTINGS, {"network": "w1", "score": "0.9"}, "recommended")
         started = time.monotonic()
@@ -89,6 +90,27 @@ def test_a_width_is_logged_and_registered_once(logged):
     assert version.source == model.artifact_location
     assert (version.tags["network"], version.tags["score"]) == ("w1", "0.9")
     assert client.get_model_version_by_alias("toy-w1", "recommended").version == version.version
+    # Score and cost are the model's own, for the page of models; the run has each point once.
+    assert {metric.key: metric.value for metric in model.metrics} == {"eval/score": 0.9, "cost/speedup": 1.5}
+    assert model.params == {"heads": "4"}
+    assert len(client.get_metric_history(run_id, "eval/score")) == 1
+
+
+def test_figures_of_a_later_timing_reach_the_model_and_its_version(exported, tmp_path):
+    for cost, alias in ((1.5, None), (3.0, "recommended")):
+        tracker = Tracker(TrackingConfig(system_metrics=False), tmp_path, tmp_path / "runs" / "job")
+        tracker.start("job", {}, {})
+        tracker.network("w1", "w1 job", {}, {})
+        tracker.metrics({"cost/speedup": cost}, 0, "w1")
+        tracker.model("w1", "toy-w1", exported, SETTINGS, {"speedup": f"{cost:.2f}"}, alias)
+        tracker.finish("FINISHED")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}", registry_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (version,) = client.search_model_versions("name = 'toy-w1'")
+    assert version.tags["speedup"] == "3.00"
+    assert client.get_model_version_by_alias("toy-w1", "recommended").version == version.version
+    (model,) = client.search_logged_models(["1"])
+    assert model.tags["speedup"] == "3.00"
+    assert max((point.timestamp, point.value) for point in model.metrics)[1] == 3.0
 
 
 def test_a_crash_after_logging_doubles_nothing(logged, tmp_path):

@@ -1,0 +1,81 @@
+"""What to take of several jobs that differ in their seed alone: the rule of one run, on the means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import mean
+from typing import Any
+
+from ofa.results import advice
+from ofa.results.record import NetworkResult, Results, Scored
+
+
+def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
+    """The recommendation for the mean of ``jobs``.
+
+    Returns:
+        ``words``; ``name`` and ``label`` of the network and its ``speedup``, None where there is none; ``run``, the
+        folder of the job whose network of that name scores best.
+    """
+    averaged = mean_of(jobs)
+    tolerance = next((job.recommended.tolerance for job in jobs if job.recommended), 0.0)
+    advised = advice.recommend(averaged, tolerance)
+    chosen = averaged.network(advised.name)
+    if chosen is None:
+        return {"words": advised.words, "name": None, "label": None, "speedup": None, "run": None}
+    best = max(jobs, key=lambda job: job.networks[_names(job).index(chosen.name)].score)
+    speedup = averaged.speedups(chosen).get(advised.figure or "")
+    return {"words": advised.words, "name": chosen.name, "label": chosen.label, "speedup": speedup, "run": best.run}
+
+
+def mean_of(jobs: Sequence[Results]) -> Results:
+    """One job's results with the means of scores and latencies; networks and figures that all of ``jobs`` have."""
+    first = jobs[0]
+    networks = [
+        _mean([job.networks[_names(job).index(name)] for job in jobs], jobs)
+        for name in _names(first)
+        if all(name in _names(job) for job in jobs)
+    ]
+    references = [job.reference for job in jobs if job.reference]
+    return replace(
+        first,
+        learned=all(job.learned for job in jobs),
+        teacher=_scored([job.teacher for job in jobs if job.teacher]),
+        networks=tuple(networks),
+        reference=_mean(references, jobs) if len(references) == len(jobs) else None,
+    )
+
+
+def _names(job: Results) -> list[str]:
+    return [network.name for network in job.networks]
+
+
+def _scored(found: Sequence[Scored]) -> Scored:
+    return replace(found[0], score=mean(one.score for one in found))
+
+
+def _mean(found: Sequence[NetworkResult], jobs: Sequence[Results]) -> NetworkResult:
+    """The mean of one network over the jobs; an interval is of one job's rows, and is left out."""
+    times = [
+        {one.name(job.unnamed_engine): one.ms for one in network.latencies}
+        for network, job in zip(found, jobs, strict=True)
+    ]
+    latencies = [(latency, latency.name(jobs[0].unnamed_engine)) for latency in found[0].latencies]
+    reduced = [
+        [one for network in found for one in network.reduced if one.what == first.what] for first in found[0].reduced
+    ]
+    return replace(
+        found[0],
+        score=mean(network.score for network in found),
+        lost=None,
+        latencies=tuple(
+            replace(latency, ms=mean(of_job[name] for of_job in times))
+            for latency, name in latencies
+            if all(name in of_job for of_job in times)
+        ),
+        reduced=tuple(
+            replace(same[0], score=mean(one.score for one in same)) for same in reduced if len(same) == len(found)
+        ),
+        parity=tuple(parity for network in found for parity in network.parity),
+    )
