@@ -120,7 +120,9 @@ class OfaConfig:
     depths: list[float] = added([1.0])  # shares of the layers kept
     hidden_weight: float = 0.1  # weight of the hidden states' MSE, summed over embeddings and layers
     logit_weight: float = 1.0  # weight of the soft cross-entropy (binary: multi_label; MSE: regression)
-    sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
+    # all: every network on every batch; sandwich: largest, smallest, some between; layers: the same, but those between
+    # have sizes (and, with depths, layers) drawn for each layer by itself, which a search needs.
+    sampling: str = "all"
     sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout
     # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process

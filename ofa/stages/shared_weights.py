@@ -23,8 +23,9 @@ from ofa.model.network import forward_of
 from ofa.settings.schema import LoopConfig
 from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
+from ofa.supernet.layerwise import Space, sample_layers
 from ofa.supernet.space import Network, sample
-from ofa.supernet.subnet import SubNet, count_macs
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 from ofa.system import process, ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation, TeacherCache
@@ -85,11 +86,11 @@ def _step(
     context: StageContext, plan: Plan, supernet: nn.Layer, rows: Encoded, precision: Precision
 ) -> Callable[[Batch, int], dict[str, Tensor]]:
     """The step of a loop that distils the sub-networks drawn for it."""
-    ofa, seed, networks = context.config.ofa, context.config.trainer.seed, plan.networks
+    ofa, networks = context.config.ofa, plan.networks
     teacher, _ = models.load(plan.teacher)
     teacher.eval()
     shape = models.shape_of(supernet)
-    costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
+    drawn = _draws(context, shape, networks)
     weights = (plan.hidden_weight, plan.logit_weight)
     threads = process.threads() if paddle.get_device() == "cpu" else 1
     distillation = Distillation(supernet, teacher, *weights, precision, KINDS[context.config.task.kind], threads)
@@ -98,12 +99,25 @@ def _step(
 
     def step(batch: Batch, number: int) -> dict[str, Tensor]:
         input_ids, token_type_ids, _ = tensors(batch)
-        drawn = sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
-        subnets = [networks[name].subnet for name in drawn]
         targets = memory.lookup(batch) if memory else None
-        return distillation.step(input_ids, token_type_ids, subnets, batch.row_share, batch.token_share, targets)
+        return distillation.step(input_ids, token_type_ids, drawn(number), batch.row_share, batch.token_share, targets)
 
     return step
+
+
+def _draws(
+    context: StageContext, shape: EncoderShape, networks: Mapping[str, Network]
+) -> Callable[[int], list[SubNet]]:
+    """The number of a step -> the sub-networks that it trains."""
+    ofa, seed = context.config.ofa, context.config.trainer.seed
+    costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
+    if ofa.sampling == "layers":
+        largest, smallest = (networks[pick(costs, key=costs.__getitem__)].subnet for pick in (max, min))
+        space = Space.between([network.subnet for network in networks.values()], shape)
+        return lambda number: sample_layers(space, largest, smallest, ofa.sandwich_random, seed, number)
+    return lambda number: [
+        networks[name].subnet for name in sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
+    ]
 
 
 def _memory(
