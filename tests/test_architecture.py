@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "evaluation": "data model system",
     "deploy": "data model settings system",
     "results": "hardware settings supernet system",
-    "stages": "data deploy evaluation model settings store supernet system training",
+    "limits": "hardware results settings supernet",
+    "stages": "data deploy evaluation limits model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
-    "jobs": "model results settings stages store supernet system tracking",
+    "jobs": "limits model results settings stages store supernet system tracking",
     "predict": "data deploy results settings system",
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
@@ -51,10 +52,14 @@ WITHOUT_PADDLE = (
     "supernet.cuts",
     "model.padded",
     "supernet.space",
+    "supernet.layerwise",
+    "supernet.nsga2",
+    "limits",
     "model.architectures",
     "model.folder",
     "model.hugging_face",
     "model.padded",
+    "stages.context",
     "stages.inputs",
     "stages.keys",
     "stages.pipeline",
@@ -89,6 +94,7 @@ TESTED_IN = {
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
     "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of
+    "stages.context": "stages/test_pipeline.py",
     "stages.inputs": "stages/test_pipeline.py",
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order
     "stages.reorder": "stages/test_pipeline.py",
@@ -173,7 +179,7 @@ def test_no_module_reaches_itself() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {f"ofa.stages.{name}" for name in ("inputs", "keys", "pipeline", "shared_weights")}
+    shared = {f"ofa.stages.{name}" for name in ("context", "inputs", "keys", "pipeline", "shared_weights")}
     for name in MODULES - shared:
         if name.startswith("ofa.stages."):
             assert not {other for other in IMPORTS[name] if other.startswith("ofa.stages.")} - shared, name

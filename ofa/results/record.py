@@ -8,6 +8,7 @@ from typing import Any
 
 from ofa.results.figure import Latency
 from ofa.results.reduced import Reduced, entries, of_entries
+from ofa.supernet.space import SEARCHED
 
 MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
@@ -56,9 +57,15 @@ class NetworkResult(Scored):
         return next((one for one in self.reduced if one.what == (engine, precision)), None)
 
     @property
+    def searched(self) -> bool:
+        """Whether a search found it: its layers differ, and its width is their mean."""
+        return self.name.startswith(SEARCHED)
+
+    @property
     def label(self) -> str:
-        """``width 0.75``, as tables and sentences call it."""
-        return f"width {self.width:.4g}" + (f", depth {self.depth:.4g}" if self.depth != 1 else "")
+        """``width 0.75``, or ``search1``, as tables and sentences call it."""
+        shares = f"width {self.width:.4g}" + (f", depth {self.depth:.4g}" if self.depth != 1 else "")
+        return self.name if self.searched else shares
 
     def to_json(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, Any]:
         """Its entry in results.json; ``reference`` is what speed-ups are against."""
@@ -143,6 +150,7 @@ class Results:
         measured_on: device -> what it was.
         unsteady: names of measured figures that varied so much that the machine was busy.
         export: the name of the folder of exported networks in the store.
+        search: what a search left: its limits, its front by name, and the uniform networks beside it.
     """
 
     task: str
@@ -165,6 +173,7 @@ class Results:
     recommended: Recommendation | None = None
     warnings: tuple[str, ...] = ()
     published: dict[str, list[float]] = field(default_factory=dict)
+    search: dict[str, Any] | None = None
 
     @property
     def largest(self) -> NetworkResult:
@@ -229,14 +238,11 @@ class Results:
             found["reference"] = self.reference.to_json(self.unnamed_engine, self.reference)
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
         found |= {"refused": list(self.refused)} if self.refused else {}
-        if self.estimated_for:
-            found["estimated_for"] = self.estimated_for
-        if self.measured_on:
-            found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)}
-        if self.export:
-            found["export"] = self.export
-        if self.recommended:
-            found["recommended"] = vars(self.recommended)
+        found |= {"estimated_for": self.estimated_for} if self.estimated_for else {}
+        found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)} if self.measured_on else {}
+        found |= {"export": self.export} if self.export else {}
+        found |= {"recommended": vars(self.recommended)} if self.recommended else {}
+        found |= {"search": self.search} if self.search else {}
         found["warnings"] = list(self.warnings)
         return found | ({"published": self.published} if self.published else {})
 
@@ -270,4 +276,5 @@ class Results:
             recommended=recommended,
             warnings=tuple(found.get("warnings", ())),
             published=found.get("published", {}),
+            search=found.get("search"),
         )

@@ -175,8 +175,8 @@ def stage_problems(config: Config) -> Iterable[str]:
         for name in getattr(config, key):
             yield from choice(key, name, (*STAGES, *OPTIONAL_STAGES))
         yield from once(key, getattr(config, key))
-    asked = (config.ofa.has_depths, "ofa.depths=[1,0.5]"), (config.trainer.final.runs, "trainer.final.epochs=1")
-    for name, (has_work, ask) in zip(OPTIONAL_STAGES, asked, strict=True):
+    wanted = (config.ofa.has_depths, config.search.runs, config.trainer.final.runs)
+    for (name, ask), has_work in zip(OPTIONAL_STAGES.items(), wanted, strict=True):
         if name in config.stages and not has_work:
             yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"
     if not config.stages:

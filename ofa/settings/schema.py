@@ -13,12 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ofa.settings.fields import added, collected, how, setting
+from ofa.settings.limits import SearchConfig
 from ofa.settings.target import HardwareConfig
 
 KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "latency")
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
-OPTIONAL_STAGES = ("distill_depth", "final")
+# What asks for them: a setting as an example.
+OPTIONAL_STAGES = {
+    "distill_depth": "ofa.depths=[1,0.5]",
+    "search": "search.max_macs=1e9",
+    "final": "trainer.final.epochs=1",
+}
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
@@ -256,6 +262,7 @@ class Config:
     ofa: OfaConfig = setting(OfaConfig)
     trainer: TrainerConfig = setting(TrainerConfig)
     hardware: HardwareConfig = setting(HardwareConfig)
+    search: SearchConfig = added(SearchConfig)
     int8: Int8Config = added(Int8Config)
     latency: LatencyConfig = setting(LatencyConfig)
     tracking: TrackingConfig = how(TrackingConfig)

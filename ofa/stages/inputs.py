@@ -14,9 +14,12 @@ from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
+from ofa.limits import Limits
 from ofa.model.folder import Folder, find_folder, tensor_names
+from ofa.settings.limits import row_problems
 from ofa.settings.rules import calibration_problems, pair_problems, position_problems
 from ofa.settings.schema import Config, TaskConfig
+from ofa.supernet.layerwise import Space
 from ofa.supernet.space import Network, grid_problems, networks
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import file_digest
@@ -76,7 +79,8 @@ def load_inputs(config: Config) -> Inputs:
     """
     cache_dir = Path(config.cache_dir).expanduser()
     rows = load_splits(config.task, cache_dir)
-    if found := calibration_problems(config.int8, len(rows["train"])):
+    many = len(rows["train"])
+    if found := [*calibration_problems(config.int8, many), *row_problems(config.search, many)]:
         raise UserError("\n".join(found))
     folder = find_folder(config.model, cache_dir)
     tokenizer = _tokenizer(config, rows, folder, cache_dir)
@@ -88,10 +92,14 @@ def load_inputs(config: Config) -> Inputs:
     }
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
+    of_job = networks(config.ofa.widths, config.ofa.depths, shape)
+    space = Space.between([network.subnet for network in of_job.values()], shape)
+    if found := list(Limits.of(config, shape).problems(space)):
+        raise UserError("\n".join(found))
     return Inputs(
         rows=rows,
         shape=shape,
-        networks=networks(config.ofa.widths, config.ofa.depths, shape),
+        networks=of_job,
         tokenizer=tokenizer,
         folder=folder,
         label_order=_label_order(config, folder) if folder else None,

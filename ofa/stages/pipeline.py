@@ -16,23 +16,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ofa.errors import Interrupted
 from ofa.settings.schema import Config
 from ofa.stages import keys
+from ofa.stages.context import StageContext
 from ofa.stages.inputs import Inputs
 from ofa.store import PART, Store
 from ofa.system import ranks
 from ofa.system.machine import machine, versions
-
-if TYPE_CHECKING:
-    from paddle import Tensor, nn
-
-    from ofa.data.tokens import Encoded
-    from ofa.training.checkpoint import BestNetworks
-    from ofa.training.loop import Loop
-    from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
 
@@ -65,71 +58,9 @@ class Stage:
         importlib.import_module(f"ofa.stages.{self.name}").run(context)
 
 
-@dataclass
-class StageContext:
-    """What a running stage is given.
-
-    Attributes:
-        needs: the complete folders of the stages it needs, by name.
-        folder: where its output goes.
-        work: where its checkpoints go; gone when the stage is complete.
-    """
-
-    config: Config
-    inputs: Inputs
-    needs: dict[str, Path]
-    folder: Path
-    work: Path
-    monitor: Any
-    stop: Callable[[], bool]
-
-    @property
-    def distilled(self) -> Path:
-        """The folder of the last distillation: ``supernet/``, ``widths/<name>/`` and ``distill.json``."""
-        return self.needs.get("distill_depth", self.needs["distill"])
-
-    @property
-    def trained(self) -> Path:
-        """The folder with the networks as training left them, ``widths/<name>/``."""
-        return self.needs.get("final", self.distilled)
-
-    def loop(
-        self,
-        name: str,
-        rows: Encoded,
-        *,
-        model: nn.Layer,
-        step: Callable[[Any, int], dict[str, Tensor]],
-        evaluate: Callable[[int], dict[str, float]],
-        best: BestNetworks,
-        precision: Precision,
-        monitored: bool = True,
-    ) -> Loop:
-        """The training loop over ``rows`` whose settings are ``trainer.<name>``; it stops when the job is to.
-
-        ``monitored``: its curves are those of the job; not where many loops run under one name.
-        """
-        from ofa.data.batches import TrainBatches
-        from ofa.training.loop import Loop, NullMonitor
-
-        trainer, settings = self.config.trainer, getattr(self.config.trainer, name)
-        return Loop(
-            name=name,
-            model=model,
-            step=step,
-            batches=TrainBatches(rows, settings.batch_size, trainer.seed),
-            settings=settings,
-            seed=trainer.seed,
-            evaluate=evaluate,
-            best=best,
-            precision=precision,
-            monitor=self.monitor if monitored else NullMonitor(),
-            stop=self.stop,
-        )
-
-
 LAST_DISTILLED = ("distill", "distill_depth")
-LAST_TRAINED = (*LAST_DISTILLED, "final")
+LAST_FOUND = (*LAST_DISTILLED, "search")
+LAST_TRAINED = (*LAST_FOUND, "final")
 PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), keys.finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), keys.reorder),
@@ -142,9 +73,17 @@ PIPELINE = (
         wanted=lambda config: config.ofa.has_depths,
     ),
     Stage(
+        "search",
+        "Search for the best networks within the limits",
+        ("reorder", *LAST_DISTILLED),
+        keys.search,
+        alone=True,
+        wanted=lambda config: config.search.runs,
+    ),
+    Stage(
         "final",
         "Finetune every network on the true labels",
-        LAST_DISTILLED,
+        LAST_FOUND,
         keys.final,
         wanted=lambda config: config.trainer.final.runs,
     ),

@@ -21,7 +21,7 @@ from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.schema import LoopConfig
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.layerwise import Space, sample_layers
 from ofa.supernet.space import Network, sample
@@ -65,7 +65,7 @@ def distil(context: StageContext, plan: Plan) -> None:
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
     elastic.make_elastic(supernet)
-    rows, precision = context.inputs.encoded("train"), Precision(trainer.precision)
+    (rows, _), precision = context.training_rows(), Precision(trainer.precision)
     step = _step(context, plan, supernet, rows, precision)
     kept = _Kept(context, plan, supernet, folder.labels)
     loop = context.loop(

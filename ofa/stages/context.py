@@ -1,0 +1,95 @@
+"""What a running stage is given: the settings, the rows, what the stages before it left, and a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ofa.settings.schema import Config
+from ofa.stages.inputs import Inputs
+from ofa.supernet.space import Network, networks_found, record_of_search
+
+if TYPE_CHECKING:
+    from paddle import Tensor, nn
+
+    from ofa.data.tokens import Encoded
+    from ofa.training.checkpoint import BestNetworks
+    from ofa.training.loop import Loop
+    from ofa.training.precision import Precision
+
+TRAIN = ("final", "search", "distill_depth", "distill")  # stages that leave networks, the last one first
+
+
+@dataclass
+class StageContext:
+    """What a running stage is given.
+
+    Attributes:
+        needs: the complete folders of the stages it needs, by name.
+        folder: where its output goes.
+        work: where its checkpoints go; gone when the stage is complete.
+    """
+
+    config: Config
+    inputs: Inputs
+    needs: dict[str, Path]
+    folder: Path
+    work: Path
+    monitor: Any
+    stop: Callable[[], bool]
+
+    @property
+    def distilled(self) -> Path:
+        """The folder of the last distillation: ``supernet/``, ``widths/<name>/`` and ``distill.json``."""
+        return self.needs.get("distill_depth", self.needs["distill"])
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """The sub-networks of the job by name, and those that its search found."""
+        return self.inputs.networks | networks_found(record_of_search(self.needs.get("search")))
+
+    def trained(self, name: str) -> Path:
+        """The folder of a network as the last of the stages before this one left it."""
+        places = [self.needs[stage] / "widths" / name for stage in TRAIN if stage in self.needs]
+        return next(path for path in places if path.is_dir())
+
+    def training_rows(self) -> tuple[Encoded, Encoded]:
+        """The rows that networks are distilled on, and those held out for a search to score them by."""
+        search = self.config.search
+        return self.inputs.encoded("train").hold_out(search.rows if search.runs else 0, self.config.trainer.seed)
+
+    def loop(
+        self,
+        name: str,
+        rows: Encoded,
+        *,
+        model: nn.Layer,
+        step: Callable[[Any, int], dict[str, Tensor]],
+        evaluate: Callable[[int], dict[str, float]],
+        best: BestNetworks,
+        precision: Precision,
+        monitored: bool = True,
+    ) -> Loop:
+        """The training loop over ``rows`` whose settings are ``trainer.<name>``; it stops when the job is to.
+
+        ``monitored``: its curves are those of the job; not where many loops run under one name.
+        """
+        from ofa.data.batches import TrainBatches
+        from ofa.training.loop import Loop, NullMonitor
+
+        trainer, settings = self.config.trainer, getattr(self.config.trainer, name)
+        return Loop(
+            name=name,
+            model=model,
+            step=step,
+            batches=TrainBatches(rows, settings.batch_size, trainer.seed),
+            settings=settings,
+            seed=trainer.seed,
+            evaluate=evaluate,
+            best=best,
+            precision=precision,
+            monitor=self.monitor if monitored else NullMonitor(),
+            stop=self.stop,
+        )
