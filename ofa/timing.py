@@ -24,7 +24,7 @@ from ofa.settings.explain import explain
 from ofa.settings.rules import latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
 from ofa.store import Store
-from ofa.supernet.space import networks
+from ofa.supernet.space import networks, networks_found
 from ofa.system import process
 from ofa.system.files import unusable
 from ofa.system.output import run_folder
@@ -74,7 +74,8 @@ def time_run(
         raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
     collect.keep_timings(folder, record)
     results = collect.with_latencies(results, record)
-    results = collect.advised(results, config, shape, networks(config.ofa.widths, config.ofa.depths, shape))
+    of_job = networks(config.ofa.widths, config.ofa.depths, shape) | networks_found(results.search)
+    results = collect.advised(results, config, shape, of_job)
     files = collect.write(folder, results)
     if (folders[results.largest.name] / CARD).exists():  # older exports have none, and do not load as one says
         write_cards(config, store, results)

@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "evaluation": "data model system",
     "deploy": "data model settings system",
     "results": "hardware settings supernet system",
-    "stages": "data deploy evaluation model settings store supernet system training",
+    "limits": "hardware results settings supernet",
+    "stages": "data deploy evaluation limits model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
-    "jobs": "model results settings stages store supernet system tracking",
+    "jobs": "limits model results settings stages store supernet system tracking",
     "predict": "data deploy results settings system",
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
@@ -51,6 +52,9 @@ WITHOUT_PADDLE = (
     "supernet.cuts",
     "model.padded",
     "supernet.space",
+    "supernet.layerwise",
+    "supernet.nsga2",
+    "limits",
     "model.architectures",
     "model.folder",
     "model.hugging_face",
@@ -86,6 +90,7 @@ TESTED_IN = {
     "jobs.start": "commands/test_main.py",  # as commands, and from Python in test_api.py
     "settings.bounds": "settings/test_rules.py",
     "settings.target": "test_hardware.py",
+    "settings.task": "settings/test_schema.py",
     "settings.task_rules": "settings/test_rules.py",  # as preflight asks them all
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone

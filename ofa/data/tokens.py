@@ -72,6 +72,11 @@ class Encoded:
         first_lengths, labels, cut = (values[indices] for values in (self.first_lengths, self.labels, self.cut))
         return Encoded(self.input_ids[source], offsets, first_lengths, labels, cut, self.pad)
 
+    def hold_out(self, count: int, seed: int) -> tuple[Encoded, Encoded]:
+        """All but ``count`` rows that ``seed`` draws, and these; both in their order here."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
     def join(self, others: Sequence[Encoded]) -> Encoded:
         """These rows and then those of ``others``."""
         parts = [self, *others]

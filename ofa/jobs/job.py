@@ -25,6 +25,7 @@ from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.stages.pipeline import plan, run_stages
 from ofa.store import Store
+from ofa.supernet.space import networks_found, record_of_search
 from ofa.system import files, process, ranks
 from ofa.system.redact import without_secrets
 from ofa.tracking import logged
@@ -57,8 +58,8 @@ def run_job(config: Config, yaml: str) -> Results:
         if not config.sweep.name:
             terminal.show(before, terminal.Where(folder, None))
         return before
-    if found := folder_problems(config):
-        raise UserError("\n".join(found))
+    if problems := folder_problems(config):
+        raise UserError("\n".join(problems))
     tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
     with ranks.main_first():
         _open_folder(folder, yaml)
@@ -69,7 +70,8 @@ def run_job(config: Config, yaml: str) -> Results:
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
             folders = run_stages(config, inputs, tracker, store, stop.is_set)
-        parts = (config, folder, folders, inputs.shape, inputs.networks, inputs.counts)
+        found = networks_found(record_of_search(folders.get("search")))
+        parts = (config, folder, folders, inputs.shape, inputs.networks | found, inputs.counts)
         here = collect.collect(*parts) if ranks.is_main() else None
         results: Results = ranks.broadcast(here)
         if not ranks.is_main():
@@ -78,6 +80,7 @@ def run_job(config: Config, yaml: str) -> Results:
         if "export" in folders:
             write_cards(config, collect.deployed(folders), results)
             link_networks(folder, collect.deployed(folders), results)
+        logged.open_networks(tracker, title, config, inputs.shape, found)
         logged.log_results(tracker, title, config, folders, results)
         tracker.artifacts([*written, folder / "config.yaml"])
         status = "FINISHED"

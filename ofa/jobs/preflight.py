@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ofa.errors import UserError
+from ofa.limits import figure_problems
 from ofa.model.folder import read_folder
 from ofa.settings.bounds import choice, file_name, per_cpu
 from ofa.settings.distill_rules import distill_problems, optional_stage_problems
+from ofa.settings.limits import search_problems
 from ofa.settings.places import path_problems
 from ofa.settings.rules import (
     hardware_problems,
@@ -58,9 +60,12 @@ def problems(config: Config) -> Iterable[str]:
     yield from _model(config)
     yield from ofa_problems(config.ofa)
     yield from distill_problems(config)
+    networks = len(config.ofa.widths) * len(config.ofa.depths)
+    yield from search_problems(config.search, config.ofa.sampling, networks)
     yield from trainer_problems(config.trainer)
     yield from hardware_problems(config.hardware)
-    yield from latency_problems(config.latency, config.hardware)
+    timed = list(latency_problems(config.latency, config.hardware))
+    yield from timed or figure_problems(config)
     yield from int8_problems(config)
     yield from stage_problems(config)
     yield from optional_stage_problems(config)

@@ -269,8 +269,7 @@ def download(name: str, cache_dir: Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        weights = [WEIGHTS, INDEX, "model-*-of-*.safetensors"]
-        wanted = ["config.json", *weights, *OF_TOKENIZER]
+        wanted = ["config.json", WEIGHTS, INDEX, "model-*-of-*.safetensors", *OF_TOKENIZER]
         return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
     except Exception as error:  # the client raises many kinds, most of them meaning: no network
         reason = without_secrets(str(error).splitlines()[0])[:120]  # HF_ENDPOINT may hold a password

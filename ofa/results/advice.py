@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from math import nan
+from typing import Any
 
 from ofa.errors import UserError
 from ofa.hardware import estimate
 from ofa.results.figure import ENGINES, Latency
+from ofa.results.front import limits_of
 from ofa.results.record import NetworkResult, Recommendation, Results
 from ofa.settings.rules import SAME_SHARE
 from ofa.settings.schema import Config, ObjectiveConfig
@@ -30,12 +32,15 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
 
     By what was measured on the target, else by its estimates, else by what was measured on another device, else by
     parameters; where latencies are equal the score decides. If no network is faster than the full one, the best scorer.
+    In a job with limits it is the best that was found within them.
     """
     assert results.teacher is not None
     teacher = results.teacher.score
     if not results.learned:
         words = f"Nothing to recommend: the teacher ({teacher:.4f}) is no better than always giving the same answer."
         return Recommendation(words, tolerance)
+    if results.search:
+        return _within_limits(results, results.search, tolerance)
     # Rounding guards a difference of exactly the tolerance against binary fractions.
     close = [network for network in results.networks if round(100 * (teacher - network.score), 6) <= tolerance]
     if not close:
@@ -50,6 +55,18 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
         words = f"Take {chosen.label}, the smallest within {tolerance:g} points: {_loss(results, chosen, tolerance)}."
         return Recommendation(words, tolerance, chosen.name, chosen.width, chosen.depth)
     return _fastest(results, close, tolerance)
+
+
+def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float) -> Recommendation:
+    """The network that scored best in the search, whatever the dev rows say of the others: these only judge."""
+    chosen = next(network for network in results.networks if network.name == search["front"][0]["name"])
+    words = f"Take {chosen.label}, the best found within {limits_of(search)}: {_loss(results, chosen, tolerance)}."
+    taken = (words, tolerance, chosen.name, chosen.width, chosen.depth)
+    for latency in chosen.latencies:
+        if latency.name(results.unnamed_engine) == search["figure"]:
+            how = (search["figure"], latency.engine, latency.precision, latency.batch_size, latency.basis)
+            return Recommendation(*taken, *how)
+    return Recommendation(*taken)
 
 
 def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:

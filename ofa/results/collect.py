@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,20 +13,21 @@ from typing import Any
 
 from ofa.errors import UserError
 from ofa.hardware import engines_to_estimate, estimate, fastest_first
-from ofa.results import advice, published
+from ofa.results import advice, front, published
 from ofa.results.figure import Latency
 from ofa.results.figures import draw
+from ofa.results.front import FRONT
 from ofa.results.page import page
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import Reduced, slower
 from ofa.results.report import text
 from ofa.settings.schema import Config
-from ofa.supernet.space import Network, teacher
+from ofa.supernet.space import Network, record_of_search, teacher
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import read_json, write_whole
 
 UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
-WRITTEN = ("results.json", "report.md", "report.html", "figure.png")
+WRITTEN = ("results.json", "report.md", "report.html", "figure.png", FRONT)
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
@@ -71,12 +72,13 @@ def collect(
             for name, entry in scores["networks"].items()
         ),
         reference=None if config.ofa.has_full else _reference(config, scores["teacher"], exports, int8, shape),
-        unnamed_engine=_unnamed(config),
+        unnamed_engine=unnamed(config),
         alarms=(*scores["alarms"], *(alarm for entry in entries for alarm in entry["alarms"])),
         refused=_refused(int8["fast_cpu"], entries),
         vocabulary=scores.get("vocabulary", {}),
         export=deployed(folders).name if exports else None,
         published=published.expected(config),
+        search=record_of_search(folders.get("search")),
     )
     if "latency" in folders:
         results = with_latencies(results, _read(folders["latency"] / "latency.json"))
@@ -85,7 +87,7 @@ def collect(
     return advised(results, config, shape, networks)
 
 
-def _unnamed(config: Config) -> dict[str, str]:
+def unnamed(config: Config) -> dict[str, str]:
     """The engines that the names of figures leave out: the first that is timed, and the first that is estimated."""
     estimated = engines_to_estimate(config.hardware, config.latency.estimate_engines)
     return {"measured": config.latency.engines[0], **({"estimated": estimated[0]} if estimated else {})}
@@ -144,17 +146,22 @@ def estimates(
     Args:
         offered: its graphs in reduced precision; INT8 is estimated for no other engine.
     """
+    target, found = config.hardware, []
+    for engine, precision, batch, length in ways(config, offered):
+        one = estimate(target, engine, precision, shape, network.subnet, batch, length)
+        found.append(Latency(target.name, engine, precision, batch, length, "estimated", one.ms, one.evidence))
+    return found
+
+
+def ways(config: Config, offered: tuple[Reduced, ...] = ()) -> Iterator[tuple[str, str, int, int]]:
+    """Engine, precision, batch size and length of each of these estimates."""
     settings, target = config.latency, config.hardware
-    found = []
     for engine in engines_to_estimate(target, settings.estimate_engines):
         int8 = any(one.what == (engine, "int8") for one in offered)
-        ways = [precision for precision in settings.precisions if precision != "int8" or int8]
-        for precision, batch, length in product(
-            fastest_first(target, engine, ways), settings.batch_sizes, settings.seq_lengths
-        ):
-            one = estimate(target, engine, precision, shape, network.subnet, batch, length)
-            found.append(Latency(target.name, engine, precision, batch, length, "estimated", one.ms, one.evidence))
-    return found
+        precisions = [precision for precision in settings.precisions if precision != "int8" or int8]
+        yield from product(
+            [engine], fastest_first(target, engine, precisions), settings.batch_sizes, settings.seq_lengths
+        )
 
 
 def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
@@ -217,7 +224,7 @@ def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
 
 
 def write(folder: Path, results: Results) -> list[Path]:
-    """Write results.json and, once networks are scored, report.md, report.html and figure.png; returns their paths.
+    """Write results.json and, once networks are scored, the reports and the figures; returns their paths.
 
     What an earlier start with the same settings has scored stays, if this one stopped at an earlier stage.
     """
@@ -228,6 +235,8 @@ def write(folder: Path, results: Results) -> list[Path]:
         files = {}
     if scored:
         draw(results, folder / "figure.png")
+        if results.search:
+            front.draw(results, folder / FRONT)
         files["report.md"] = text(results)
         files["report.html"] = page(files["report.md"], folder)
     for name, content in files.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa.results.figure import ENGINES, Latency
 from ofa.results.record import NetworkResult, Results
+from ofa.supernet.space import SEARCHED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +61,18 @@ def _range(results: Results) -> tuple[float, float]:
     return min([-results.recommended.tolerance, *points, *ends]), max([0.0, *points, *ends])
 
 
+def _families(results: Results) -> dict[str, list[NetworkResult]]:
+    """The networks that a curve joins, by what its label adds: those of a depth, and those that a search found."""
+    uniform = [network for network in results.networks if not network.searched]
+    depths = sorted({network.depth for network in uniform}, reverse=True)
+    families = {
+        f", depth {depth:.4g}" if depth != 1 else "": [network for network in uniform if network.depth == depth]
+        for depth in depths
+    }
+    found = [network for network in results.networks if network.searched]
+    return families | ({", search": found} if found else {})
+
+
 def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     """A device's curves: each of its engines and precisions at the headline's batch and length, and of each depth."""
     same = ("where", "kind", "batch_size", "seq_length")
@@ -67,12 +80,10 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     place = 0
     for latency in shown:
         name = latency.name(results.unnamed_engine)
-        for depth in sorted({network.depth for network in results.networks}, reverse=True):
-            of_depth = [network for network in results.networks if network.depth == depth]
-            costs = [(results.ms(one, name), one) for one in of_depth]
+        for family, networks in _families(results).items():
+            costs = [(results.ms(one, name), one) for one in networks]
             points = [(ms / latency.batch_size, one) for ms, one in costs if ms is not None]
-            label = f"{ENGINES.get(latency.engine, latency.engine)} {latency.precision}"
-            label += f", depth {depth:.4g}" if depth != 1 else ""
+            label = f"{ENGINES.get(latency.engine, latency.engine)} {latency.precision}{family}"
             _curve(panel, results, points, label, place, latency == headline)
             place += 1
     panel.set_xscale("log")
@@ -107,7 +118,7 @@ def _curve(
         panel.errorbar(costs, drops, ends, fmt="none", ecolor=color, alpha=0.5, capsize=3)
     for cost, drop, (_, network) in zip(costs, drops, points, strict=True) if named else ():
         chosen = network.name == results.recommended.name
-        text = f"{'★ ' if chosen else ''}{network.width:.3g}"
+        text = f"{'★ ' if chosen else ''}{network.name if network.searched else f'{network.width:.3g}'}"
         weight = "bold" if chosen else "normal"
         panel.annotate(
             text, (cost, drop), textcoords="offset points", xytext=(6, 6), fontsize="small", fontweight=weight
@@ -126,8 +137,9 @@ def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
     shares = summary["networks"]
     for panel, row in zip(panels, rows, strict=False):
         scores = row["scores"]
-        for depth in sorted({shares[one]["depth"] for one in scores if one != "teacher"}, reverse=True):
-            names = [one for one in scores if one != "teacher" and shares[one]["depth"] == depth]
+        uniform = [one for one in scores if one != "teacher" and not one.startswith(SEARCHED)]
+        for depth in sorted({shares[one]["depth"] for one in uniform}, reverse=True):
+            names = [one for one in uniform if shares[one]["depth"] == depth]
             names.sort(key=lambda one: shares[one]["width"])
             drops = [100 * (scores[one]["mean"] - scores["teacher"]["mean"]) for one in names]
             spreads = [100 * (scores[one]["std"] or 0.0) for one in names]

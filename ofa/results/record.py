@@ -8,6 +8,7 @@ from typing import Any
 
 from ofa.results.figure import Latency
 from ofa.results.reduced import Reduced, entries, of_entries
+from ofa.supernet.space import SEARCHED
 
 MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
@@ -56,9 +57,15 @@ class NetworkResult(Scored):
         return next((one for one in self.reduced if one.what == (engine, precision)), None)
 
     @property
+    def searched(self) -> bool:
+        """Whether a search found it: its layers differ, and its width is their mean."""
+        return self.name.startswith(SEARCHED)
+
+    @property
     def label(self) -> str:
-        """``width 0.75``, as tables and sentences call it."""
-        return f"width {self.width:.4g}" + (f", depth {self.depth:.4g}" if self.depth != 1 else "")
+        """``width 0.75``, or ``search1``, as tables and sentences call it."""
+        shares = f"width {self.width:.4g}" + (f", depth {self.depth:.4g}" if self.depth != 1 else "")
+        return self.name if self.searched else shares
 
     def to_json(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, Any]:
         """Its entry in results.json; ``reference`` is what speed-ups are against."""
@@ -145,6 +152,7 @@ class Results:
         unsteady: names of measured figures that varied so much that the machine was busy.
         vocabulary: of networks with a smaller one, its ``tokens``, ``of`` how many, and the share of rows ``changed``.
         export: the name of the folder of exported networks in the store.
+        search: what a search left: its limits, its front by name, and the uniform networks beside it.
     """
 
     task: str
@@ -168,6 +176,7 @@ class Results:
     recommended: Recommendation | None = None
     warnings: tuple[str, ...] = ()
     published: dict[str, list[float]] = field(default_factory=dict)
+    search: dict[str, Any] | None = None
 
     @property
     def largest(self) -> NetworkResult:
@@ -232,15 +241,10 @@ class Results:
             found["reference"] = self.reference.to_json(self.unnamed_engine, self.reference)
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
         found |= {"refused": list(self.refused)} if self.refused else {}
-        if self.estimated_for:
-            found["estimated_for"] = self.estimated_for
-        if self.measured_on:
-            found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)}
-        found |= {"vocabulary": self.vocabulary} if self.vocabulary else {}
-        if self.export:
-            found["export"] = self.export
-        if self.recommended:
-            found["recommended"] = vars(self.recommended)
+        found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)} if self.measured_on else {}
+        further = ("estimated_for", "vocabulary", "export", "search")
+        found |= {key: value for key in further if (value := getattr(self, key))}
+        found |= {"recommended": vars(self.recommended)} if self.recommended else {}
         found["warnings"] = list(self.warnings)
         return found | ({"published": self.published} if self.published else {})
 
@@ -263,16 +267,14 @@ class Results:
             teacher=Scored(**{key: found["teacher"].get(key) for key in Scored.__dataclass_fields__}),
             target=found.get("target", ""),
             dev_rows=found.get("dev_rows", 0),
-            rows=found.get("rows", {}),
             learned=found.get("learned", True),
             unnamed_engine=dict(unnamed),
             alarms=tuple(found.get("alarms", ())),
             refused=tuple(found.get("refused", ())),
-            measured_on=found.get("measured_on", {}),
             unsteady=tuple(found.get("unsteady", ())),
-            vocabulary=found.get("vocabulary", {}),
             export=found.get("export"),
             recommended=recommended,
             warnings=tuple(found.get("warnings", ())),
-            published=found.get("published", {}),
+            **{key: found.get(key, {}) for key in ("rows", "measured_on", "vocabulary", "published")},
+            search=found.get("search"),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ofa.results import front
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
 from ofa.results.record import Results
@@ -36,13 +37,17 @@ def table(results: Results) -> list[list[str]]:
             row += [human(small.bytes) + "B", f"{small.score:.4f}"] if small else ["", ""]
         if network.lost is not None:
             low, high = network.lost
-            row += [f"{0.0 - high:+.1f} to {0.0 - low:+.1f}", f"{network.last:.4f}", f"{network.undistilled:.4f}"]
+            row += [f"{0.0 - high:+.1f} to {0.0 - low:+.1f}", *map(_score, (network.last, network.undistilled))]
         for latency in headlines:
             name = latency.name(results.unnamed_engine)
             ms = results.ms(network, name)
             row += ["", ""] if ms is None else [f"{ms:.2f}", f"{results.speedups(network)[name]:.2f}x"]
         rows.append(row)
     return rows
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f"{score:.4f}"
 
 
 def _at(latency: Latency) -> str:
@@ -133,6 +138,8 @@ def text(results: Results) -> str:
     parts += [markdown(table(results)), " ".join(legend(results)), f"**{results.recommended.words}**"]
     parts += ["![score against cost](figure.png)"]
     parts += listed("Worth knowing", results.warnings)
+    if results.search:
+        parts += [front.words(results.search), markdown(front.table(results.search)), f"![the front]({front.FRONT})"]
     if results.headlines:
         parts += ["Every latency, in milliseconds per batch (b: batch size, s: tokens per row):"]
         parts += [markdown(latencies(results))]

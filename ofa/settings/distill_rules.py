@@ -24,12 +24,9 @@ def distill_problems(config: Config) -> Iterable[str]:
 
 def optional_stage_problems(config: Config) -> Iterable[str]:
     """Stages that are asked for by name where no setting gives them any work."""
-    asked = {
-        "vocabulary": (config.ofa.vocabulary == "seen", "ofa.vocabulary=seen"),
-        "distill_depth": (config.ofa.has_depths, "ofa.depths=[1,0.5]"),
-        "final": (config.trainer.final.runs, "trainer.final.epochs=1"),
-    }
-    for name in OPTIONAL_STAGES:
-        has_work, ask = asked[name]
-        if name in config.stages and not has_work:
+    ofa, final = config.ofa, config.trainer.final
+    wanted = {"vocabulary": ofa.vocabulary == "seen", "distill_depth": ofa.has_depths}
+    wanted |= {"search": config.search.runs, "final": final.runs}
+    for name, ask in OPTIONAL_STAGES.items():
+        if name in config.stages and not wanted[name]:
             yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"

@@ -79,6 +79,8 @@ def _setting(error: BaseException) -> str:
     name = type(error).__name__
     if name in ("ConfigAttributeError", "ConfigKeyError"):
         return unknown(key)
+    if (key, getattr(error, "value", None)) == ("search", "optuna"):
+        return "search=optuna: this group is sweeper now; type sweeper=optuna (search.* finds the network for a limit)"
     if name == "ValidationError" and kind is not None:
         return refused(key, error.value, kind)  # type: ignore[attr-defined]
     return f"{key}: {short(without_secrets(str(error).splitlines()[0]))}" + (

@@ -38,7 +38,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
     weights = [f"{prefix}{part}_weight" for prefix in ("", "depth_") for part in ("hidden", "logit")]
     for key in (*weights, "tolerance", "sandwich_random", "teacher_memory_mb"):
         yield from at_least(f"ofa.{key}", getattr(ofa, key), 0)
-    yield from choice("ofa.sampling", ofa.sampling, ("all", "sandwich"))
+    yield from choice("ofa.sampling", ofa.sampling, ("all", "sandwich", "layers"))
     if ofa.dropout is not None and not 0 <= ofa.dropout < 1:
         yield f"ofa.dropout: {ofa.dropout} is outside [0, 1)"
     for hidden, logit in (weights[:2], weights[2:]):

@@ -13,71 +13,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ofa.settings.fields import added, collected, how, setting
+from ofa.settings.limits import SearchConfig
 from ofa.settings.target import HardwareConfig
+from ofa.settings.task import TaskConfig
 
 KEEP = ("best_each", "last", "best_shared")
 STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "latency")
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
-OPTIONAL_STAGES = ("vocabulary", "distill_depth", "final")
+# What asks for them: a setting as an example.
+OPTIONAL_STAGES = {
+    "vocabulary": "ofa.vocabulary=seen",
+    "distill_depth": "ofa.depths=[1,0.5]",
+    "search": "search.max_macs=1e9",
+    "final": "trainer.final.epochs=1",
+}
 VOCABULARIES = ("full", "seen")
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
-KINDS = ("classes", "score", "multi_label")  # of tasks: one class of several, a number (regression), any classes
-# Metric -> the kind of task it is for; `ofa/evaluation/metrics.py` computes them.
-METRICS = {
-    **dict.fromkeys(("accuracy", "f1", "matthews"), "classes"),
-    **dict.fromkeys(("pearson", "spearman"), "score"),
-    **dict.fromkeys(("micro_f1", "macro_f1", "exact_match"), "multi_label"),
-}
-
-
-@dataclass
-class TaskConfig:
-    """One classification or regression task and the layout of its files."""
-
-    name: str = collected("???")  # of the task, in the names of runs
-    data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
-    folder: str = ""  # the task's folder in the GLUE layout, e.g. SST-2
-    url: str | None = None  # a zip archive with that folder, fetched when the files are nowhere else
-    sha256: str | None = how(None)  # of that archive; null: not checked
-    train: str = "train.tsv"  # the file of training rows; its ending says its form: .tsv, .csv, .jsonl
-    # Split name -> file; the first is the task's dev split. Hydra merges mappings, so a default here
-    # would stay as a further split of every task that names its own.
-    dev: dict[str, str] = setting({})
-    # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
-    test: str | None = None
-    test_share: float | None = None
-    # Files of rows without labels, as train's: the teacher answers them, and distillation learns from them, too.
-    unlabelled: list[str] = added([])
-    columns: list[str] | None = None  # names of the columns of files without a header line
-    text: list[str] = setting([])  # one or two columns of text
-    label: str = "label"  # the column of labels or scores
-    labels: list[str] = setting([])  # class names in class order; empty: a score (regression)
-    label_values: list[str] | None = None  # what the files say for each class; null: the class names
-    # What a finished teacher calls each of them, names or ids; null: the same, or the ids 0, 1, ...
-    teacher_labels: list[str] | None = how(None)  # acts through the order that is found
-    multi_label: bool = added(False)  # a row has any number of the classes, or none
-    label_separator: str = how(",")  # between the labels of a row; in JSON lines a list does without
-    score_range: list[float] | None = None  # lowest and highest score of a regression task
-    metrics: list[str] = setting(["accuracy"])  # the first is the task's score
-    # none: tabs and ends of lines always part; csv: not between quotes, doubled ones are quotes, as pandas writes them.
-    # null: none, but stop where a file looks like the other.
-    quoting: str | None = how(None)  # what it changes is in the rows
-    bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
-    max_train_rows: int | None = None  # the first rows only
-    max_dev_rows: int | None = None  # the same of every dev split
-    generator: str | None = None  # a task the project writes itself (quickstart): "negation"
-
-    @property
-    def kind(self) -> str:
-        """One of ``KINDS``: what losses, metrics, the type of a label and a served answer are looked up by."""
-        return "multi_label" if self.multi_label else "classes" if self.labels else "score"
-
-    @property
-    def outputs(self) -> list[str]:
-        """Names of the logits: the classes, or the one score."""
-        return self.labels or ["score"]
 
 
 @dataclass
@@ -125,7 +78,9 @@ class OfaConfig:
     logit_weight: float = 1.0  # weight of the soft cross-entropy (binary: multi_label; MSE: regression)
     hard_weight: float = added(0.0)  # weight of the loss on the true labels beside the teacher; 0: the teacher alone
     temperature: float = added(1.0)  # divides both logits in the soft cross-entropy, which counts its square times
-    sampling: str = "all"  # all: every network on every batch; sandwich: largest, smallest, some between
+    # all: every network on every batch; sandwich: largest, smallest, some between; layers: the same, but those between
+    # have sizes (and, with depths, layers) drawn for each layer by itself, which a search needs.
+    sampling: str = "all"
     sandwich_random: int = 2  # networks drawn besides the largest and the smallest
     dropout: float | None = None  # while distilling; null: model.dropout
     # MB of main memory for the teacher's outputs, computed once where several epochs read them; used by one process
@@ -262,6 +217,7 @@ class Config:
     ofa: OfaConfig = setting(OfaConfig)
     trainer: TrainerConfig = setting(TrainerConfig)
     hardware: HardwareConfig = setting(HardwareConfig)
+    search: SearchConfig = added(SearchConfig)
     int8: Int8Config = added(Int8Config)
     latency: LatencyConfig = setting(LatencyConfig)
     tracking: TrackingConfig = how(TrackingConfig)

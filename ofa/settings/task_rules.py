@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ofa.settings.bounds import choice, file_name, once
 from ofa.settings.places import url_problems
-from ofa.settings.schema import METRICS, TaskConfig
+from ofa.settings.task import METRICS, TaskConfig
 from ofa.system.redact import without_secrets
 
 GENERATORS = ("negation",)

@@ -1,4 +1,4 @@
-"""What a running stage is given: settings, inputs, and the folders of the stages before it."""
+"""What a running stage is given: the settings, the rows, what the stages before it left, and a training loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
+from ofa.supernet.space import Network, networks_found, record_of_search
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ofa.training.checkpoint import BestNetworks
     from ofa.training.loop import Loop
     from ofa.training.precision import Precision
+
+TRAIN = ("final", "search", "distill_depth", "distill")  # stages that leave networks, the last one first
 
 
 @dataclass
@@ -53,9 +56,21 @@ class StageContext:
         return self.needs.get("distill_depth", self.needs["distill"])
 
     @property
-    def trained(self) -> Path:
-        """The folder with the networks as training left them, ``widths/<name>/``."""
-        return self.needs.get("final", self.distilled)
+    def networks(self) -> dict[str, Network]:
+        """The sub-networks of the job by name, and those that its search found."""
+        return self.inputs.networks | networks_found(record_of_search(self.needs.get("search")))
+
+    def trained(self, name: str) -> Path:
+        """The folder of a network as the last of the stages before this one left it."""
+        places = [self.needs[stage] / "widths" / name for stage in TRAIN if stage in self.needs]
+        return next(path for path in places if path.is_dir())
+
+    def training_rows(self) -> tuple[Encoded, Encoded]:
+        """The rows that networks are distilled on, also those without labels, and those held out for a search."""
+        search = self.config.search
+        held_out = search.rows if search.runs else 0
+        distilled, scored = self.inputs.encoded("train").hold_out(held_out, self.config.trainer.seed)
+        return self.inputs.with_unlabelled(distilled), scored
 
     def loop(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.stages.shared_weights import Plan, distil
 from ofa.supernet.space import networks
 

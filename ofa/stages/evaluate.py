@@ -18,8 +18,8 @@ from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.schema import Config
+from ofa.stages.context import StageContext
 from ofa.stages.inputs import Inputs
-from ofa.stages.pipeline import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.subnet import count_macs, count_params, uniform
 from ofa.system import ranks
@@ -35,13 +35,13 @@ def run(context: StageContext) -> None:
     for key in ("heads", "neurons"):
         teacher.pop(key)
     networks, spreads = {}, {"teacher": spread}
-    for name, network in tqdm(context.inputs.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
-        entry, sampled, spreads[name] = _score(context, context.trained / "widths" / name, context.inputs)
+    for name, network in tqdm(context.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
+        entry, sampled, spreads[name] = _score(context, context.trained(name), context.inputs)
         networks[name] = {
             "width": network.width,
             "depth": network.depth,
             **entry,
-            "last": main_score(last[name]),
+            **({"last": main_score(last[name])} if name in last else {}),
             "undistilled": undistilled[name],
             "lost": interval_of_loss(reference, sampled),
         }
@@ -68,7 +68,7 @@ def _undistilled(context: StageContext) -> dict[str, float]:
     supernet, _ = models.load(context.reordered)
     elastic.make_elastic(supernet)
     found = {}
-    for name, network in context.inputs.networks.items():
+    for name, network in context.networks.items():
         with elastic.selected(supernet, network.subnet):
             found[name] = main_score(_dev_scores(context, supernet))
     return found

@@ -15,7 +15,7 @@ from ofa.deploy.serving import SETTINGS, settings_of
 from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import TEACHER
 from ofa.system import machine
@@ -26,7 +26,7 @@ def run(context: StageContext) -> None:
 
     The teacher is among them where no network of the job is the full one: it is what their speed is compared with.
     """
-    sources = {name: context.trained / "widths" / name for name in context.inputs.networks}
+    sources = {name: context.trained(name) for name in context.networks}
     if not context.config.ofa.has_full:
         sources[TEACHER] = context.teacher
     found, kind = {}, KINDS[context.config.task.kind]

@@ -11,7 +11,6 @@ import logging
 import shutil
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from ofa.data.kinds import KINDS
@@ -19,7 +18,7 @@ from ofa.data.tokens import Encoded
 from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.system import files, ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
@@ -37,7 +36,7 @@ def run(context: StageContext) -> None:
     """
     learned, held_out = _split(context)
     record = {}
-    for name in tqdm(context.inputs.networks, desc="final", unit="network", leave=False, dynamic_ncols=True):
+    for name in tqdm(context.networks, desc="final", unit="network", leave=False, dynamic_ncols=True):
         done = context.work / name / DONE
         if not ranks.broadcast(done.exists()):
             best, before = _finetune(context, name, learned, held_out)
@@ -62,16 +61,14 @@ def _conclude(done: Path, record: dict[str, float]) -> None:
 def _split(context: StageContext) -> tuple[Encoded, Encoded]:
     """The training rows that are learned from, and those held out; drawn by the job's seed."""
     encoded, trainer = context.inputs.encoded("train"), context.config.trainer
-    order = np.random.default_rng(trainer.seed).permutation(len(encoded))
-    kept = max(1, round(trainer.final_held_out * len(encoded)))
-    return encoded.take(np.sort(order[kept:])), encoded.take(np.sort(order[:kept]))
+    return encoded.hold_out(max(1, round(trainer.final_held_out * len(encoded))), trainer.seed)
 
 
 def _finetune(context: StageContext, name: str, learned: Encoded, held_out: Encoded) -> tuple[BestNetworks, float]:
     """The best of one network on the rows held out, and what it scored there before."""
     config, trainer, inputs = context.config, context.config.trainer, context.inputs
     seed_everything(trainer.seed)
-    source = context.distilled / "widths" / name
+    source = context.trained(name)
     model, folder = models.load(source, config.model.dropout)
     best, precision = BestNetworks(context.work / name), Precision(trainer.precision)
 

@@ -15,7 +15,7 @@ from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.system import ranks
 from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks

@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from ofa.data.rows import Rows, rows_digest
@@ -17,9 +16,13 @@ from ofa.data.tokens import Encoded, tokenize
 from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_vocab
 from ofa.errors import UserError
-from ofa.model.folder import Folder, find_folder, tensor_names
+from ofa.limits import Limits
+from ofa.model.folder import Folder, find_folder
+from ofa.settings.limits import row_problems
 from ofa.settings.rules import calibration_problems, pair_problems, position_problems
-from ofa.settings.schema import Config, TaskConfig
+from ofa.settings.schema import Config
+from ofa.stages.labels import label_order
+from ofa.supernet.layerwise import Space
 from ofa.supernet.space import Network, grid_problems, networks
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import file_digest
@@ -72,10 +75,8 @@ class Inputs:
         shape = replace(self.shape, vocab_size=tokenizer.size)
         return replace(self, tokenizer=tokenizer, shape=shape, full=self, _encoded={})
 
-    @cached_property
-    def distilled(self) -> Encoded:
-        """All rows that distillation learns from: the training rows, then those without labels."""
-        train = self.encoded("train")
+    def with_unlabelled(self, train: Encoded) -> Encoded:
+        """All rows that distillation learns from: of the training rows ``train``, then those without labels."""
         if self.unlabelled is None:
             return train
         return train.join([self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)])
@@ -110,7 +111,8 @@ def load_inputs(config: Config) -> Inputs:
     """
     cache_dir = Path(config.cache_dir).expanduser()
     rows = load_splits(config.task, cache_dir)
-    if found := calibration_problems(config.int8, len(rows["train"])):
+    many = len(rows["train"])
+    if found := [*calibration_problems(config.int8, many), *row_problems(config.search, many)]:
         raise UserError("\n".join(found))
     unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
@@ -134,13 +136,17 @@ def load_inputs(config: Config) -> Inputs:
         digests["unlabelled"] = unlabelled.digest
     if files:
         digests["vocabulary_files"] = hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
+    of_job = networks(config.ofa.widths, config.ofa.depths, shape)
+    space = Space.between([network.subnet for network in of_job.values()], shape)
+    if found := list(Limits.of(config, shape).problems(space)):
+        raise UserError("\n".join(found))
     return Inputs(
         rows=rows,
         shape=shape,
-        networks=networks(config.ofa.widths, config.ofa.depths, shape),
+        networks=of_job,
         tokenizer=tokenizer,
         folder=folder,
-        label_order=_label_order(config, folder) if folder else None,
+        label_order=label_order(config, folder) if folder else None,
         digests=digests,
         max_seq_length=config.trainer.max_seq_length,
         cache_dir=cache_dir,
@@ -221,60 +227,3 @@ def _folder_digest(folder: Folder) -> str:
     kinds = {".json", ".safetensors", ".pdparams", ".bin"}
     files = sorted(p for p in folder.path.iterdir() if p.suffix in kinds and p.is_file())
     return hashlib.sha256("".join(p.name + file_digest(p) for p in files).encode()).hexdigest()
-
-
-def _label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
-    """Which of the folder's classes is each of the task's, if the folder is a finished teacher.
-
-    Labels are matched by name; placeholders (LABEL_0, ...) by position.
-    """
-    model, task = config.model, config.task
-    has_classifier = f"{folder.architecture.output}.weight" in tensor_names(folder, model.allow_pickle)
-    if model.finetuned is False or (model.finetuned is None and not has_classifier):
-        return None
-    if not has_classifier:
-        raise UserError(f"model.finetuned: {folder.path} has no classifier; leave model.finetuned out to train one")
-    return match_labels(folder, task)
-
-
-def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
-    """The folder's class index of each of the task's classes, by name or id, as task.teacher_labels says if it does.
-
-    Raises:
-        UserError: if number or names differ.
-    """
-    wanted, found = tuple(task.labels), folder.labels
-    hint = "set model.finetuned=false to train a new classifier on its encoder"
-    if len(found) != len(task.outputs):
-        raise UserError(
-            f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {len(task.outputs)}; {hint}"
-        )
-    if not task.labels or not (folder.named_labels or task.teacher_labels):
-        if task.labels:
-            log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
-        return tuple(range(len(found)))
-    order = _matched(tuple(task.teacher_labels or wanted), found)
-    if order is None and task.teacher_labels:
-        raise UserError(
-            f"task.teacher_labels: {', '.join(task.teacher_labels)} are not the labels of {folder.path}: "
-            f"{', '.join(found)}; allowed: these, or their ids from 0 to {len(found) - 1}, each once"
-        )
-    if order is None:
-        raise UserError(
-            f"model.path: {folder.path} has the labels {', '.join(found)}, task {task.name} has {', '.join(wanted)}\n"
-            f"if they mean the same, put them in the order of task.labels: task.teacher_labels=[{','.join(found)}] "
-            f"(names or ids); or {hint}"
-        )
-    if any(found[index] != label for index, label in zip(order, wanted, strict=True)):
-        log.warning("%s names its classes %s: taken for %s.", folder.path, ", ".join(found), ", ".join(wanted))
-    return order
-
-
-def _matched(wanted: tuple[str, ...], found: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Where each of ``wanted`` is in ``found``: letter for letter, else without regard to case, else by its id."""
-    for form in (str, lambda label: label.strip().casefold()):
-        ours, theirs = [form(label) for label in wanted], [form(label) for label in found]
-        if set(ours) == set(theirs) and len(set(ours)) == len(ours):
-            return tuple(theirs.index(label) for label in ours)
-    ids = [str(number) for number in range(len(found))]
-    return tuple(map(int, wanted)) if sorted(wanted) == sorted(ids) else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ofa.limits import figure, target
 from ofa.settings.fields import key_of
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
@@ -70,11 +71,19 @@ def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
         "devices": config.hardware.devices,
         "precision": config.trainer.precision,
         "loop": key_of(config.trainer.distill),
+        **({"held_out": config.search.rows} if config.search.runs else {}),
     }
 
 
 def distill_depth(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {**{key: getattr(config.ofa, key) for key in DEPTH}, "loop": key_of(config.trainer.depth)}
+
+
+def search(config: Config, inputs: Inputs) -> dict[str, Any]:
+    key = {"search": key_of(config.search), "seed": config.trainer.seed}
+    if config.search.max_latency_ms is None:
+        return key
+    return {**key, "figure": figure(config), "target": target(config)}
 
 
 def final(config: Config, inputs: Inputs) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import paddle
 
 from ofa.deploy.latency import time_folders
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 
 
 def run(context: StageContext) -> None:

@@ -59,7 +59,8 @@ class Stage:
 
 
 LAST_DISTILLED = ("distill", "distill_depth")
-LAST_TRAINED = (*LAST_DISTILLED, "final")
+LAST_FOUND = (*LAST_DISTILLED, "search")
+LAST_TRAINED = (*LAST_FOUND, "final")
 PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), keys.finetune),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), keys.reorder),
@@ -80,9 +81,17 @@ PIPELINE = (
         wanted=lambda config: config.ofa.has_depths,
     ),
     Stage(
+        "search",
+        "Search for the best networks within the limits",
+        ("reorder", *LAST_DISTILLED),
+        keys.search,
+        alone=True,
+        wanted=lambda config: config.search.runs,
+    ),
+    Stage(
         "final",
         "Finetune every network on the true labels",
-        LAST_DISTILLED,
+        LAST_FOUND,
         keys.final,
         wanted=lambda config: config.trainer.final.runs,
     ),

@@ -23,7 +23,7 @@ from ofa.evaluation.parity import compare_logits
 from ofa.evaluation.scores import main_score, predict, scores
 from ofa.model.folder import read_folder
 from ofa.settings.schema import Int8Config
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.system import files, machine
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 from ofa.model import network as models
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.supernet.importance import importance
 from ofa.supernet.reorder import descending, reorder
 from ofa.system import ranks

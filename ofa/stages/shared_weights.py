@@ -21,10 +21,11 @@ from ofa.evaluation.scores import evaluate, main_score
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.schema import LoopConfig
-from ofa.stages.pipeline import StageContext
+from ofa.stages.context import StageContext
 from ofa.supernet import elastic
+from ofa.supernet.layerwise import Space, sample_layers
 from ofa.supernet.space import Network, sample
-from ofa.supernet.subnet import SubNet, count_macs
+from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 from ofa.system import process, ranks
 from ofa.training.checkpoint import BestNetworks
 from ofa.training.distillation import Distillation, TeacherCache
@@ -64,7 +65,7 @@ def distil(context: StageContext, plan: Plan) -> None:
     dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
     supernet, folder = models.load(plan.start, dropout)
     elastic.make_elastic(supernet)
-    rows, precision = context.inputs.distilled, Precision(trainer.precision)
+    (rows, _), precision = context.training_rows(), Precision(trainer.precision)
     step = _step(context, plan, supernet, rows, precision)
     kept = _Kept(context, plan, supernet, folder.labels)
     loop = context.loop(
@@ -85,11 +86,11 @@ def _step(
     context: StageContext, plan: Plan, supernet: nn.Layer, rows: Encoded, precision: Precision
 ) -> Callable[[Batch, int], dict[str, Tensor]]:
     """The step of a loop that distils the sub-networks drawn for it."""
-    ofa, seed, networks = context.config.ofa, context.config.trainer.seed, plan.networks
+    ofa, networks = context.config.ofa, plan.networks
     teacher, _ = models.load(plan.teacher)
     teacher.eval()
     shape = models.shape_of(supernet)
-    costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
+    drawn = _draws(context, shape, networks)
     distillation = Distillation(
         supernet,
         teacher,
@@ -106,13 +107,26 @@ def _step(
 
     def step(batch: Batch, number: int) -> dict[str, Tensor]:
         input_ids, token_type_ids, labels = tensors(batch)
-        drawn = sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
-        subnets = [networks[name].subnet for name in drawn]
         targets = memory.lookup(batch) if memory else None
         shares = (batch.row_share, batch.token_share)
-        return distillation.step(input_ids, token_type_ids, subnets, *shares, targets, labels)
+        return distillation.step(input_ids, token_type_ids, drawn(number), *shares, targets, labels)
 
     return step
+
+
+def _draws(
+    context: StageContext, shape: EncoderShape, networks: Mapping[str, Network]
+) -> Callable[[int], list[SubNet]]:
+    """The number of a step -> the sub-networks that it trains."""
+    ofa, seed = context.config.ofa, context.config.trainer.seed
+    costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
+    if ofa.sampling == "layers":
+        largest, smallest = (networks[pick(costs, key=costs.__getitem__)].subnet for pick in (max, min))
+        space = Space.between([network.subnet for network in networks.values()], shape)
+        return lambda number: sample_layers(space, largest, smallest, ofa.sandwich_random, seed, number)
+    return lambda number: [
+        networks[name].subnet for name in sample(costs, ofa.sampling, ofa.sandwich_random, seed, number)
+    ]
 
 
 def _memory(

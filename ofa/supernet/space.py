@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ofa.supernet.subnet import EncoderShape, SubNet, depth_problem, width_problem
 
 TEACHER = "teacher"  # in place of the name of a sub-network
+SEARCHED = "search"  # begins the name of one that a search found
+FOUND = "search.json"  # what a search leaves in its folder
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Network:
 
     Attributes:
         name: names its folders, its entry in results.json and its run in MLflow.
-        width: share of the heads and neurons of a layer that it keeps, as the settings give it.
+        width: share of the heads and neurons of a layer that it keeps, as the settings give it; the mean share where
+            layers differ.
         depth: share of the layers that it keeps.
     """
 
@@ -42,6 +48,27 @@ def networks(widths: Sequence[float], depths: Sequence[float], shape: EncoderSha
     grid = [(width, depth) for depth in depths for width in widths]
     found = [Network(name_of(*shares), *shares, SubNet.at(*shares, shape)) for shares in grid]
     return {network.name: network for network in found}
+
+
+def networks_found(record: Mapping[str, Any] | None) -> dict[str, Network]:
+    """The sub-networks that a search went on with, by name, from the ``record`` it left; none where there was none."""
+    return {
+        entry["name"]: Network(entry["name"], entry["width"], entry["depth"], SubNet.from_dict(entry["subnet"]))
+        for entry in (record["front"] if record else [])
+        if entry["chosen"]
+    }
+
+
+def record_of_search(folder: Path | None) -> dict[str, Any] | None:
+    """What a search left in its ``folder``; None without one."""
+    return json.loads((folder / FOUND).read_text(encoding="utf-8")) if folder else None
+
+
+def network_found(place: int, subnet: SubNet, shape: EncoderShape) -> Network:
+    """A sub-network of a search as one of a job: ``search1`` is the best that was found within the limits."""
+    kept = sum(subnet.heads) / shape.num_attention_heads + sum(subnet.neurons) / shape.intermediate_size
+    width, depth = kept / (2 * subnet.depth), subnet.depth / shape.num_hidden_layers
+    return Network(f"{SEARCHED}{place}", round(width, 4), round(depth, 4), subnet)
 
 
 def teacher(shape: EncoderShape) -> Network:

@@ -35,12 +35,23 @@ def open_runs(
     tracker: Tracker, title: str, config: Config, shape: EncoderShape, networks: Mapping[str, Network]
 ) -> None:
     """Open the run of a job, called ``title``, and one for each of its sub-networks."""
-    common = {"task": config.task.name, "model": config.model.name}
-    common |= {"sweep": config.sweep.name} if config.sweep.name else {}
     commit = _commit()
-    shown = _shown(commit)
-    tracker.start(title, {"kind": "job", **common, **shown, **_origin(commit)}, _params(config, shape))
+    tags = {"kind": "job", **_common(config), **_shown(commit), **_origin(commit)}
+    tracker.start(title, tags, _params(config, shape))
     tracker.experiment({"mlflow.note.content": ABOUT, "mlflow.experimentKind": "custom_model_development"})
+    open_networks(tracker, title, config, shape, networks)
+
+
+def _common(config: Config) -> dict[str, str]:
+    common = {"task": config.task.name, "model": config.model.name}
+    return common | ({"sweep": config.sweep.name} if config.sweep.name else {})
+
+
+def open_networks(
+    tracker: Tracker, title: str, config: Config, shape: EncoderShape, networks: Mapping[str, Network]
+) -> None:
+    """Open a run for each of these sub-networks of a job."""
+    tags = {"kind": "width", **_common(config), **_shown(_commit())}
     for name, network in networks.items():
         params = {
             "width": network.width,
@@ -51,7 +62,7 @@ def open_runs(
             "macs": count_macs(shape, network.subnet, config.trainer.max_seq_length),
             "trainer.seed": config.trainer.seed,
         }
-        tracker.network(name, f"{name} {title}", {"kind": "width", **common, **shown}, params)
+        tracker.network(name, f"{name} {title}", tags, params)
 
 
 def log_data(

@@ -47,7 +47,7 @@ def test_jobs_of_a_launcher_are_recorded_and_counted(launcher: str, tmp_path: Pa
 @pytest.mark.slow
 def test_a_search_maximises_the_score_of_a_width(tmp_path: Path) -> None:
     pytest.importorskip(plugin("optuna_sweeper"), reason=f"optuna {WITHOUT}")
-    search = ["search=optuna", "objective.width=0.5", "stages=[evaluate]", "tracking=none"]
+    search = ["sweeper=optuna", "objective.width=0.5", "stages=[evaluate]", "tracking=none"]
     # A batch size of 0 breaks a rule: such a trial fails.
     done = run(tmp_path, "-m", *search, "trainer.finetune.batch_size=choice(0,32)", "hydra.sweeper.n_trials=4")
     found = sweep_results(tmp_path)
@@ -60,7 +60,7 @@ def test_a_search_maximises_the_score_of_a_width(tmp_path: Path) -> None:
     assert f"Best value: {max(job['value'] for job in finished)}" in done.stdout
 
 
-@pytest.mark.parametrize("choice", ["launch=joblib", "launch=slurm", "search=optuna"])
+@pytest.mark.parametrize("choice", ["launch=joblib", "launch=slurm", "sweeper=optuna"])
 def test_a_missing_plugin_is_a_line(choice: str, tmp_path: Path) -> None:
     group, name = choice.split("=")
     needed = {"joblib": "joblib_launcher", "slurm": "submitit_launcher", "optuna": "optuna_sweeper"}[name]
@@ -68,7 +68,7 @@ def test_a_missing_plugin_is_a_line(choice: str, tmp_path: Path) -> None:
         pytest.skip(f"{needed} is installed")
     command = [sys.executable, "main.py", "-m", "experiment=quickstart", choice, f"output_dir={tmp_path}"]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
-    place = {"launch": "hydra/launcher", "search": "hydra/sweeper"}[group]
+    place = {"launch": "hydra/launcher", "sweeper": "hydra/sweeper"}[group]
     plugin_name = {"slurm": "submitit_slurm"}.get(name, name)
     said = f"{place}: {plugin_name!r} is not installed; get it with pip install -e '.[sweep]'\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

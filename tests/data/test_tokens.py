@@ -152,3 +152,14 @@ def test_ids_equal_hugging_face(shared: Path) -> None:
     encoded = tokenize(rows_of([row["sentence"] for row in reference]), plain(folder / "vocab.txt"), 128)
     for row, start, end in zip(reference, encoded.offsets, encoded.offsets[1:], strict=False):
         assert encoded.input_ids[start:end].tolist() == row["input_ids"]
+
+
+def test_rows_held_out_and_the_rest_are_all_rows_once_in_their_order(vocab: Path) -> None:
+    encoded = tokenize(rows_of(["a " * (n + 1) for n in range(9)]), plain(vocab), 32)
+    rest, held = encoded.hold_out(3, seed=1)
+    assert len(held) == 3 and sorted([*rest.lengths, *held.lengths]) == encoded.lengths.tolist()
+    assert all(sorted(part.lengths) == part.lengths.tolist() for part in (rest, held))
+    assert held.lengths.tolist() == encoded.hold_out(3, seed=1)[1].lengths.tolist()
+    assert {tuple(encoded.hold_out(3, seed)[1].lengths) for seed in range(5)} != {tuple(held.lengths)}
+    whole, none = encoded.hold_out(0, seed=1)
+    assert whole.input_ids.tolist() == encoded.input_ids.tolist() and len(none) == 0

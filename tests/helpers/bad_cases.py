@@ -148,6 +148,13 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
     "label is text": (None, "task.label=text", "task.label: 'text'", "is also a column of task.text"),
     "width of 1.4 heads": (None, "ofa.widths=[1,0.35]", "ofa.widths: 0.35 of 4 heads is 1.4", "0.25 (1 heads) and 0.5"),
     "nothing to learn": (None, "ofa.logit_weight=0 ofa.hidden_weight=0", "ofa.logit_weight: 0", "one must be above 0"),
+    "sweeper by its old name": (None, "search=optuna", "search=optuna: this group is sweeper now", "sweeper=optuna"),
+    "search unprepared": (
+        None,
+        "search.max_macs=1e9",
+        "ofa.sampling: all trains uniform",
+        "allowed with search.*: lay",
+    ),
     "unknown sampling": (None, "ofa.sampling=random", "ofa.sampling: 'random'", "allowed: all, sandwich"),
     "negative memory": (None, "ofa.teacher_memory_mb=-1", "ofa.teacher_memory_mb: -1", "from 0"),
     "all dropped": (None, "ofa.dropout=1", "ofa.dropout: 1", "outside [0, 1)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import paddle
@@ -29,3 +30,9 @@ def subnets_of_the_toy(draw: st.DrawFn) -> SubNet:
     heads = (draw(st.integers(1, TOY.num_attention_heads)) for _ in layers)
     neurons = (draw(st.integers(1, TOY.intermediate_size)) for _ in layers)
     return SubNet(tuple(heads), tuple(neurons), tuple(layers))
+
+
+def set_config(folder: Path, **values: object) -> None:
+    """Change what the ``config.json`` of a model folder says."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | values))

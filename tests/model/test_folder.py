@@ -6,15 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import paddle
 import pytest
-from helpers.toys import TOY
+from helpers.toys import TOY, set_config
 from safetensors.numpy import load_file, save_file
 
-from ofa.data.rows import Rows
 from ofa.data.tokenizer import plain, read_tokenizer
 from ofa.data.tokens import tokenize
 from ofa.errors import UserError
@@ -24,8 +22,7 @@ from ofa.model.architectures import BERT
 from ofa.model.folder import read_folder, read_weights, tensor_names
 from ofa.model.network import forward_of
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
-from ofa.stages import finetune
-from ofa.stages.inputs import Inputs, load_inputs, match_labels
+from ofa.stages.inputs import load_inputs
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
 
@@ -44,11 +41,6 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
 def rewrite(folder: Path, tensors: dict[str, np.ndarray]) -> None:
     save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, folder / "model.safetensors")
-
-
-def set_config(folder: Path, **values: object) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | values))
 
 
 # Reading what we write
@@ -191,78 +183,6 @@ def test_a_bare_encoder_gets_a_new_classifier(toy: paddle.nn.Layer, toy_folder: 
     paddle.seed(1)
     model = models.load_encoder(toy_folder, num_labels=2, dropout=0.0)
     assert not (model.bert.pooler.dense.weight.numpy() == toy.bert.pooler.dense.weight.numpy()).all()
-
-
-# A finished teacher
-
-
-def test_labels_are_matched_by_name_and_logits_follow(toy: paddle.nn.Layer, toy_folder: Path, tokens: Tokens) -> None:
-    task = replace(THREE, labels=["yes", "no", "maybe"])
-    folder = read_folder(toy_folder)
-    order = match_labels(folder, task)
-    assert order == (2, 0, 1)
-    job = SimpleNamespace(
-        config=Config(task=task, model=ModelConfig("toy", path=str(toy_folder), accept_weak_teacher=True)),
-        inputs=Inputs(
-            rows={"dev": Rows(["w5", "w6 w7", "w8"], None, np.array([0, 1, 2]))},
-            shape=folder.shape,
-            networks={},
-            tokenizer=plain(toy_folder / "vocab.txt"),
-            folder=folder,
-            label_order=order,
-            digests={},
-            max_seq_length=16,
-            cache_dir=toy_folder,
-        ),
-        folder=toy_folder.parent / "taken",
-    )
-    finetune.run(job)  # type: ignore[arg-type]
-    taken, description = models.load(job.folder / "model")
-    assert description.labels == ("yes", "no", "maybe")
-    assert (logits(taken, tokens) == logits(toy, tokens)[:, [2, 0, 1]]).all()
-    assert json.loads((job.folder / "finetune.json").read_text())["skipped"] is True
-
-
-def test_placeholder_labels_are_matched_by_position(toy_folder: Path) -> None:
-    set_config(toy_folder, id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
-    assert match_labels(read_folder(toy_folder), THREE) == (0, 1, 2)
-    set_config(toy_folder, id2label=None, num_labels=3)
-    assert match_labels(read_folder(toy_folder), THREE) == (0, 1, 2)
-
-
-def test_a_teacher_of_other_labels_is_refused(toy_folder: Path) -> None:
-    folder = read_folder(toy_folder)
-    with pytest.raises(UserError, match="has 3 labels, task three has 2; set model.finetuned=false"):
-        match_labels(folder, replace(THREE, labels=["no", "yes"]))
-    with pytest.raises(
-        UserError,
-        match="has the labels no, maybe, yes, task three has no, perhaps, yes\n.*or set model.finetuned=false",
-    ):
-        match_labels(folder, replace(THREE, labels=["no", "perhaps", "yes"]))
-    with pytest.raises(UserError, match="has 3 labels, task three has 1"):
-        match_labels(folder, replace(THREE, labels=[], score_range=[0, 5]))
-
-
-def test_labels_that_differ_in_case_are_the_same(toy_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    set_config(toy_folder, id2label={"0": "YES", "1": " No", "2": "Maybe"})
-    assert match_labels(read_folder(toy_folder), THREE) == (1, 2, 0)
-    assert "names its classes YES,  No, Maybe: taken for no, maybe, yes" in caplog.text
-    set_config(toy_folder, id2label={"0": "yes", "1": "YES", "2": "no"})
-    with pytest.raises(UserError, match=r"in the order of task.labels: task.teacher_labels=\[yes,YES,no\]"):
-        match_labels(read_folder(toy_folder), THREE)
-
-
-def test_labels_are_matched_by_ids_and_by_what_the_teacher_calls_them(toy_folder: Path) -> None:
-    folder = read_folder(toy_folder)  # no, maybe, yes
-    assert match_labels(folder, replace(THREE, labels=["2", "0", "1"])) == (2, 0, 1)
-    task = replace(THREE, labels=["ja", "nein", "vielleicht"])
-    for names in (["yes", "no", "maybe"], ["YES ", "No", "maybe"], ["2", "0", "1"]):
-        assert match_labels(folder, replace(task, teacher_labels=names)) == (2, 0, 1)
-    with pytest.raises(UserError, match="task.teacher_labels: yes, no, 3 are not the labels of .*: no, maybe, yes; "):
-        match_labels(folder, replace(task, teacher_labels=["yes", "no", "3"]))
-    set_config(toy_folder, id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
-    for names in (["LABEL_1", "LABEL_2", "LABEL_0"], ["1", "2", "0"]):
-        assert match_labels(read_folder(toy_folder), replace(task, teacher_labels=names)) == (1, 2, 0)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ofa.settings.schema import Config
 from ofa.settings.types import keys
 from ofa.settings.words import as_typed
 
-GROUPS = ["task", "model", "ofa", "trainer", "hardware", "tracking", "launch", "search", "experiment"]
+GROUPS = ["task", "model", "ofa", "trainer", "hardware", "tracking", "launch", "sweeper", "experiment"]
 KEYS = st.one_of(
     st.sampled_from([*keys(), *GROUPS, *(key.rpartition(".")[0] or key for key in keys())]),
     st.sampled_from(["+task.dev.x", "++hardware.engines.x", "~ofa.widths", "hardware.engines.paddle.fused", "hydra.x"]),

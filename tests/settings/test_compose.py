@@ -30,7 +30,7 @@ GROUPS = {
     "tracking": "mlflow none",
     "experiment": "glue_minilm published_recipe quickstart sst2_small",
     "launch": "joblib processes ray slurm",
-    "search": "optuna",
+    "sweeper": "optuna",
 }
 PLUGINS = {"joblib": "joblib_launcher", "ray": "ray_launcher", "optuna": "optuna_sweeper"}  # the rest: submitit
 QUICKSTART = REPO / "conf" / "experiment" / "quickstart.yaml"
@@ -47,7 +47,7 @@ def test_every_file_under_conf_is_composed_here() -> None:
 def test_composes_and_keeps_the_rules(
     group: str, name: str, compose: Callable[..., Config], tmp_path: Path, toy_folder: Path
 ) -> None:
-    if group in ("launch", "search"):
+    if group in ("launch", "sweeper"):
         plugin = f"hydra_plugins.hydra_{PLUGINS.get(name, 'submitit_launcher')}"
         pytest.importorskip(plugin, reason=f"{plugin} is not installed (pip install -e '.[sweep]')")
     more = (

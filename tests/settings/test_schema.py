@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ofa.data import kinds
 from ofa.evaluation import metrics
 from ofa.settings.fields import added, collected, how, how_keys, key_of, setting, what
-from ofa.settings.schema import KINDS, METRICS, Config, TaskConfig
+from ofa.settings.schema import Config
+from ofa.settings.task import KINDS, METRICS, TaskConfig
 
 
 def test_every_kind_of_task_is_an_object() -> None:

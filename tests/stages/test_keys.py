@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ofa.errors import UserError
+from ofa.settings.limits import LIMITS
 from ofa.settings.schema import STAGES, Config
 from ofa.settings.target import EngineProfile
 from ofa.stages import keys, pipeline
@@ -32,11 +33,14 @@ STAGES_OF = {
     "ofa.vocabulary": "vocabulary",
     "ofa.vocabulary_files": "evaluate",
     "trainer.max_seq_length": "finetune",
-    "trainer.seed": "finetune reorder distill",
+    "trainer.seed": "finetune reorder distill search",
     "trainer.precision": "finetune distill",
     "trainer.finetune": "finetune",
     "trainer.distill": "distill",
     "trainer.depth": "distill_depth",
+    "search": "search",
+    "search.rows": "distill search",
+    **dict.fromkeys([f"search.{name}" for name in LIMITS], "distill search"),
     "trainer.final": "final",
     "trainer.final_held_out": "final",
     "task.test": "evaluate",
@@ -50,6 +54,11 @@ STAGES_OF = {
 }
 TEACHER = {"model.path": "toy", "task.labels": ["no", "maybe", "yes"], "task.label_values": ["0", "1", "2"]}
 SCORED = {"task.labels": [], "task.label": "score", "task.score_range": [0.0, 5.0], "task.bad_rows": "skip"}
+ESTIMATED = {
+    "hardware.engines": {"paddle": EngineProfile(efficiency={"fp32": 0.5})},
+    "hardware.peak_tops": {"fp32": 8.0},
+    "hardware.memory_gb_s": 300.0,
+}
 PACKED = {"task.data_dir": None, "task.folder": "packed"}
 # Setting -> another value of it, where any will not do, and what is set before.
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -69,6 +78,8 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "task.max_dev_rows": (2, {}),
     "task.generator": ("negation", {}),
     "task.test": ("other.tsv", {}),
+    "search.rows": (1, {"search.max_params": 1e9, "search.rows": 2}),
+    **{f"search.{name}": (1e9, {"search.rows": 2, **ESTIMATED}) for name in LIMITS},
     "task.test_share": (0.25, {}),
     "task.unlabelled": (["../more/train.tsv"], {}),
     "ofa.importance.rows": (None, {}),

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.results import network, results, timed
+
+from ofa.results import aggregate, front
+from ofa.results.advice import recommend
+from ofa.results.figures import draw_sweep
+from ofa.results.record import Results
+from ofa.results.report import table, text
+
+SUBNETS = [{"heads": [9, 6], "neurons": [768, 3072], "layers": [0, 2]}, {"heads": [6, 6], "neurons": [768, 768]}]
+ENTRIES: list[dict[str, Any]] = [
+    {"name": f"search{place}", "score": 0.9 - place / 100, "costs": {"max_macs": 1000 / place}, "share": 1 / place}
+    | {"subnet": subnet, "width": 0.6, "depth": 1.0, "chosen": place == 1}
+    for place, subnet in enumerate(SUBNETS, 1)
+]
+UNIFORM = [{**ENTRIES[0], "name": "w0.5", "score": 0.85, "share": 0.8}]
+SEARCH: dict[str, Any] = {"limits": {"max_macs": 1000.0}, "figure": None, "metric": "accuracy", "rows": 500}
+SEARCH |= {"evaluations": 60, "front": ENTRIES, "uniform": [{k: v for k, v in UNIFORM[0].items() if k != "chosen"}]}
+
+
+def searched(**more: Any) -> Results:
+    found = results(search={**SEARCH, **more})
+    one = network(0.6, 0.905, name="search1", heads=[9, 6], neurons=[768, 3072])
+    return replace(found, networks=(*found.networks, one))
+
+
+def test_the_front_comes_first_in_its_table_and_the_chosen_have_a_star() -> None:
+    rows = front.table(SEARCH)
+    assert rows == [
+        ["network", "accuracy", "MACs", "layers", "heads", "neurons"],
+        ["★ search1", "0.8900", "1,000", "2", "[9, 6]", "[768, 3072]"],
+        ["search2", "0.8800", "500", "2", "6", "768"],
+        ["w0.5", "0.8500", "1,000", "2", "[9, 6]", "[768, 3072]"],
+    ]
+    assert "within max_macs 1,000: of 60 networks scored" in front.words(SEARCH)
+    assert "accuracy on 500 training rows held out of distillation" in front.words(SEARCH)
+
+
+def test_a_job_with_limits_recommends_what_its_search_chose_not_what_dev_would() -> None:
+    found = recommend(searched(), 0.5)
+    assert found.name == "search1" and found.figure is None
+    assert found.words.startswith("Take search1, the best found within max_macs 1,000: loses 2.50 points")
+    nothing = recommend(replace(searched(), learned=False), 0.5)
+    assert nothing.name is None
+
+
+def test_a_limit_on_a_latency_says_how_the_network_is_run() -> None:
+    figure = "t4_fp32_b16_s128_estimated"
+    one = searched(limits={"max_latency_ms": 10.0}, figure=figure)
+    found = recommend(timed(one, [16.0, 12.0, 8.0, 9.0]), 0.5)
+    assert (found.name, found.figure, found.engine, found.batch_size) == ("search1", figure, "paddle", 16)
+
+
+def test_tables_and_results_json_have_the_found_networks_by_name() -> None:
+    found = searched()
+    found = replace(found, recommended=recommend(found, 0.5))
+    assert [row[0] for row in table(found)[1:]] == ["teacher", "width 1", "width 0.75", "width 0.5", "★ search1"]
+    assert Results.from_json(found.to_json()).search == found.search == found.to_json()["search"]
+    assert "search" not in results().to_json()
+    assert "![the front](front.png)" in text(found) and "![the front]" not in text(results())
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
+    from matplotlib.figure import Figure
+
+    figures: list = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
+    return figures
+
+
+def test_the_picture_has_the_front_and_the_uniform_networks(tmp_path: Path, drawn: list) -> None:
+    front.draw(searched(), tmp_path / front.FRONT)
+    lines = {line.get_label(): line for line in drawn[0].axes[0].lines}
+    assert list(lines["front"].get_xdata()) == [50, 100] and list(lines["uniform"].get_xdata()) == [80]
+    assert [text.get_text() for text in drawn[0].axes[0].texts] == ["search1"]
+
+
+def test_a_sweep_s_curves_over_the_width_are_of_uniform_networks(tmp_path: Path, drawn: list) -> None:
+    draw_sweep("all", aggregate.summarise([("", searched())]), tmp_path / "sweep.png")
+    assert list(drawn[0].axes[0].lines[0].get_xdata()) == [0.5, 0.75, 1.0]

@@ -1,0 +1,126 @@
+"""Training for a search, and the search, as whole jobs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.jobs import config_path
+
+from ofa.errors import Interrupted, UserError
+from ofa.jobs.job import run_job
+from ofa.results.collect import read
+from ofa.settings.limits import SearchConfig
+from ofa.settings.schema import STAGES, Config
+from ofa.stages.inputs import load_inputs
+from ofa.stages.pipeline import run_stages
+from ofa.store import Store
+from ofa.supernet.subnet import SubNet, count_macs
+from ofa.training.loop import NullMonitor
+
+pytestmark = pytest.mark.job
+
+
+def stages(config: Config, stop: Callable[[], bool] = lambda: False) -> dict[str, Path]:
+    return run_stages(config, load_inputs(config), NullMonitor(), Store(config_path(config) / "store"), stop)
+
+
+def stop_after(asked: int) -> Callable[[], bool]:
+    times = iter(range(asked))
+    return lambda: next(times, None) is None
+
+
+def test_training_per_layer_resumes_with_the_same_draws(config: Config, tmp_path: Path) -> None:
+    config = replace(config, ofa=replace(config.ofa, sampling="layers", sandwich_random=1), stages=["distill"])
+    whole = stages(config)["distill"]
+    again = replace(config, output_dir=str(tmp_path / "again"))
+    with pytest.raises(Interrupted, match="distill stopped after step . of 6"):
+        stages(again, stop_after(12))
+    resumed = stages(again)["distill"]
+    weights = "supernet/model.safetensors"
+    assert (whole / weights).read_bytes() == (resumed / weights).read_bytes()
+    other = replace(config, ofa=replace(config.ofa, sampling="all"))
+    assert (stages(other)["distill"] / weights).read_bytes() != (whole / weights).read_bytes()
+
+
+@pytest.fixture
+def searching(config: Config) -> Config:
+    """The job of the tests of stages, its labels as scores so that no two networks are equal.
+
+    There are 2 to 4 heads and 32 to 64 neurons in each of its two layers, of which one may be left out.
+    """
+    scores = {"labels": [], "label_values": None, "score_range": [0.0, 1.0], "metrics": ["pearson"]}
+    ofa = replace(config.ofa, sampling="layers", sandwich_random=1, depths=[1.0, 0.5])
+    finetune = replace(config.trainer.finetune, max_steps=40, learning_rate=3e-3, save_steps=40)
+    trainer = replace(config.trainer, finetune=finetune, depth=replace(config.trainer.distill))
+    limits = SearchConfig(max_macs=220_000, max_bytes=120_000, rows=20, evaluations=30, networks=2)
+    return replace(config, task=replace(config.task, **scores), ofa=ofa, trainer=trainer, search=limits)
+
+
+def found(folders: dict[str, Path]) -> dict[str, Any]:
+    return json.loads((folders["search"] / "search.json").read_text())
+
+
+def test_from_limits_to_networks_that_are_exported_proven_and_timed(searching: Config) -> None:
+    results = run_job(replace(searching, stages=list(STAGES)), "")
+    search, shape = results.search, load_inputs(searching).shape
+    assert search is not None and len(search["front"]) > 0 and search["evaluations"] == 30 and search["rows"] == 20
+    names = [entry["name"] for entry in search["front"]]
+    chosen = [names[0], names[-1]]
+    assert [network.name for network in results.networks] == ["w1", "w0.5", "w1-d0.5", "w0.5-d0.5", *chosen]
+    assert results.recommended is not None and results.recommended.name == "search1"
+    (run,) = (config_path(searching) / "runs").iterdir()
+    assert read(run) == results and {"front.png", "search1", "recommended"} <= {path.name for path in run.iterdir()}
+    for entry in search["front"]:
+        subnet = SubNet.from_dict(entry["subnet"])
+        assert entry["costs"]["max_macs"] == count_macs(shape, subnet, 16) <= 220_000
+        assert entry["costs"]["max_bytes"] <= 120_000 and entry["share"] <= 1
+    for name in chosen:
+        network, entry = results.network(name), search["front"][names.index(name)]
+        assert network is not None and network.macs == entry["costs"]["max_macs"]
+        assert network.bytes is not None and 0.8 < network.bytes / entry["costs"]["max_bytes"] <= 1
+        assert {parity["engine"] for parity in network.parity} == {"paddle", "onnxruntime"}
+        assert {"measured"} == {latency.kind for latency in network.latencies}
+        assert network.undistilled is not None and network.last is None
+    assert len({entry["score"] for entry in search["uniform"]}) > 1, "the rows tell networks apart"
+    assert {entry["name"] for entry in search["uniform"]} == {"w1", "w0.5", "w1-d0.5", "w0.5-d0.5"}
+
+
+def test_neither_the_weights_that_dev_chose_nor_jobs_without_a_search_are_touched(searching: Config) -> None:
+    """A search is among the shared weights of the last step, whichever the dev rows keep of a uniform network."""
+    first = stages(replace(searching, stages=["search"]))
+    other = replace(searching, ofa=replace(searching.ofa, keep="last"), stages=["search"])
+    again = stages(other)
+    assert first["search"] != again["search"] and found(first) == found(again)
+    without = stages(replace(searching, search=SearchConfig(), stages=["distill"]))
+    assert without["distill"] != first["distill"] and without["reorder"] == first["reorder"]
+
+
+def test_it_goes_on_where_it_was_stopped_and_finds_the_same(searching: Config) -> None:
+    again = replace(searching, stages=["search"])
+    folders = stages(again)
+    whole = found(folders)
+    shutil.rmtree(folders["search"])
+    with pytest.raises(Interrupted, match="search stopped after 7 networks"):
+        stages(again, stop_after(5 + 7))
+    assert found(stages(again)) == whole
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"max_macs": 1000.0}, "search.max_macs: 1,000 is less than any network of this job has; the least is "),
+        ({"max_params": 5.0, "max_macs": 1e9}, "search.max_params: 5 is less"),
+        ({"max_macs": 1e9, "rows": 49}, "search.rows: 49 of 96 training rows; allowed: up to 48"),
+    ],
+)
+def test_what_cannot_be_is_a_line_before_anything_is_trained(searching: Config, limits: dict, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        run_job(replace(searching, search=SearchConfig(**{"rows": 20, **limits})), "")
+    assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
+    assert not (config_path(searching) / "store").exists()
