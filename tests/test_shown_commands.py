@@ -17,6 +17,7 @@ from test_readme import WRITTEN, shell
 
 from ofa.jobs import preflight
 from ofa.settings import compose
+from ofa.settings.words import as_typed
 
 # The quickstart with fewer steps, yet enough for a teacher that learned; whatever a network loses, one is taken.
 FEWER = "task.max_dev_rows=200 hardware.threads=1 trainer.finetune.epochs=2 trainer.distill.max_steps=10"
@@ -44,7 +45,7 @@ SHOWN = sorted({settings for page in WRITTEN for settings in jobs(page)})
 
 def first(text: str) -> str:
     """The setting of a sweep's first job."""
-    override = OverridesParser.create().parse_override(text)
+    override = OverridesParser.create().parse_override(as_typed(text))
     if override.is_sweep_override() and not isinstance(override.value(), Glob):
         return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
     return text

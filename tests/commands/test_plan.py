@@ -38,7 +38,7 @@ def test_sizes_are_the_folder_s_and_no_estimate_is_no_error(toy_folder, capsys: 
     [
         (["lr=3"], "lr: no such setting (did you mean trainer.finetune.learning_rate"),
         (["ofa.widths=[1,0.7]"], "ofa.widths: 0.7 of 12 heads is 8.4 heads"),
-        (["task=sst3"], "task: 'sst3' is unknown; allowed: cola"),
+        (["task=sst3"], "task: 'sst3' is unknown; allowed: afqmc, cmnli, cola"),
         (["predict"], "cannot parse 'predict'"),
     ],
 )

@@ -82,10 +82,10 @@ def test_an_installed_package_does_the_quickstart(installed: Path, tmp_path: Pat
 
 
 def test_an_installed_package_explains_its_settings_and_mistakes(installed: Path, tmp_path: Path) -> None:
-    assert "task: cola, custom, mnli" in call(installed, tmp_path, "ofa", "run", "--help").stdout
+    assert "task: afqmc, cmnli, cola, custom, mnli" in call(installed, tmp_path, "ofa", "run", "--help").stdout
     assert "conf" in call(installed, tmp_path, "ofa", "settings", "--help").stdout
     refused = call(installed, tmp_path, "ofa", "task=sst3", *places(tmp_path))
-    assert refused.returncode == 1 and refused.stderr.startswith("task: 'sst3' is unknown; allowed: cola, custom")
+    assert refused.returncode == 1 and refused.stderr.startswith("task: 'sst3' is unknown; allowed: afqmc, cmnli")
     assert call(installed, tmp_path, "python", "-m", "ofa.hardware", "--target", "l4").returncode == 0
 
 

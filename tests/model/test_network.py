@@ -29,7 +29,7 @@ FAMILIES = {
 def family(request):
     """A classifier of another kind of encoder, and rows of which one is padded."""
     config = getattr(transformers, f"{request.param}Config")(
-        **SIZES, **FAMILIES[request.param], hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        **(SIZES | FAMILIES[request.param]), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     paddle.seed(3)
     model = noisy(getattr(transformers, f"{request.param}ForSequenceClassification")(config))
