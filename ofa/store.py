@@ -1,4 +1,4 @@
-"""Finished stages on disk: find them, list them, clean them (``python -m ofa.store``)."""
+"""Finished stages on disk: find them, list them, clean them (``ofa store``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time the exported folders of an earlier run on this machine: ``python -m ofa.timing RUN_FOLDER``.
+"""Time the exported folders of an earlier run on this machine: ``ofa time RUN_FOLDER``.
 
 Copy a run's folder and its export (``outputs/runs/<name>`` and ``outputs/store/export-*``) to the
 machine that will serve, and the measured figures join that run's results and its MLflow runs.

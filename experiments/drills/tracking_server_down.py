@@ -50,7 +50,7 @@ def job(out: Path, server: Server, comes_back: bool) -> dict:
     record = {"exit_status": status, "seconds": round(seconds, 1), "sent_before_the_kill": sent}
     record["said_once"] = said.count("The tracking server is not available") == 1
     if not comes_back:
-        record["command_named"] = f"python -m ofa.tracking {run_folder(out)}" in said
+        record["command_named"] = f"ofa resend {run_folder(out)}" in said
         server.start()
         command = [sys.executable, "-m", "ofa.tracking", str(run_folder(out))]
         record["resend_status"] = subprocess.run(command, cwd=REPO, timeout=120).returncode

@@ -102,6 +102,6 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
     if results.export and results.recommended and results.recommended.name:
         lines.append(("Deploy", str(where.run / "recommended")))
         text = shlex.quote("the film was not good")
-        lines.append(("Try", f"python -m ofa.predict {shlex.quote(str(where.run))} {text}"))
+        lines.append(("Try", f"ofa predict {shlex.quote(str(where.run))} {text}"))
     lines.append(("Results", str(where.run / "results.json")))
     return [*lines, ("MLflow", where.pages)] if where.pages else lines

@@ -188,7 +188,7 @@ def sweep_problems(config: Config) -> Iterable[str]:
     if sweep.parallel_jobs > 1 and "latency" in config.stages:
         yield (
             f"stages: latency would be measured while {sweep.parallel_jobs} jobs run at once (sweep.parallel_jobs); "
-            "leave it out, e.g. stages=[evaluate,export], and time the exports with python -m ofa.timing"
+            "leave it out, e.g. stages=[evaluate,export], and time the exports with ofa time"
         )
     for key, served in (("width", config.ofa.widths), ("depth", config.ofa.depths)):
         share = getattr(objective, key)

@@ -1,4 +1,4 @@
-"""Send what a tracking server missed: ``python -m ofa.tracking RUN_FOLDER``."""
+"""Send what a tracking server missed: ``ofa resend RUN_FOLDER``."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 What a job says is first written to a journal in its own folder, then sent from a thread beside the
 work. If the server is away the work goes on; the journal keeps what could not be sent, and the next
-send, from this job, a later start of it or ``python -m ofa.tracking``, begins where the last one ended.
+send, from this job, a later start of it or ``ofa resend``, begins where the last one ended.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Tracker:
 
 def _warn_of_unsent(journal: Journal, uri: str) -> None:
     log.warning(
-        "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n  python -m ofa.tracking %s",
+        "Tracking: %d entries could not be sent to %s and are kept in %s; send them with\n  ofa resend %s",
         journal.unsent,
         without_secrets(uri),
         journal.path,

@@ -82,7 +82,7 @@ def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
         if "busy" in line
     ]
     assert remark.startswith("The machine was busy while t4_tensorrt_fp16_b16_s128_measured were timed")
-    assert remark.endswith("python -m ofa.timing '/big disk/runs/a-run'")
+    assert remark.endswith("ofa time '/big disk/runs/a-run'")
     assert collect.with_latencies(some, record(5.0, 2.5, 4.9)).unsteady == (), "measured again, in peace"
 
 

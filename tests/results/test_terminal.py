@@ -54,7 +54,7 @@ def test_three_remarks_at_most_and_lines_to_paste(found):
     assert ends == [
         "Report   out/runs/a/report.md",
         "Deploy   out/runs/a/recommended",
-        "Try      python -m ofa.predict out/runs/a 'the film was not good'",
+        "Try      ofa predict out/runs/a 'the film was not good'",
         "Results  out/runs/a/results.json",
         "MLflow   make ui",
     ]

@@ -116,7 +116,7 @@ def test_a_server_that_goes_away_and_comes_back_has_everything_once(tmp_path, ca
         train(tracker, range(5))
         conclude(tracker, out)
         tracker.finish("FINISHED")
-        assert f"python -m ofa.tracking {out / 'runs' / 'late'}" in caplog.text
+        assert f"ofa resend {out / 'runs' / 'late'}" in caplog.text
         third = begin(out, "third", uri=server.url)  # starts although the server is away: it was there before
         third.finish("FINISHED")
         server.start()
