@@ -144,9 +144,7 @@ def _busy(results: Results, output_dir: str) -> list[str]:
         return []
     names = ", ".join(results.unsteady[:2]) + (f" and {len(results.unsteady) - 2} more" * (len(results.unsteady) > 2))
     run = shlex.quote(f"{output_dir}/runs/{results.run}")
-    return [
-        f"The machine was busy while {names} were timed (p90 over 1.5 times the median): ofa time {run}"
-    ]
+    return [f"The machine was busy while {names} were timed (p90 over 1.5 times the median): ofa time {run}"]
 
 
 def engine_remark(results: Results) -> list[str]:

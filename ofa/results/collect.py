@@ -27,7 +27,7 @@ from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import read_json, write_whole
 
 UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
-WRITTEN = ("results.json", "report.md", "report.html", "figure.png", FRONT)
+WRITTEN = ("results.json", "report.md", "report.html", "figure.png")  # of a run, and of a sweep
 TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
@@ -241,7 +241,7 @@ def write(folder: Path, results: Results) -> list[Path]:
         files["report.html"] = page(files["report.md"], folder)
     for name, content in files.items():
         write_whole(folder / name, content)
-    return [path for name in WRITTEN if (path := folder / name).exists()]
+    return [path for name in (*WRITTEN, FRONT) if (path := folder / name).exists()]
 
 
 def read(folder: Path) -> Results:
