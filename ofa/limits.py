@@ -47,8 +47,10 @@ class Limits:
 
     @classmethod
     def of(cls, config: Config, shape: EncoderShape) -> Limits:
+        one = figures(config).get(str(figure(config)))  # once: a search asks for hundreds of networks
+
         def milliseconds(subnet: SubNet) -> float:
-            one = figures(config)[str(figure(config))]
+            assert one is not None  # `figure_problems` has refused the job else
             sizes = (one.batch_size, one.seq_length)
             return estimate(config.hardware, one.engine, one.precision, shape, subnet, *sizes).ms
 

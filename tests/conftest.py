@@ -103,6 +103,17 @@ def out(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The figures that a test has saved, to look at what is in them."""
+    from matplotlib.figure import Figure
+
+    figures: list = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
+    return figures
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What tracking waits seconds for, a test does not."""
     from ofa.tracking import sender, tracker

@@ -30,7 +30,7 @@ from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
 from ofa.settings.places import kept_secrets, no_address
-from ofa.settings.schema import Config
+from ofa.settings.schema import Config, job_name
 from ofa.system import ranks
 from ofa.system.files import unusable
 from ofa.system.redact import without_secrets
@@ -68,7 +68,7 @@ def current_job(composed: DictConfig) -> SweepJob | None:
         return None
     folder = Path(settings.runtime.output_dir)
     overrides = _own(given(settings))
-    short = f"{composed.task.name}-{composed.model.name}-s{composed.trainer.seed}"
+    short = job_name(composed)
     name = full_name(short, overrides, folder.parent)
     if name != short and composed.tracking.run_name is None:
         composed.tracking.run_name = name

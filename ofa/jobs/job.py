@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,13 +76,8 @@ def run_job(config: Config, yaml: str) -> Results:
         results: Results = ranks.broadcast(here)
         if not ranks.is_main():
             return results
-        written = collect.write(folder, results)
-        if "export" in folders:
-            write_cards(config, collect.deployed(folders), results)
-            link_networks(folder, collect.deployed(folders), results)
         logged.open_networks(tracker, title, config, inputs.shape, found)
-        logged.log_results(tracker, title, config, folders, results)
-        tracker.artifacts([*written, folder / "config.yaml"])
+        _publish(tracker, config, folder, folders, results)
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:
         status = "KILLED"
@@ -96,6 +91,16 @@ def run_job(config: Config, yaml: str) -> Results:
     if not config.sweep.name:  # which has a line for each job, and one table at its end
         terminal.show(results, terminal.Where(folder, pages))
     return results
+
+
+def _publish(tracker: Tracker, config: Config, folder: Path, folders: Mapping[str, Path], results: Results) -> None:
+    """Write the results into the run's folder and beside its networks, and log them."""
+    written = collect.write(folder, results)
+    if "export" in folders:
+        write_cards(config, collect.deployed(folders), results)
+        link_networks(folder, collect.deployed(folders), results)
+    logged.log_results(tracker, config.title, config, folders, results)
+    tracker.artifacts([*written, folder / "config.yaml"])
 
 
 def _open_folder(folder: Path, yaml: str) -> None:

@@ -11,6 +11,7 @@ these stages again, unless it says otherwise: ``how``, ``collected`` or ``added`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ofa.settings.fields import added, collected, how, setting
 from ofa.settings.limits import SearchConfig
@@ -232,9 +233,14 @@ class Config:
     @property
     def name(self) -> str:
         """What a person calls this job: task, model and seed."""
-        return f"{self.task.name}-{self.model.name}-s{self.trainer.seed}"
+        return job_name(self)
 
     @property
     def title(self) -> str:
         """The name of its run in MLflow."""
         return self.tracking.run_name or self.name
+
+
+def job_name(config: Any) -> str:
+    """Task, model and seed of a ``Config``, or of settings that are composed and not typed yet."""
+    return f"{config.task.name}-{config.model.name}-s{config.trainer.seed}"

@@ -13,6 +13,7 @@ from ofa.results.terminal import fitting
 from ofa.settings.schema import Config
 from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.sender import EXPERIMENT_ID
+from ofa.tracking.server import MODE
 from ofa.tracking.tracker import NOTE_CHARS
 
 BLOCK_CHARS = 90  # of a line on the page of a run, before it scrolls
@@ -84,7 +85,7 @@ def sweep_note(
 
 
 def _run_link(name: str, run_id: str) -> str:
-    return f"[{name}](#/experiments/{EXPERIMENT_ID}/runs/{run_id}?workflowType=machine_learning)"
+    return f"[{name}](#/experiments/{EXPERIMENT_ID}/runs/{run_id}?{MODE})"
 
 
 def _block(rows: list[list[str]]) -> str:
@@ -180,7 +181,7 @@ def _tag(name: str, state: dict[str, Any]) -> tuple[str, str]:
 def link(words: str, key: str, charts: bool) -> str:
     """Markdown that leads to a view of this experiment, as a table or as charts."""
     mode = "&compareRunsMode=CHART" if charts else ""
-    return f"[{words}](#/experiments/{EXPERIMENT_ID}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key})"
+    return f"[{words}](#/experiments/{EXPERIMENT_ID}/runs?{MODE}{mode}&viewStateShareKey={key})"
 
 
 def _section(uuid: str, name: str) -> dict[str, Any]:

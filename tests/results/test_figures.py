@@ -11,16 +11,6 @@ from ofa.results import aggregate
 from ofa.results.figures import draw, draw_sweep
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
-    from matplotlib.figure import Figure
-
-    figures: list = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
-    return figures
-
-
 def test_points_from_the_teacher_over_milliseconds_per_row(tmp_path: Path, drawn: list) -> None:
     found = timed(timed(results(target="t4"), [16.0, 12.0, 8.0]), [40.0, 30.0, 20.0], "measured", where="cpu")
     found = timed(found, [160.0, 120.0, 80.0], "measured", where="cpu", engine="onnxruntime")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from helpers.results import network, results, timed
 
 from ofa.results import aggregate, front
@@ -64,16 +63,6 @@ def test_tables_and_results_json_have_the_found_networks_by_name() -> None:
     assert Results.from_json(found.to_json()).search == found.search == found.to_json()["search"]
     assert "search" not in results().to_json()
     assert "![the front](front.png)" in text(found) and "![the front]" not in text(results())
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
-    from matplotlib.figure import Figure
-
-    figures: list = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
-    return figures
 
 
 def test_the_picture_has_the_front_and_the_uniform_networks(tmp_path: Path, drawn: list) -> None:
