@@ -92,6 +92,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.vocab_size": (100, {}),
     "model.num_attention_heads": (8, {}),
     "hardware.device": ("cpu", {}),
+    "latency.estimate_engines": (["paddle"], ESTIMATED),
 }
 # Enough of it for a vocabulary of more than the least size.
 WORDS = """Alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec
