@@ -1,6 +1,6 @@
 """Eight GLUE tasks on a pretrained BERT of 6 layers x 384: what each width loses against its teacher.
 
-    python experiments/glue_minilm/run.py run --data-dir GLUE --model FOLDER [--tasks cola] [--seeds 42] [key=value]
+    python experiments/glue_minilm/run.py run --data-dir GLUE --model FOLDER [--tasks cola] [--set key=value]
     python experiments/glue_minilm/run.py collect --output-dir DIR
 
 ``run`` starts the product once for every task and seed (a job that was stopped goes on, a finished one takes a second)
@@ -22,23 +22,12 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path.insert(0, str(REPO))
 
+from jobs import SEEDS, TASKS, job
+
 from ofa.system import machine
 
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
-SMALL_TASK = ("trainer.finetune.epochs=8", "trainer.finetune.warmup_ratio=0.1")
-LARGE_TASK = ("trainer.finetune.epochs=3", "trainer.finetune.warmup_ratio=0.1")
-# Task -> what its jobs set besides experiment=glue_minilm, in the order of their cost.
-TASKS = {
-    "cola": SMALL_TASK,
-    "mrpc": SMALL_TASK,
-    "stsb": SMALL_TASK,
-    "rte": SMALL_TASK,
-    "sst2": (*LARGE_TASK, "task.max_train_rows=30000"),
-    "qnli": LARGE_TASK,
-    "qqp": LARGE_TASK,
-    "mnli": LARGE_TASK,
-}
-SEEDS = [42, 43, 44]
+MODEL = "minilm_6x384"  # jobs of other studies in the same folder have other names
 TWO_THIRDS, HALF = "w0.6667", "w0.5"
 # What a teacher that clearly learned scores at least: SST-2's aim; else the constant answer's score and some points.
 LEARNED = {"cola": 0.10, "mrpc": 0.85, "stsb": 0.10, "sst2": 0.90, "qnli": 0.60, "qqp": 0.73}
@@ -49,10 +38,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the jobs one after the other; one that fails stops the study with its own message."""
     for seed in options.seeds:
         for task in options.tasks:
-            settings = ["experiment=glue_minilm", f"task={task}", f"trainer.seed={seed}", *TASKS[task]]
-            settings += [f"task.data_dir={options.data_dir}", f"model.path={options.model}"]
-            settings += [f"output_dir={options.output_dir}", *options.set]
-            subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, check=True)
+            settings = job(task, seed, options.data_dir, options.model, options.output_dir)
+            subprocess.run([sys.executable, "main.py", *settings, *options.set], cwd=REPO, check=True)
             collect(options)
 
 
@@ -61,7 +48,7 @@ def collect(options: argparse.Namespace) -> None:
     RUNS.mkdir(exist_ok=True)
     for path in sorted(Path(options.output_dir).glob("runs/*/results.json")):
         found = json.loads(path.read_text())
-        if "widths" in found and found["task"] in TASKS:
+        if "widths" in found and found["task"] in TASKS and found["model"] == MODEL:
             kept = RUNS / f"{found['task']}-s{found['seed']}.json"
             kept.write_text(json.dumps(_record(found), indent=1) + "\n")
     records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
@@ -168,7 +155,7 @@ def main() -> None:
     parser.add_argument("--output-dir", default="outputs/glue_minilm")
     parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("set", nargs="*", metavar="key=value", help="further settings of every job")
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="further settings of every job")
     options = parser.parse_args()
     if options.part == "run" and not (options.data_dir and options.model):
         parser.error("run needs --data-dir and --model")

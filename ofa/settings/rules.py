@@ -12,6 +12,7 @@ from ofa.settings.bounds import above_zero, at_least, between, choice, file_name
 from ofa.settings.schema import (
     DEPTH_TEACHERS,
     GPU_GRAPHS,
+    IMPORTANCE,
     KEEP,
     METHODS,
     OPTIONAL_STAGES,
@@ -46,6 +47,7 @@ def ofa_problems(ofa: OfaConfig) -> Iterable[str]:
             yield f"ofa.{logit}: 0 with ofa.{hidden} 0 leaves nothing to learn; one must be above 0"
     yield from choice("ofa.depth_teacher", ofa.depth_teacher, DEPTH_TEACHERS)
     yield from choice("ofa.keep", ofa.keep, KEEP)
+    yield from choice("ofa.importance.method", ofa.importance.method, IMPORTANCE)
     yield from choice("ofa.importance.split", ofa.importance.split, ("train", "dev"))
     yield from at_least("ofa.importance.rows", ofa.importance.rows, 1)
     yield from at_least("ofa.importance.batch_size", ofa.importance.batch_size, 1)

@@ -31,6 +31,7 @@ OPTIONAL_STAGES = {
 VOCABULARIES = ("full", "seen")
 DEPTH_TEACHERS = ("teacher", "supernet")
 METHODS = ("dynamic", "static")  # of quantising; see Int8Config
+IMPORTANCE = ("gradient", "random")  # see ImportanceConfig
 GPU_GRAPHS = ("tensorrt_int8", "onnxruntime_fp16")  # model.int8.qdq.onnx, model.fp16.onnx
 
 
@@ -58,11 +59,12 @@ class ModelConfig:
 
 @dataclass
 class ImportanceConfig:
-    """Rows that score heads and neurons before reordering."""
+    """How heads and neurons are scored before reordering, and on which rows."""
 
     split: str = "train"  # train: a slice of the training rows; dev: all dev splits, as the published recipe
     rows: int | None = 2048  # rows read at most; null: all
     batch_size: int = 32  # rows scored at once
+    method: str = added("gradient")  # gradient: |gradient x weight|; random: no order, a baseline for studies
 
 
 @dataclass

@@ -11,7 +11,7 @@ from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.stages.context import StageContext
-from ofa.supernet.importance import importance
+from ofa.supernet.importance import importance, random_scores
 from ofa.supernet.reorder import descending, reorder
 from ofa.system import ranks
 from ofa.training.loop import tensors
@@ -34,7 +34,10 @@ def run(context: StageContext) -> None:
         input_ids, token_type_ids, labels = tensors(batch)
         return KINDS[context.config.task.kind].loss(models.forward(network, input_ids, token_type_ids)[0], labels)
 
-    heads, neurons = importance(model, batches, loss_of)
+    if settings.method == "random":
+        heads, neurons = random_scores(model, context.config.trainer.seed)
+    else:
+        heads, neurons = importance(model, batches, loss_of)
     if not ranks.is_main():
         return
     head_order, neuron_order = descending(heads), descending(neurons)

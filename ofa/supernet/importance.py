@@ -46,6 +46,13 @@ def _scores(block: Block) -> dict[str, np.ndarray]:
     return {unit: score.numpy() for unit, score in scores.items()}
 
 
+def random_scores(model: nn.Layer, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Head scores ``[L, A]`` and neuron scores ``[L, F]`` at random: a baseline for the order."""
+    layers, generator = blocks(model), np.random.default_rng(seed)
+    heads, neurons = (generator.random((len(layers), layers[0].most(unit))) for unit in UNITS)
+    return heads, neurons
+
+
 def importance(
     model: nn.Layer, batches: Sequence, loss_of: Callable[[nn.Layer, Any], Tensor]
 ) -> tuple[np.ndarray, np.ndarray]:

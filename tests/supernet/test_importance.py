@@ -4,7 +4,7 @@ import pytest
 from helpers.toys import TOY
 
 from ofa.model import network as models
-from ofa.supernet.importance import importance
+from ofa.supernet.importance import importance, random_scores
 from ofa.supernet.reorder import descending, reorder
 
 
@@ -83,3 +83,14 @@ def test_the_important_heads_lead_after_reordering(toy):
     again, neurons_again = importance(toy, batches, loss_of)
     np.testing.assert_allclose(again, -np.sort(-heads, axis=1), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(neurons_again, -np.sort(-neurons, axis=1), rtol=1e-3, atol=1e-5)
+
+
+def test_random_scores_come_from_the_seed_and_order_every_layer_by_itself(toy):
+    heads, neurons = random_scores(toy, seed=1)
+    assert heads.shape == (3, 4) and neurons.shape == (3, 64)
+    np.testing.assert_array_equal(neurons, random_scores(toy, seed=1)[1])
+    assert (neurons != random_scores(toy, seed=2)[1]).all()
+    orders = descending(neurons)
+    assert {tuple(sorted(order)) for order in orders} == {tuple(range(64))} and len(
+        {tuple(order) for order in orders}
+    ) == 3
