@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import inspect
 import re
 import textwrap
@@ -18,6 +19,7 @@ from ofa.settings.groups import CONF, chosen, groups
 from ofa.settings.types import allowed, kind_of, plain
 
 WIDTH = 110  # characters of a line
+MADE_BY = "ofa settings --markdown > docs/en/reference.md"
 FIELD = re.compile(r"    (\w+): [^#]*?(?:#\s*(.*))?")
 
 
@@ -45,15 +47,20 @@ def comments(kind: type) -> dict[str, str]:
 
 def described(key: str, owner: type) -> str:
     """One setting in a few lines: ``key = default``, its type, what it means, and who sets another default."""
-    name = key.rpartition(".")[2]
-    value, source = chosen(key)
-    if source is None:
-        value = reduce(getattr, key.split("."), schema.Config())
-    kind = get_type_hints(owner)[name]
+    default, source = _default(key)
     by = f"  (by {source})" if source else ""
-    lines = [f"{key} = {_shown(value)}{by}", f"type: {allowed(kind)}"]
-    meaning = comments(owner).get(name)
-    return "\n".join([lines[0], *(_wrapped(text) for text in (meaning, lines[1]) if text)])
+    kind = f"type: {allowed(get_type_hints(owner)[key.rpartition('.')[2]])}"
+    return "\n".join([f"{key} = {default}{by}", *(_wrapped(text) for text in (_meaning(key, owner), kind) if text)])
+
+
+def _default(key: str) -> tuple[str, str | None]:
+    """The default of a setting as it is typed, and the file that sets it if one does."""
+    value, source = chosen(key)
+    return _shown(reduce(getattr, key.split("."), schema.Config()) if source is None else value), source
+
+
+def _meaning(key: str, owner: type) -> str:
+    return comments(owner).get(key.rpartition(".")[2]) or ""
 
 
 def _shown(value: Any) -> str:
@@ -87,11 +94,27 @@ def all_settings() -> str:
 
 
 def reference() -> str:
-    """The page of the documentation."""
-    return (
-        "# All settings\n\nMade by `ofa settings --markdown > docs/en/reference.md`; `ofa settings KEY` tells one.\n\n"
-        f"```text\n{all_settings()}\n```"
-    )
+    """The page of the documentation: the groups, then a table per section."""
+    lines = ["# All settings", "", f"Made by `{MADE_BY}`; `ofa settings KEY` tells one.", "", "## Groups", ""]
+    lines += ["| group | chosen with |", "| --- | --- |"]
+    lines += [f"| `{name}` | {', '.join(f'`{name}={file}`' for file in files)} |" for name, files in groups().items()]
+    section = ""
+    for key, owner in entries(schema.Config):
+        own = key.partition(".")[0] if "." in key else "of a job"
+        if own != section:
+            section = own
+            lines += ["", f"## {section}", "", "| setting | default | what it is | type |", "| --- | --- | --- | --- |"]
+        lines.append(_row(key, owner))
+    return "\n".join(lines)
+
+
+def _row(key: str, owner: type) -> str:
+    """One setting as a row of a table."""
+    default, source = _default(key)
+    by = f" ({source})" if source else ""
+    kind = allowed(get_type_hints(owner)[key.rpartition(".")[2]])
+    cells = [f"`{key}`", f"`{default}`{by}", html.escape(_meaning(key, owner), quote=False), kind]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def tell(key: str) -> str:

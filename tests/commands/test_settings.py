@@ -51,7 +51,7 @@ def test_defaults_are_those_that_hydra_composes(compose) -> None:
 def test_a_section_a_group_and_a_slip(capsys: pytest.CaptureFixture) -> None:
     text = said("ofa.importance", capsys=capsys)
     assert [line.split(" = ")[0] for line in text.splitlines() if " = " in line] == [
-        "ofa.importance.split", "ofa.importance.rows", "ofa.importance.batch_size",
+        "ofa.importance.split", "ofa.importance.rows", "ofa.importance.batch_size", "ofa.importance.method",
     ]  # fmt: skip
     assert said("launch", capsys=capsys) == "launch=NAME takes one of: joblib, processes, ray, slurm\n"
     with pytest.raises(UserError, match=r"ofa.widhts: no such setting \(did you mean ofa.widths\?\)"):
