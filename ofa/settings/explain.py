@@ -83,9 +83,8 @@ def _setting(error: BaseException) -> str:
         return "search=optuna: this group is sweeper now; type sweeper=optuna (search.* finds the network for a limit)"
     if name == "ValidationError" and kind is not None:
         return refused(key, error.value, kind)  # type: ignore[attr-defined]
-    return f"{key}: {short(without_secrets(str(error).splitlines()[0]))}" + (
-        f"; allowed: {allowed(kind)}" if kind else ""
-    )
+    reason = str(error).splitlines()[0].removeprefix("UserError raised while resolving interpolation: ")
+    return f"{key}: {short(without_secrets(reason))}" + (f"; allowed: {allowed(kind)}" if kind else "")
 
 
 @contextmanager
