@@ -200,7 +200,9 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
         try:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
-            raise BadRow(f"not as csv quotes it ({error}): {short(text)}") from None
+            reason = str(error).partition(" - ")[0]  # what follows is advice to programmers
+            allowed = "a field in quotes, those within it doubled" if '"' in text else "lines that end in \\n"
+            raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
 
     return split
 
