@@ -22,8 +22,11 @@ def as_command(
 
     @functools.wraps(main)
     def answered(arguments: list[str]) -> int:
+        bytes_alone = next((argument for argument in arguments if not is_text(argument)), None)
+        if bytes_alone is not None:  # before they are half way into a log or a file
+            print(f"{ascii(bytes_alone)}: not UTF-8; allowed: text in UTF-8, names of files included", file=sys.stderr)
+            return 1
         try:
-            _require_text(arguments)
             status = main(arguments)
             sys.stdout.flush()
             return status
@@ -37,13 +40,6 @@ def as_command(
             return 1
 
     return answered
-
-
-def _require_text(arguments: list[str]) -> None:
-    """Refuse bytes that are no text before they are half way into a log or a file."""
-    for argument in arguments:
-        if not is_text(argument):
-            raise UserError(f"{ascii(argument)}: not UTF-8; allowed: text in UTF-8, names of files included")
 
 
 def is_text(value: str) -> bool:
