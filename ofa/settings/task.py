@@ -32,7 +32,7 @@ class TaskConfig:
     # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
     test: str | None = None
     test_share: float | None = None
-    dev_share: float | None = added(None)  # training rows held out in place of the one dev split's file
+    dev_share: float | None = added(None)  # share of training rows held out in place of the one dev split's file
     # Files of rows without labels, as train's: the teacher answers them, and distillation learns from them, too.
     unlabelled: list[str] = added([])
     columns: list[str] | None = None  # names of the columns of files without a header line
