@@ -32,6 +32,7 @@ from ofa.settings.schema import HardwareConfig
 from ofa.settings.target import EngineProfile
 from ofa.supernet.operations import ELEMENT_BYTES, operations
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params, uniform
+from ofa.system.command import as_command
 
 HARDWARE_DIR = CONF / "hardware"
 BOUNDS = ("compute", "memory", "launch")
@@ -230,7 +231,8 @@ def plan_table(
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m ofa.hardware", description="Estimate latency without any training.")
     parser.add_argument("--target", default="t4", help=f"one of {', '.join(known_targets())}")
     parser.add_argument("--engine", default="tensorrt")
@@ -257,4 +259,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

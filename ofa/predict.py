@@ -18,12 +18,14 @@ from ofa.errors import UserError
 from ofa.results import collect
 from ofa.results.reduced import MAIN
 from ofa.settings.compose import load
+from ofa.system.command import as_command
 from ofa.system.files import read_json
 from ofa.system.output import run_folder
 
 CHUNK = 512  # rows that are read, answered and written at once
 ENGINES = ("onnxruntime", "paddle")
 PRECISIONS = ("fp32", "int8")
+OPTIONS = {"quoting": "--quoting", "columns": "--columns"}
 Texts = list[str]  # of a row: one, or two of a pair
 
 
@@ -150,9 +152,16 @@ class Asked:
             yield f"{self.empty} of {self.rows} rows have no text"
 
 
-def from_table(path: Path, columns: list[str] | None, count: int, quoting: str | None) -> Iterator[Texts]:
-    """The texts of each row of a file; raises UserError with ``file:line`` at what cannot be read."""
-    with open_table(path, columns or [], quoting, setting="--quoting") as table:
+def from_table(
+    path: Path, columns: list[str] | None, count: int, quoting: str | None, names: list[str] | None = None
+) -> Iterator[Texts]:
+    """The texts of each row of a file; raises UserError with ``file:line`` at what cannot be read.
+
+    Args:
+        columns: with the texts.
+        names: of all columns, of a file without a header line.
+    """
+    with open_table(path, columns or [], quoting, names, OPTIONS) as table:
         place, has = f"{path}:{table.line}", listed(table.names)
         if not columns:
             raise UserError(f"--text: name the column with the text; {place} has {has}")
@@ -209,8 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, help="of a run, or of one exported network; or a run's name in OFA_OUTPUT")
     parser.add_argument("texts", nargs="*", metavar="text", help="each in quotes")
     parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text; once for each text")
-    parser.add_argument("--file", type=Path, help=".tsv, .csv or .jsonl, with a header line or keys")
+    parser.add_argument("--file", type=Path, help=".tsv, .csv or .jsonl, with a header line or keys, or see --columns")
     parser.add_argument("--text", nargs="+", metavar="COLUMN", help="of --file: the column of text, or both of a pair")
+    parser.add_argument("--columns", nargs="+", metavar="NAME", help="of --file without a header line: all its columns")
     parser.add_argument("--quoting", choices=("none", "csv"), help="of --file: csv reads what pandas put in quotes")
     parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
@@ -218,21 +228,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    try:
-        _answer(options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+@as_command
+def main(arguments: list[str]) -> int:
+    _answer(_parser().parse_args(arguments))
     return 0
 
 
 def _answer(options: argparse.Namespace) -> None:
     if options.file and (options.texts or options.pair):
         raise UserError("--file: there are texts on the command line, too; give one of them")
-    if options.text and not options.file:
-        raise UserError(f"--text: names columns of --file ({', '.join(options.text)}), and there is none")
+    for key, names in (("--text", options.text), ("--columns", options.columns)):
+        if names and not options.file:
+            raise UserError(f"{key}: names columns of --file ({', '.join(names)}), and there is none")
     asked = Asked(classifier(options.folder, options.network, options.precision, options.engine))
     count = 2 if asked.answers.settings["pair"] else 1
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
@@ -243,7 +250,7 @@ def _answer(options: argparse.Namespace) -> None:
         waiting = not options.file and sys.stdin.isatty()  # for somebody who types
         rows = from_lines(sys.stdin.buffer, count)
         if options.file:
-            rows = from_table(options.file, options.text, count, options.quoting)
+            rows = from_table(options.file, options.text, count, options.quoting, options.columns)
         for part in asked.table(rows, 1 if waiting else CHUNK):
             if asked.rows == len(part):
                 writer.writerow(asked.heading)
@@ -256,4 +263,4 @@ def _answer(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

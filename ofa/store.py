@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from ofa.errors import Interrupted
 from ofa.system import files
+from ofa.system.command import as_command
 from ofa.system.output import output_dir
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,8 @@ def days(text: str) -> float:
     return float(match[1]) / {"d": 1, "h": 24, "m": 1440}[match[2]]
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ofa store", description="List or clean the finished stages.")
     parser.add_argument("command", choices=("list", "clean"))
     parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")
@@ -188,11 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     store = Store((options.output_dir or output_dir()).expanduser() / "store")
     if options.command == "clean" and options.older_than is None and options.keep_gb is None:
         parser.error("clean needs --older-than or --keep-gb")
-    try:
-        shown = clean(store, options.older_than, options.keep_gb) if options.command == "clean" else store.entries()
-    except OSError as error:  # a disk that is read-only, for instance
-        print(f"{error.filename or store.root}: {error.strerror or error}", file=sys.stderr)
-        return 1
+    shown = clean(store, options.older_than, options.keep_gb) if options.command == "clean" else store.entries()
     for entry in shown:
         age = (time.time() - entry.modified) / 86400
         print(f"{entry.size / 1e6:10.1f} MB  {age:6.1f} d  {entry.path.name:42}  {entry.what}")
@@ -202,4 +200,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -20,12 +20,12 @@ from ofa.results.card import CARD, write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings.compose import load
-from ofa.settings.explain import explain
 from ofa.settings.rules import latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
 from ofa.store import Store
 from ofa.supernet.space import networks, networks_found
 from ofa.system import process
+from ofa.system.command import as_command
 from ofa.system.files import unusable
 from ofa.system.output import run_folder
 from ofa.tracking.logged import log_timings
@@ -92,7 +92,8 @@ def _results(folder: Path) -> Results:
     return results
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ofa time", description=__doc__.splitlines()[0])
     parser.add_argument("run_folder", type=Path, help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
@@ -104,19 +105,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tracking-uri", help="MLflow, if it is reached otherwise from here")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        given = ("engines", "precisions", "batch_sizes", "seq_lengths")
-        chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
-        folder = run_folder(options.run_folder)
-        own = load(folder / "config.yaml").latency
-        settings = replace(own, **chosen)
-        results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
-    except (UserError, OSError) as error:
-        print(explain(error), file=sys.stderr)
-        return 1
+    given = ("engines", "precisions", "batch_sizes", "seq_lengths")
+    chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
+    folder = run_folder(options.run_folder)
+    settings = replace(load(folder / "config.yaml").latency, **chosen)
+    results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
     terminal.show(results, terminal.Where(folder, None))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "supernet": "system",
     "data": "settings system",
     "model": "settings supernet system",
-    "hardware": "settings supernet",
+    "hardware": "settings supernet system",
     "training": "data model settings supernet system",
     "evaluation": "data model system",
     "deploy": "data model settings system",

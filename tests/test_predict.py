@@ -85,6 +85,16 @@ def test_a_file_gets_the_network_s_label_and_probabilities_for_each_row(
     assert np.array([row[1:] for row in rows], float) == pytest.approx(np.tile(expected, (300, 1)), abs=1e-5)
 
 
+def test_a_file_without_a_header_line_has_its_columns_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "f.tsv").write_text("\n".join(FILES["f.tsv"].splitlines()[1:4]))
+    (tmp_path / "g.tsv").write_text("\n".join(FILES["f.tsv"].splitlines()[:4]))
+    given = (str(run), "--text", "sentence", "--file")
+    bare = shown(capsys, *given, str(tmp_path / "f.tsv"), "--columns", "id", "sentence")
+    assert len(bare) == 4 and bare == shown(capsys, *given, str(tmp_path / "g.tsv"))
+
+
 def test_texts_come_on_standard_input_and_what_is_odd_is_counted(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -142,6 +152,15 @@ def test_a_score_keeps_all_its_digits(run: Path, capsys: pytest.CaptureFixture, 
         (["{run}", "x", "--precision", "int8"], "no model.int8.onnx, so this network is not offered in int8"),
         (["{run}", "x", "--precision", "int8", "--engine", "paddle"], "--precision: int8 is for onnxruntime"),
         (["{run}", "--text", "a"], "--text: names columns of --file (a), and there is none"),
+        (["{run}", "--columns", "a"], "--columns: names columns of --file (a), and there is none"),
+        (
+            ["{run}", "--file", "{tmp}/bad.jsonl", "--text", "a", "--columns", "a"],
+            "--columns: {tmp}/bad.jsonl names its columns itself, in every row; leave it out",
+        ),
+        (
+            ["{run}", "--file", "{tmp}/f.csv", "--text", "a", "--columns", "a", "b", "c"],
+            "{tmp}/f.csv:1: 2 fields where --columns names 3",
+        ),
         (["{run}", "x", "--file", "{tmp}/f.csv"], "--file: there are texts on the command line, too"),
         (["{run}", "--file", "{tmp}/f.csv"], "--text: name the column with the text; {tmp}/f.csv:1 has 'a', 'b'"),
         (["{run}", "--file", "{tmp}/f.csv", "--text", "c"], "{tmp}/f.csv:1: no column 'c' (--text); found: 'a', 'b'"),

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from ofa.deploy import triton
-from ofa.errors import UserError
 from ofa.model.padded import write_padded
 from ofa.predict import chosen
+from ofa.system.command import as_command
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     """Exit status: 0, or 1 on a user's mistake."""
     parser = argparse.ArgumentParser(prog="ofa export", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", type=Path, help="the folder of a run, or of one exported network")
@@ -25,19 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--name", help="of the model in it; by default the folder's")
     options = parser.parse_args(arguments)
-    try:
-        folder, settings = chosen(options.path, options.network, options.precision)
-        if options.padded:
-            write_padded(folder, options.padded)
-            print(f"{options.padded}: AutoModelForSequenceClassification.from_pretrained({str(options.padded)!r})")
-            return 0
-        place = triton.write(folder, options.triton, options.name or folder.name, settings.get("precision", "fp32"))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+    folder, settings = chosen(options.path, options.network, options.precision)
+    if options.padded:
+        write_padded(folder, options.padded)
+        print(f"{options.padded}: AutoModelForSequenceClassification.from_pretrained({str(options.padded)!r})")
+        return 0
+    place = triton.write(folder, options.triton, options.name or folder.name, settings.get("precision", "fp32"))
     print(f"{place}: start Triton with --model-repository={options.triton}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from itertools import chain
+from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
-from ofa.model.folder import read_folder
+from ofa.model.hub import folder_here
 from ofa.results.collect import estimates
 from ofa.results.figure import Latency
 from ofa.settings.compose import compose, typed
@@ -17,6 +18,7 @@ from ofa.settings.schema import Config
 from ofa.stages.inputs import model_shape
 from ofa.supernet.space import networks
 from ofa.supernet.subnet import count_macs, count_params, uniform
+from ofa.system.command import as_command
 
 
 def plan(config: Config) -> str:
@@ -27,8 +29,8 @@ def plan(config: Config) -> str:
     """
     if found := list(problems(config)):
         raise UserError("\n".join(found))
-    folder = read_folder(config.model.path) if config.model.path else None
-    shape = model_shape(config, folder, folder.shape.vocab_size if folder else config.model.vocab_size)
+    folder = folder_here(config.model, Path(config.cache_dir).expanduser())
+    shape = model_shape(config, folder, None)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape)
     figures = {name: estimates(config, shape, network) for name, network in of_job.items()}
     base = max(figures.values(), key=lambda of_one: sum(latency.ms for latency in of_one))
@@ -55,7 +57,8 @@ def _aligned(table: list[list[str]]) -> list[str]:
     return ["  ".join(chain([row[0].ljust(widths[0])], map(str.rjust, row[1:], widths[1:]))) for row in table]
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="ofa plan",
         description="Estimate every network of a job before it is trained: parameters, MACs, latency on the target.",
@@ -66,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="as of ofa run; none: the default job")
     options = parser.parse_args(arguments)
     try:
-        print(plan(typed(compose(options.settings))))
+        table = plan(typed(compose(options.settings)))
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         print(explain(error), file=sys.stderr)
         return 1
+    print(table)
     return 0

@@ -12,11 +12,13 @@ from pathlib import Path
 from ofa.deploy.serving import TextClassifier, columns
 from ofa.errors import UserError
 from ofa.predict import chosen
+from ofa.system.command import as_command
 
 EXAMPLES = {"text": "the film was not good", "text_pair": "the film was bad"}
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     """Exit status: 0 when stopped, 1 on a user's mistake."""
     parser = argparse.ArgumentParser(prog="ofa serve", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", type=Path, help="the folder of a run, or of one exported network")
@@ -25,13 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in; nobody is asked to log in")
     parser.add_argument("--port", type=int, default=5001)
     options = parser.parse_args(arguments)
-    try:
-        folder, settings = chosen(options.path, options.network, options.precision)
-        classifier = TextClassifier(folder, settings)
-        _require_free(options.host, options.port)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+    folder, settings = chosen(options.path, options.network, options.precision)
+    classifier = TextClassifier(folder, settings)
+    _require_free(options.host, options.port)
     import uvicorn
 
     from ofa.deploy.server import app
@@ -63,4 +61,4 @@ def _require_free(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

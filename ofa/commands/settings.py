@@ -17,6 +17,7 @@ from ofa.settings import schema
 from ofa.settings.explain import unknown
 from ofa.settings.groups import CONF, chosen, groups
 from ofa.settings.types import allowed, kind_of, plain
+from ofa.system.command import as_command
 
 WIDTH = 110  # characters of a line
 MADE_BY = "ofa settings --markdown > docs/en/reference.md"
@@ -146,7 +147,8 @@ def _other_files(key: str) -> Iterator[tuple[str, Any]]:
             yield source, value
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="ofa settings",
         description="Tell what settings there are: default, meaning, type.",

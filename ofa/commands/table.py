@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 from ofa import __version__
-from ofa.errors import UserError
+from ofa.system.command import MISTAKES, as_command
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def usage() -> str:
     return USAGE.format(commands="\n".join(f"  {name:<10}{entry.summary}" for name, entry in COMMANDS.items()))
 
 
+@partial(as_command, mistakes=())
 def start(arguments: list[str]) -> int:
     """Do what ``arguments`` ask for; returns the exit status.
 
@@ -68,17 +69,7 @@ def start(arguments: list[str]) -> int:
         print(f"{word}: no such command; did you mean {', '.join(near)}? See ofa --help", file=sys.stderr)
         return 2
     entry, rest = (COMMANDS[word], arguments[1:]) if word in COMMANDS else (COMMANDS["run"], arguments)
-    try:
-        status = importlib.import_module(entry.module).main([*entry.first, *rest])
-        sys.stdout.flush()
-        return status
-    except UserError as error:
-        if entry.module == COMMANDS["run"].module:
-            raise  # it has said it, unless debug=true asks for the traceback
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever reads the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    main = importlib.import_module(entry.module).main
+    # A run has said its mistakes already, unless debug=true asks for the traceback.
+    mistakes = () if entry.module == COMMANDS["run"].module else MISTAKES
+    return as_command(main, mistakes)([*entry.first, *rest])

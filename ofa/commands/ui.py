@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ofa.errors import UserError
+from ofa.system.command import as_command
 from ofa.system.output import output_dir
 from ofa.tracking.address import default_uri
 
@@ -23,7 +24,8 @@ def command(folder: Path, port: int) -> list[str]:
     return [*server, "--backend-store-uri", default_uri(folder)]
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     """Does not return once the server has begun: it takes this process over, and its exit status is the command's."""
     parser = argparse.ArgumentParser(prog="ofa ui", description="Show the runs of the output folder in MLflow.")
     parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")

@@ -21,11 +21,14 @@ from ofa.system.files import require_regular
 Added = Mapping[str, tuple[AddedToken, int | None]]
 
 
-def from_whole(path: Path) -> Tokenizer:
+def from_whole(path: Path, said: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer in a tokenizer.json.
 
+    Args:
+        said: the settings of tokenizer_config.json, which win.
+
     Raises:
-        UserError: if it is none.
+        UserError: if it is none, or cuts or fills up rows on the left.
     """
     require_regular(path)
     try:
@@ -34,6 +37,9 @@ def from_whole(path: Path) -> Tokenizer:
         raise UserError(f"{path}: not readable as a tokenizer ({str(error)[:200]})") from None
     if getattr(backend.model, "dropout", None):
         raise UserError(f"{path}: dropout is {backend.model.dropout:g}, so that ids are drawn anew; supported: null")
+    for key, part in (("truncation", backend.truncation), ("padding", backend.padding)):
+        if part and part["direction"] != "right" and said.get(f"{key}_side") is None:
+            raise UserError(f"{path}: the direction of {key} is {part['direction']}; supported: right")
     backend.no_truncation()
     backend.no_padding()
     return backend

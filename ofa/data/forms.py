@@ -30,7 +30,11 @@ def looks_like(line: str, own: str) -> str | None:
     signs = {JSON_LINES: line.startswith("{"), TABS: "\t" in line, COMMAS: "," in line}
     if own == JSON_LINES and line.startswith("["):
         return "the file looks like one JSON list; write each of its objects on a line of its own"
+    if own == JSON_LINES and line.strip() == "{":
+        return "the file looks like one JSON text over several lines; write each object on a line of its own"
     other = next((form for form, seen in signs.items() if seen), own)
+    if other == own and ";" in line and own != JSON_LINES and not signs[own]:  # as where a comma is in numbers
+        return "the file looks separated by semicolons; save it with commas as .csv, or with tabs as .tsv"
     if other == own:
         return None
     return f"the file looks {other} and its name says {own}; the names of {other} files end in {ENDINGS[other]}"

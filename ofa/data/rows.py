@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ofa.data.forms import JSON_LINES, form_of
 from ofa.data.kinds import KINDS
 from ofa.data.tables import BadRow, Table, listed, open_table, short
 from ofa.errors import UserError
@@ -81,8 +82,10 @@ class Layout:
         wanted = dict.fromkeys(task.text, "task.text") | ({task.label: "task.label"} if labelled else {})
         missing = [f"{name!r} ({key})" for name, key in wanted.items() if name not in names]
         if missing:
-            hint = table.looks_like or "a file without a header line needs the names of its columns in task.columns"
-            raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}\n{hint}")
+            headed = form_of(table.path) != JSON_LINES and not table.path.is_dir()
+            bare = "\na file without a header line needs the names of its columns in task.columns" if headed else ""
+            hint = f"\n{table.looks_like}" if table.looks_like else bare
+            raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}{hint}")
         label = names.index(task.label) if labelled else None
         return cls(table, task, [names.index(name) for name in task.text], label)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data import hub
 from ofa.data.arrow import splits_of
 from ofa.data.fetch import fetch_files
 from ofa.data.kinds import KINDS
@@ -27,10 +28,15 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
     Raises:
         UserError: two lines that name every missing file and how to point to local ones.
     """
-    files = [task.train, *task.dev.values(), *([task.test] if task.test else [])]
+    dev = [] if task.dev_share else task.dev.values()
+    files = [task.train, *dev, *([task.test] if task.test else [])]
     if task.generator:
         return _generate(task.generator, cache_dir)
-    if task.data_dir is not None:
+    if task.hub is not None:
+        folders = [hub.folder_of(task.hub, cache_dir)]
+        if not folders[0].is_dir():
+            hub.fetch(task.hub, folders[0])
+    elif task.data_dir is not None:
         base = Path(task.data_dir).expanduser()
         folders = [base, base / task.folder] if task.folder else [base]
         if not base.is_dir():
@@ -86,14 +92,16 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
             f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
         )
-    _warn_of_missing(folder / task.train, train, task)
-    dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
-    if task.test:
-        return {"train": train, **dev, "test": read_rows(folder / task.test, task)}
+    test = {"test": read_rows(folder / task.test, task)} if task.test else {}
     if task.test_share:
-        train, test = _held_out(train, task.test_share)
-        return {"train": train, **dev, "test": test}
-    return {"train": train, **dev}
+        train, test["test"] = _held_out(train, task.test_share)
+    if task.dev_share:
+        train, held_out = _held_out(train, task.dev_share)
+        dev = {name: held_out.take(np.arange(len(held_out))[: task.max_dev_rows]) for name in task.dev}
+    else:
+        dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
+    _warn_of_missing(folder / task.train, train, task)
+    return {"train": train, **dev, **test}
 
 
 def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows]) -> Unlabelled | None:

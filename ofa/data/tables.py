@@ -24,6 +24,7 @@ from ofa.system.files import require_regular
 
 MAX_LINE_BYTES = 1_000_000
 MOST_HINTED = 10_000  # bytes of a first line that show its form
+OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}
 _QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
 
@@ -90,7 +91,7 @@ def open_table(
     wanted: Sequence[str],
     quoting: str | None = None,
     names: list[str] | None = None,
-    setting: str = "task.quoting",
+    keys: Mapping[str, str] = OF_TASK,
     lists: Mapping[str, str] | None = None,
 ) -> Iterator[Table]:
     """Open the table in ``path``.
@@ -100,14 +101,14 @@ def open_table(
         quoting: ``csv``: fields may be in quotes; ``none``: quotes are text; None: as the ending says, and of
             tab-separated text none.
         names: of the columns of a file without a header line.
-        setting: what sets ``quoting``, for messages.
+        keys: what sets ``quoting`` and the ``columns``, for messages.
         lists: columns of JSON lines that may hold lists of text -> what to join these by.
 
     Raises:
         UserError: if the file cannot be read, is empty, or its header is malformed: ``file:line`` and what is allowed.
     """
     if is_split(path):
-        _require_own_names(path, names)
+        _require_own_names(path, names, keys["columns"])
         names, records = read_split(path, wanted)
         yield Table(path, 1, names, "the data set has", records, _object_reader(names, wanted, lists or {}), None)
         return
@@ -116,22 +117,23 @@ def open_table(
     with _opened(path) as file:
         lines = numbered(file)
         records = _records(lines) if quotes == "csv" and form != JSON_LINES else ((n, b) for n, b in lines if b)
-        line, source = 1, "task.columns names"
+        line, source = 1, f"{keys['columns']} names"
         if form == JSON_LINES:
-            _require_own_names(path, names)
+            _require_own_names(path, names, keys["columns"])
             names, line, records = _keys(path, records)
             yield Table(
                 path, line, names, "the first row has", records, _object_reader(names, wanted, lists or {}), None
             )
             return
         fields = _splitter(DELIMITERS[form], quotes == "csv")
-        table = Table(path, line, names or [], source, records, fields, setting if quotes is None else None)
+        table = Table(path, line, names or [], source, records, fields, keys["quoting"] if quotes is None else None)
         yield table if names is not None else _with_header(table)
 
 
-def _require_own_names(path: Path, names: list[str] | None) -> None:
+def _require_own_names(path: Path, names: list[str] | None, key: str) -> None:
     if names is not None:
-        raise UserError(f"task.columns: {path} names its columns itself, in every row; set task.columns=null")
+        instead = f"set {key}=null" if key == OF_TASK["columns"] else "leave it out"
+        raise UserError(f"{key}: {path} names its columns itself, in every row; {instead}")
 
 
 def _with_header(table: Table) -> Table:
@@ -198,7 +200,9 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
         try:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
-            raise BadRow(f"not as csv quotes it ({error}): {short(text)}") from None
+            reason = str(error).partition(" - ")[0]  # what follows is advice to programmers
+            allowed = "a field in quotes, those within it doubled" if '"' in text else "lines that end in \\n"
+            raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
 
     return split
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class TextTokenizer:
             shutil.copyfile(path, folder / path.name)
         said = {} if self.lower_case is None else {"do_lower_case": self.lower_case}
         settings = {"tokenizer_class": self.kind.classes[0], **self.settings, **said, "model_max_length": max_length}
-        if self.kind is WORDPIECE and settings["tokenizer_class"] in OF_PADDLE:
+        if self.kind is not BYTE_LEVEL and settings["tokenizer_class"] in OF_PADDLE:
             settings["tokenizer_class"] = self.kind.classes[0]
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n")
 
@@ -136,7 +136,7 @@ def read_tokenizer(folder: Path, lower_case: bool | None = None, vocab: Path | N
     said = read_if_there(place)
     merged = {**read_if_there(folder / SPECIAL_MAP), **said}
     name = said.get("tokenizer_class") or read_if_there(folder / "config.json").get("tokenizer_class")
-    found = backends.from_whole(whole) if whole.exists() else None
+    found = backends.from_whole(whole, said) if whole.exists() else None
     is_bpe = isinstance(found.model, BPE) if found else (folder / PIECES).exists()
     kind = BYTE_LEVEL if is_bpe else WORDPIECE
     tokenizer_settings.check(place, said, name, kind, whole.exists())
@@ -162,6 +162,7 @@ def read_tokenizer(folder: Path, lower_case: bool | None = None, vocab: Path | N
         raise UserError(
             f"model.path: no {VOCAB} or {WHOLE} in {folder}; give the model's vocabulary with model.vocab=..."
         )
+    typed = tokenizer_settings.has_types(place, said, kind)
     lowers = _lower_case(folder, backend, said, lower_case)
     backends.add(place, backend, added, special)
     missing = [special[name] for name in SPECIAL[:4] if backend.token_to_id(special[name]) is None]
@@ -170,11 +171,14 @@ def read_tokenizer(folder: Path, lower_case: bool | None = None, vocab: Path | N
     pad, cls, sep = (backend.token_to_id(special[name]) for name in ("[PAD]", "[CLS]", "[SEP]"))
     if found:
         backends.check_places(whole, backend, kind, cls, sep)
-    if vocab is not None and lowers is not None and read_vocab(vocab, ()).keys() >= set(SPECIAL):
+    untyped = ["one token type"] if typed < kind.typed else []
+    kind = replace(kind, typed=typed) if untyped else kind
+    if vocab is not None and lowers is not None and not untyped and read_vocab(vocab, ()).keys() >= set(SPECIAL):
         usual = plain(vocab, lowers)
         if signature(backend) == signature(usual.backend):
             return usual
-    key = hashlib.sha256(json.dumps([signature(backend), pad, cls, sep], sort_keys=True).encode()).hexdigest()
+    decides = [signature(backend), pad, cls, sep, *untyped]
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     more = tuple(path for path in (whole, folder / ADDED, folder / SPECIAL_MAP) if path.exists())
     return TextTokenizer(backend, pad, cls, sep, lowers, key, vocab, said, more, kind)
 

@@ -39,6 +39,8 @@ UNSUPPORTED: dict[str, tuple] = {
     "word_tokenizer_type": (None, "basic"),
     "subword_tokenizer_type": (None, "wordpiece"),
     "split_special_tokens": (None, False),
+    "truncation_side": (None, "right"),  # rows are cut at their end,
+    "padding_side": (None, "right"),  # and filled up there
 }
 PLACED = ("single_word", "lstrip", "rstrip")
 FLAGS = (*PLACED, "normalized", "special")
@@ -117,6 +119,14 @@ def check(path: Path, settings: Settings, name: Any, kind: Kind, whole: bool) ->
             f"{path}: never_split is {reprlib.repr(kept)}; supported: null or special tokens (a token that is never "
             f"split stands in {ADDED})"
         )
+
+
+def has_types(path: Path, settings: Settings, kind: Kind) -> bool:
+    """Whether the second text of a pair has a token type of its own: not if the model is fed none."""
+    fed = settings.get("model_input_names")
+    if fed is not None and not (isinstance(fed, list) and "input_ids" in fed):
+        raise UserError(f"{path}: model_input_names is {reprlib.repr(fed)}; allowed: a list with input_ids in it")
+    return kind.typed and (fed is None or "token_type_ids" in fed)
 
 
 def of_normalizer(settings: Settings) -> dict[str, bool]:

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
+from tokenizers.models import BPE, WordPiece
 from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.trainers import WordPieceTrainer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel
+from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from tqdm import tqdm
 
 from ofa.errors import UserError
 from ofa.system.files import require_regular
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+OF_BYTE_LEVEL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # RoBERTa's, in the order of their ids
 CHUNK = 4096  # rows encoded at once: bounds the memory the tokenizer's own objects take
 _MAX_ALPHABET = 1000  # characters a trained vocabulary keeps
 
@@ -96,3 +97,29 @@ def train_vocab(texts: Sequence[str], size: int, path: Path, lower_case: bool = 
     except OSError as error:
         raise UserError(f"{path}: the trained vocabulary cannot be written ({error.strerror})") from None
     return len(ids)
+
+
+def train_byte_level(texts: Sequence[str], size: int, folder: Path) -> int:
+    """Train byte-level BPE of at most ``size`` tokens, write ``vocab.json`` and ``merges.txt``; return its size."""
+    alphabet = ByteLevel.alphabet()
+    least = len(alphabet) + len(OF_BYTE_LEVEL)
+    if size < least:
+        raise UserError(f"model.vocab_size: {size} is too small for every byte; allowed: {least} up")
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trainer = BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=list(OF_BYTE_LEVEL),
+        initial_alphabet=sorted(alphabet),
+    )
+    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        tokenizer.model.save(str(beside))
+        os.replace(beside, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: the trained vocabulary cannot be written ({error.strerror})") from None
+    return tokenizer.get_vocab_size()

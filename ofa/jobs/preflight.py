@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.limits import figure_problems
-from ofa.model.folder import read_folder
+from ofa.model.architectures import ARCHITECTURES
+from ofa.model.hub import folder_here
 from ofa.settings.bounds import choice, file_name, per_cpu
 from ofa.settings.distill_rules import distill_problems, optional_stage_problems
 from ofa.settings.limits import search_problems
@@ -21,17 +22,14 @@ from ofa.settings.rules import (
     int8_problems,
     latency_problems,
     ofa_problems,
-    pair_problems,
-    position_problems,
     size_problems,
     stage_problems,
     sweep_problems,
     trainer_problems,
 )
-from ofa.settings.schema import Config, ModelConfig
+from ofa.settings.schema import Config
 from ofa.settings.task_rules import task_problems
-from ofa.supernet.space import grid_problems
-from ofa.supernet.subnet import EncoderShape
+from ofa.stages.inputs import given_tokenizer, model_shape
 from ofa.system import ranks
 from ofa.system.files import unusable
 from ofa.tracking.address import database_path, tracking_uri
@@ -82,36 +80,26 @@ def _machine(config: Config) -> Iterable[str]:
 
 
 def _model(config: Config) -> Iterable[str]:
-    """Where the model comes from, and what its sizes allow: widths, depths and lengths."""
+    """Where the model and its tokenizer come from, and what its sizes allow: widths, depths, lengths and pairs."""
     model = config.model
-    sizes: ModelConfig | EncoderShape = model  # both name them as Hugging Face does
-    most = model.max_position_embeddings
     yield from file_name("model.name", model.name)
     if not 0 <= model.dropout < 1:
         yield f"model.dropout: {model.dropout} is outside [0, 1)"
     if model.finetuned and not model.path:
         yield "model.finetuned: true needs model.path, the folder of the finetuned model"
-    if model.path:
-        try:
-            folder = read_folder(model.path)
-            sizes, owner = folder.own_shape, model.path
-            most = sizes.max_tokens
-        except UserError as error:
-            yield str(error)
-            return
-        if not folder.architecture.after_pad:  # of a RoBERTa the tokenizer decides, which is not read yet
-            yield from pair_problems(config.task, folder.shape.type_vocab_size, model.path)
-    elif model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
+    if not model.path and model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return
-    else:
-        small = list(size_problems(config))
-        yield from small
-        if small:
-            return
-        owner = f"model {model.name}"
-    yield from grid_problems(config.ofa.widths, config.ofa.depths, sizes.num_attention_heads, sizes.num_hidden_layers)
-    yield from position_problems(config.trainer, config.latency, most, owner)
+    try:
+        folder = folder_here(model, Path(config.cache_dir).expanduser())
+        wrong = [] if folder else list(size_problems(config))
+        wrong += choice("model.architecture", model.architecture, list(ARCHITECTURES))
+        if wrong:
+            raise UserError("\n".join(wrong))
+        # Of a model of the hub that is not here yet, neither is known but by the settings.
+        model_shape(config, folder, None if model.pretrained and not folder else given_tokenizer(model, folder))
+    except UserError as error:
+        yield str(error)
 
 
 def _folders(config: Config) -> Iterable[str]:

@@ -31,20 +31,21 @@ class Architecture:
         name: ``model_type`` in config.json, and the prefix of the encoder's tensors in both layouts.
         classes: names of PaddleNLP's configuration and classifier.
         fixed: what config.json must say where it says anything; otherwise it describes another network.
-        extra: further keys of config.json that the network needs, each with its value where config.json has none.
         names: Hugging Face's name of a part -> Paddle's.
         pad: token id of padding.
-        choices: like ``extra``, with the values that each key may have, the first where config.json has none.
+        choices: further keys of config.json that the network needs, each with the values that it may have, the first
+            where config.json has none.
         sizes: further sizes in config.json, each with its value where that has none.
         pretraining: pattern of the tensors of a pretraining checkpoint that a classifier has no use for.
         output: name of the classifier's last layer, which has a column for each class.
         after_pad: whether positions are counted from the one after the padding token's id, and not from 0.
+        token_types: of a network of random weights; that of a folder says how many it has.
+        byte_level: whether the vocabulary that is trained for random weights is byte-level BPE, and not WordPiece.
     """
 
     name: str
     classes: tuple[str, str]
     fixed: Mapping[str, object]
-    extra: Mapping[str, object] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=lambda: _NAMES)
     pad: int = 0
     choices: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
@@ -52,6 +53,17 @@ class Architecture:
     pretraining: str = r"cls\."
     output: str = "classifier"
     after_pad: bool = False
+    token_types: int = 2
+    byte_level: bool = False
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """Of :attr:`choices`, the values where config.json has none."""
+        return {key: allowed[0] for key, allowed in self.choices.items()}
+
+    def further_sizes(self, extra: Mapping[str, object]) -> Mapping[str, int]:
+        """Of :attr:`sizes`, those that a network has of which ``extra`` is said: an ERNIE without tasks has none."""
+        return self.sizes if extra.get("use_task_id", True) else {}
 
     def paddle_name(self, name: str) -> str | None:
         """Paddle's name of a tensor from either layout, with the prefix of the encoder; None if unused."""
@@ -103,6 +115,8 @@ ROBERTA = Architecture(
     pretraining=r"cls\.|lm_head\.|pooler\.",
     output="classifier.out_proj",
     after_pad=True,
+    token_types=1,
+    byte_level=True,
 )
 # ELECTRA's discriminator: as RoBERTa's head, with GELU in it; embeddings of a size of their own.
 ELECTRA = Architecture(

@@ -21,22 +21,11 @@ from ofa.errors import UserError
 from ofa.model import hugging_face
 from ofa.model.architectures import ARCHITECTURES, BERT, Architecture, is_linear
 from ofa.model.hugging_face import DEFAULT_SIZES, SIZES
-from ofa.model.weights import INDEX, WEIGHTS, size_problem, stored_shapes, stored_tensors
-from ofa.settings.schema import ModelConfig
+from ofa.model.weights import WEIGHTS, size_problem, stored_shapes, stored_tensors
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import files
 from ofa.system.files import read_json
-from ofa.system.redact import without_secrets
 
-# Files of a tokenizer, as patterns.
-OF_TOKENIZER = (
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer*.json",
-    "added_tokens.json",
-    "special_tokens_map.json",
-)
 MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
 
@@ -107,7 +96,7 @@ def read_folder(path: str | Path) -> Folder:
     labels = _labels(config_file, config)
     sizes = _sizes(config_file, config)
     extra = _extra(config_file, config, architecture)
-    for key, default in architecture.sizes.items() if extra.get("use_task_id", True) else ():
+    for key, default in architecture.further_sizes(extra).items():
         sizes[key] = config.get(key, default)
         _check_count(config_file, key, sizes[key])
     eps = config.get("layer_norm_eps", 1e-12)
@@ -147,9 +136,9 @@ def _architecture(config_file: Path, config: Mapping[str, Any]) -> Architecture:
 
 def _extra(config_file: Path, config: Mapping[str, Any], kind: Architecture) -> dict[str, Any]:
     """What ``config`` says of the keys that ``kind`` needs besides sizes."""
-    extra = {key: config.get(key, default) for key, default in kind.extra.items()}
+    extra = kind.defaults
     for key, allowed in kind.choices.items():
-        extra[key] = allowed[0] if config.get(key) is None else config[key]
+        extra[key] = extra[key] if config.get(key) is None else config[key]
         if not any(type(extra[key]) is type(value) and extra[key] == value for value in allowed):
             words = " or ".join(json.dumps(value) for value in allowed)
             raise UserError(f"{config_file}: {key} is {reprlib.repr(extra[key])}; allowed: {words}")
@@ -252,29 +241,3 @@ def write_folder(folder: Folder, tensors: dict[str, np.ndarray]) -> None:
     hugging_face.write_code(path, config)
     if folder.subnet is not None:
         (path / "subnet.json").write_text(json.dumps(folder.subnet.to_dict()) + "\n")
-
-
-def find_folder(model: ModelConfig, cache_dir: Path) -> Folder | None:
-    """The model folder the settings name, downloaded if need be; None for random weights."""
-    if model.path:
-        return read_folder(model.path)
-    return read_folder(download(model.pretrained, cache_dir)) if model.pretrained else None
-
-
-def download(name: str, cache_dir: Path) -> Path:
-    """Fetch ``config.json``, safetensors weights and vocabulary of ``name`` into the cache.
-
-    Only safetensors are fetched, never a pickle; the hub's client checks sizes and digests.
-    """
-    from huggingface_hub import snapshot_download
-
-    try:
-        wanted = ["config.json", WEIGHTS, INDEX, "model-*-of-*.safetensors", *OF_TOKENIZER]
-        return Path(snapshot_download(name, allow_patterns=wanted, cache_dir=cache_dir / "models"))
-    except Exception as error:  # the client raises many kinds, most of them meaning: no network
-        reason = without_secrets(str(error).splitlines()[0])[:120]  # HF_ENDPOINT may hold a password
-        raise UserError(
-            f"model.pretrained: {name!r} is neither in {cache_dir / 'models'} nor could it be downloaded ({reason})\n"
-            "give a local folder with model.path=..., a small model from scratch with model=bert_4x128, "
-            "or try experiment=quickstart, which needs no download"
-        ) from None

@@ -139,7 +139,7 @@ def save(
     """Save a plain or elastic ``model`` with its tokenizer as a folder that :func:`load` reads."""
     shape, config, kept = shape_of(model), base(model).config, elastic.full(model)
     architecture = kind_of(model)
-    extra = {key: getattr(config, key) for key in (*architecture.extra, *architecture.choices)}
+    extra = {key: getattr(config, key) for key in architecture.choices}
     subnet = kept if kept != SubNet.full(shape) else None
     eps, pad = config.layer_norm_eps, config.pad_token_id
     folder = Folder(path, shape, labels, eps, subnet, architecture, extra, pad, problem_type)
@@ -151,7 +151,7 @@ def shape_of(model: nn.Layer) -> EncoderShape:
     """Sizes of the full network that ``model`` is, or was cut from, with the layers it has."""
     config = base(model).config
     kind = kind_of(model)
-    further = kind.sizes if getattr(config, "use_task_id", True) else ()
+    further = kind.further_sizes({"use_task_id": getattr(config, "use_task_id", True)})
     sizes = {key: getattr(config, key) for key in (*OF_PADDLE, *further)}
     sizes["first_position"] = config.pad_token_id + 1 if kind.after_pad else 0
     return EncoderShape(**{**sizes, "num_hidden_layers": len(blocks(model))})

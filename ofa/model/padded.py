@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ofa.errors import UserError
-from ofa.model.folder import OF_TOKENIZER, Folder, read_folder, read_weights, write_folder
+from ofa.model.folder import Folder, read_folder, read_weights, write_folder
+from ofa.model.hub import OF_TOKENIZER
 from ofa.supernet.cuts import CUTS
 from ofa.supernet.subnet import SubNet
 

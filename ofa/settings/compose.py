@@ -47,18 +47,37 @@ def load(path: Path) -> Config:
 def register() -> None:
     """Put the schema where conf/config.yaml finds it, under the name ``schema``, and what ``${...}`` may call.
 
-    ``${home:~/x}`` expands the tilde; ``${folder_name:/models/my bert}`` is ``my-bert``.
+    ``${home:~/x}`` expands the tilde; ``${folder_name:/models/my bert}`` is ``my-bert``; ``${lines:~/label.txt}`` are
+    the lines of a file, as a list.
     """
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
+    OmegaConf.register_new_resolver("lines", _lines, replace=True)
 
 
 def _folder_name(path: str | None) -> str:
     """The last part of ``path``, fit to name a run's folder and a registered model."""
     return re.sub(r"[^\w.+-]+", "-", Path(path or "folder").expanduser().absolute().name).lstrip(".+-") or "folder"
+
+
+def _lines(path: str) -> list[str]:
+    """The lines of a file, as of names of classes; blank ones are none.
+
+    Raises:
+        UserError: if it cannot be read, or is no text in UTF-8.
+    """
+    place = Path(path).expanduser()
+    require_regular(place)
+    try:
+        text = place.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"${{lines:{path}}}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"${{lines:{path}}}: byte {error.start + 1} is not UTF-8; allowed: text in UTF-8") from None
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:

@@ -16,7 +16,7 @@ from typing import get_origin, get_type_hints
 from ofa.errors import UserError
 from ofa.settings.schema import Config
 from ofa.settings.types import allowed, keys, kind_of, plain, refused, short
-from ofa.system.files import FULL
+from ofa.system.files import refusal
 from ofa.system.redact import without_secrets
 
 _LOOPS = ("trainer.finetune", "trainer.distill")
@@ -36,7 +36,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno:  # Hydra's for an unknown file has no number
-            return _system(cause)
+            return refusal(cause)
         if getattr(cause, "full_key", None):
             return _setting(cause)
         key, _, value = str(getattr(cause, "override", "")).partition("=")
@@ -83,18 +83,8 @@ def _setting(error: BaseException) -> str:
         return "search=optuna: this group is sweeper now; type sweeper=optuna (search.* finds the network for a limit)"
     if name == "ValidationError" and kind is not None:
         return refused(key, error.value, kind)  # type: ignore[attr-defined]
-    return f"{key}: {short(without_secrets(str(error).splitlines()[0]))}" + (
-        f"; allowed: {allowed(kind)}" if kind else ""
-    )
-
-
-def _system(error: OSError) -> str:
-    """What the operating system refused: a folder, a file, a full disk."""
-    if error.errno in FULL:
-        where = f": {error.filename} ({error.strerror})" if error.filename else ""
-        return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
-    place = f"{error.filename}: " if error.filename else ""
-    return "\n".join([f"{place}{error.strerror or error}", *getattr(error, "__notes__", ())[:1]])
+    reason = str(error).splitlines()[0].removeprefix("UserError raised while resolving interpolation: ")
+    return f"{key}: {short(without_secrets(reason))}" + (f"; allowed: {allowed(kind)}" if kind else "")
 
 
 @contextmanager

@@ -30,6 +30,7 @@ def path_problems(config: Config) -> Iterable[str]:
         paths |= {f"{key}[{number}]": file for number, file in enumerate(files)}
     for key, value in paths.items():
         yield from no_address(key, value, "a path on this machine")
+    yield from no_address("task.hub", task.hub, "a name of the hub, as owner/name")
     yield from no_address("model.pretrained", model.pretrained, "a name of the model hub, as bert-base-uncased")
 
 

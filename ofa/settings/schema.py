@@ -42,6 +42,7 @@ class ModelConfig:
     name: str = collected("???")  # of the model, in the names of runs
     pretrained: str | None = None  # a name of the model hub, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
+    architecture: str = added("bert")  # of random weights, with neither of them: bert, ernie, roberta or electra
     finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
     # Go on with a teacher that is no better than a constant answer, or mixes its classes up.
     accept_weak_teacher: bool = how(False)
@@ -52,7 +53,7 @@ class ModelConfig:
     hidden_size: int = 768  # numbers per token between layers
     num_attention_heads: int = 12  # in every layer; a width keeps a whole number of them
     intermediate_size: int = 3072  # feed-forward neurons of a layer
-    max_position_embeddings: int = 512  # tokens of the longest row it can read
+    max_position_embeddings: int = 512  # tokens of the longest row it can read; of a RoBERTa, two more
     vocab_size: int = 30522  # size of a trained vocabulary at most; a given vocabulary sets it
     dropout: float = 0.1  # hidden and attention dropout while training
 

@@ -22,6 +22,7 @@ class TaskConfig:
     name: str = collected("???")  # of the task, in the names of runs
     data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
     folder: str = ""  # the task's folder in the GLUE layout, e.g. SST-2
+    hub: str | None = added(None)  # a data set of Hugging Face's hub: owner/name, or owner/name:configuration
     url: str | None = None  # a zip archive with that folder, fetched when the files are nowhere else
     sha256: str | None = how(None)  # of that archive; null: not checked
     train: str = "train.tsv"  # the file of training rows; its ending says its form: .tsv, .csv, .jsonl
@@ -31,6 +32,7 @@ class TaskConfig:
     # Rows that are scored once, at the end, and decide nothing: a file, or this share of the training rows, held out.
     test: str | None = None
     test_share: float | None = None
+    dev_share: float | None = added(None)  # share of training rows held out in place of the one dev split's file
     # Files of rows without labels, as train's: the teacher answers them, and distillation learns from them, too.
     unlabelled: list[str] = added([])
     columns: list[str] | None = None  # names of the columns of files without a header line

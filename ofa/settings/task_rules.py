@@ -32,8 +32,13 @@ def task_problems(task: TaskConfig) -> list[str]:
         found.append(f"task.dev: the split name {name!r} is taken by task.{name}")
     if task.test is not None and task.test_share is not None:
         found.append("task.test_share: task.test names a file already; allowed: one of them")
-    if task.test_share is not None and not 0 < task.test_share <= 0.5:
-        found.append(f"task.test_share: {task.test_share:g} is outside (0, 0.5]")
+    for key in ("test_share", "dev_share"):
+        share = getattr(task, key)
+        if share is not None and not 0 < share <= 0.5:
+            found.append(f"task.{key}: {share:g} is outside (0, 0.5]")
+    if task.dev_share is not None and len(task.dev) > 1:
+        found.append(f"task.dev_share: holds out one split, task.dev has {', '.join(task.dev)}; leave one of them")
+    found += _hub_problems(task)
     found += choice("task.bad_rows", task.bad_rows, ("error", "skip"))
     found += choice("task.quoting", task.quoting or "none", ("none", "csv"))
     for key in ("max_train_rows", "max_dev_rows"):
@@ -50,6 +55,17 @@ def task_problems(task: TaskConfig) -> list[str]:
             f"task.sha256: {without_secrets(task.sha256)!r} is not a SHA-256; allowed: 64 digits 0-9 and a-f, or null"
         )
     return found
+
+
+def _hub_problems(task: TaskConfig) -> Iterable[str]:
+    """A data set of the hub under no name, or besides other places for the rows."""
+    if task.hub is None:
+        return
+    if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)?(?::[\w.-]+)?", task.hub):
+        yield f"task.hub: {without_secrets(task.hub)!r} is no name; allowed: owner/name, owner/name:configuration, null"
+    for key in ("data_dir", "generator"):
+        if getattr(task, key) is not None:
+            yield f"task.hub: {task.hub} and task.{key} are both set; allowed: one of them"
 
 
 def _label_problems(task: TaskConfig) -> Iterable[str]:

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ofa.settings.schema import Config
+from ofa.system.command import is_text
 from ofa.system.redact import without_secrets
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -83,6 +84,8 @@ def mismatches(value: Any, kind: Any = Config, key: str = "") -> Iterator[str]:
     elif get_origin(bare) is dict and isinstance(value, dict):
         for name, entry in value.items():
             yield from mismatches(entry, inside(bare), f"{key}.{name}")
+    elif bare is str and isinstance(value, str) and not is_text(value):
+        yield f"{key}: {ascii(value)} holds halves of characters; allowed: text in UTF-8"
     elif bare not in WORDS or isinstance(value, bool) != (bare is bool) or not isinstance(value, _PYTHON[bare]):
         yield refused(key, value, kind)
 

@@ -14,6 +14,7 @@ from ofa.errors import UserError
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import evaluate, main_score, predict, scores
 from ofa.model import network as models
+from ofa.model.architectures import ARCHITECTURES
 from ofa.model.network import forward_of
 from ofa.stages.context import StageContext
 from ofa.system import ranks
@@ -83,7 +84,8 @@ def _start(context: StageContext) -> nn.Layer:
     config, inputs = context.config.model, context.inputs
     seed_everything(context.config.trainer.seed)
     if inputs.folder is None:
-        model = models.build(inputs.shape, config.dropout)
+        kind = ARCHITECTURES[config.architecture]
+        model = models.build(inputs.shape, config.dropout, architecture=kind, extra=kind.defaults)
     else:
         labels = inputs.shape.num_labels
         model = models.load_encoder(inputs.folder.path, labels, config.dropout, config.allow_pickle)

@@ -14,13 +14,15 @@ from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.unlabelled import Unlabelled, read_texts
-from ofa.data.vocab import train_vocab
+from ofa.data.vocab import train_byte_level, train_vocab
 from ofa.errors import UserError
 from ofa.limits import Limits
-from ofa.model.folder import Folder, find_folder
+from ofa.model.architectures import ARCHITECTURES
+from ofa.model.folder import Folder
+from ofa.model.hub import find_folder
 from ofa.settings.limits import row_problems
 from ofa.settings.rules import calibration_problems, pair_problems, position_problems
-from ofa.settings.schema import Config
+from ofa.settings.schema import Config, ModelConfig
 from ofa.stages.labels import label_order
 from ofa.supernet.layerwise import Space
 from ofa.supernet.space import Network, grid_problems, networks
@@ -116,19 +118,16 @@ def load_inputs(config: Config) -> Inputs:
         raise UserError("\n".join(found))
     unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
-    tokenizer = _tokenizer(config, rows, folder, cache_dir)
+    tokenizer = given_tokenizer(config.model, folder) or _trained_tokenizer(config.model, rows["train"], cache_dir)
     files = _vocabulary_files(config, cache_dir)
     if config.ofa.vocabulary == "seen":
         require_wordpiece(tokenizer)
-    shape = model_shape(config, folder, tokenizer.size)
-    if folder and tokenizer.kind.typed:
-        found = pair_problems(config.task, shape.type_vocab_size, str(folder.path))
-        if found:
-            raise UserError("\n".join(found))
+    shape = model_shape(config, folder, tokenizer)
+    kind = config.model.architecture
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
         "vocab": tokenizer.key,
-        "model": _folder_digest(folder) if folder else "random",
+        "model": _folder_digest(folder) if folder else "random" if kind == "bert" else f"random {kind}",
     }
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
@@ -159,42 +158,65 @@ def _rows_digest(rows: dict[str, Rows], splits: Iterable[str]) -> str:
     return hashlib.sha256("".join(rows_digest(rows[split]) for split in splits).encode()).hexdigest()
 
 
-def model_shape(config: Config, folder: Folder | None, vocab_size: int) -> EncoderShape:
-    """Sizes of the network this run trains: the folder's, or those of the settings."""
-    labels = len(config.task.outputs)
-    if folder is None:
-        model = config.model
-        return EncoderShape(
-            model.num_hidden_layers,
-            model.hidden_size,
-            model.num_attention_heads,
-            model.intermediate_size,
-            vocab_size,
-            model.max_position_embeddings,
-            num_labels=labels,
-        )
-    shape = folder.own_shape
-    # Again, as a model that was just downloaded was not there when the settings were checked.
-    found = position_problems(config.trainer, config.latency, shape.max_tokens, str(folder.path))
+def model_shape(config: Config, folder: Folder | None, tokenizer: TextTokenizer | None) -> EncoderShape:
+    """Sizes of the network this run trains: the folder's, or those of the settings.
+
+    Args:
+        tokenizer: None if its vocabulary is not trained yet, which counts with ``model.vocab_size``.
+
+    Raises:
+        UserError: if the settings ask for what these sizes do not allow, or the tokenizer is another model's.
+    """
+    shape = folder.own_shape if folder else _drawn(config.model, tokenizer)
+    owner = str(folder.path) if folder else f"model {config.model.name}"
+    # Asked before the first job, and again here: a model that was just downloaded was not there then.
+    found = position_problems(config.trainer, config.latency, shape.max_tokens, owner)
     found += grid_problems(config.ofa.widths, config.ofa.depths, shape.num_attention_heads, shape.num_hidden_layers)
+    if tokenizer and tokenizer.kind.typed:
+        found += pair_problems(config.task, shape.type_vocab_size, owner)
     if found:
         raise UserError("\n".join(found))
-    padding = shape.vocab_size - vocab_size
+    padding = shape.vocab_size - tokenizer.size if tokenizer else 0
     if padding and not (0 < padding < VOCAB_PADDING and shape.vocab_size % PADDED_TO == 0):
         raise UserError(
-            f"model.vocab: the vocabulary has {vocab_size} entries, the embeddings of {folder.path} "
+            f"model.vocab: the vocabulary has {tokenizer.size if tokenizer else 0} entries, the embeddings of {owner} "
             f"{shape.vocab_size}; use the vocabulary the model was trained with"
         )
-    return EncoderShape(**{**vars(shape), "num_labels": labels})
+    return EncoderShape(**{**vars(shape), "num_labels": len(config.task.outputs)})
 
 
-def _tokenizer(config: Config, rows: dict[str, Rows], folder: Folder | None, cache_dir: Path) -> TextTokenizer:
-    model = config.model
+def _drawn(model: ModelConfig, tokenizer: TextTokenizer | None) -> EncoderShape:
+    """Sizes of a network of random weights."""
+    kind = ARCHITECTURES[model.architecture]
+    return EncoderShape(
+        model.num_hidden_layers,
+        model.hidden_size,
+        model.num_attention_heads,
+        model.intermediate_size,
+        tokenizer.size if tokenizer else model.vocab_size,
+        model.max_position_embeddings,
+        kind.token_types,
+        first_position=kind.pad + 1 if kind.after_pad else 0,
+        **kind.further_sizes(kind.defaults),
+    )
+
+
+def given_tokenizer(model: ModelConfig, folder: Folder | None) -> TextTokenizer | None:
+    """The tokenizer that the settings bring: the folder's, or the one of ``model.vocab``; None if one is to be trained.
+
+    Raises:
+        UserError: if it cannot be read, asks for what is not supported, or is not the one that goes with the model.
+    """
     given = Path(model.vocab).expanduser() if model.vocab else None
     if given and not given.is_file():
         raise UserError(f"model.vocab: {given} is not a file; give a WordPiece vocab.txt")
     if folder is None:
-        return plain(given or _trained_vocabulary(config, rows["train"], cache_dir), model.lower_case)
+        if given and ARCHITECTURES[model.architecture].byte_level:
+            raise UserError(
+                f"model.vocab: {given} is for WordPiece, model.architecture={model.architecture} has byte-level BPE\n"
+                "leave it out to have that trained on the training text, or take bert, as Chinese RoBERTas are"
+            )
+        return plain(given, model.lower_case) if given else None
     found = read_tokenizer(folder.path, model.lower_case, given)
     own = found.vocab
     if given and own and file_digest(own) != file_digest(given):
@@ -211,15 +233,17 @@ def _vocabulary_files(config: Config, cache_dir: Path) -> list[Path]:
     return files
 
 
-def _trained_vocabulary(config: Config, train: Rows, cache_dir: Path) -> Path:
-    texts = train.text_a + (train.text_b or [])
-    size, case = config.model.vocab_size, config.model.lower_case
+def _trained_tokenizer(model: ModelConfig, train: Rows, cache_dir: Path) -> TextTokenizer:
+    """A tokenizer of the kind that the architecture has, trained on the training text once."""
+    texts, size, case = train.text_a + (train.text_b or []), model.vocab_size, model.lower_case
     key = hashlib.sha256(f"{rows_digest(train)} {size} {case}".encode()).hexdigest()[:16]
-    path = cache_dir / "vocab" / f"{key}.txt"
+    byte_level = ARCHITECTURES[model.architecture].byte_level
+    path = cache_dir / "vocab" / (f"{key}-bytes" if byte_level else f"{key}.txt")
     if not path.exists():
-        log.info("Training a WordPiece vocabulary of at most %d entries on the training text.", size)
-        train_vocab(texts, size, path, case)
-    return path
+        kind = "byte-level BPE" if byte_level else "WordPiece"
+        log.info("Training a %s vocabulary of at most %d entries on the training text.", kind, size)
+        train_byte_level(texts, size, path) if byte_level else train_vocab(texts, size, path, case)
+    return read_tokenizer(path) if byte_level else plain(path, case)
 
 
 def _folder_digest(folder: Folder) -> str:

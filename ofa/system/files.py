@@ -156,6 +156,15 @@ def is_full(error: Exception) -> bool:
     return number in FULL or (number is None and any(os.strerror(full) in str(error) for full in FULL))
 
 
+def refusal(error: OSError) -> str:
+    """What the operating system refused, in a line or two: a folder, a file, a full disk."""
+    if error.errno in FULL:
+        where = f": {error.filename} ({error.strerror})" if error.filename else ""
+        return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
+    place = f"{error.filename}: " if error.filename else ""
+    return "\n".join([f"{place}{error.strerror or error}", *getattr(error, "__notes__", ())[:1]])
+
+
 def unusable(folder: Path) -> str | None:
     """Why ``folder`` cannot be made or written to, found by writing to what there is of it so far."""
     folder = existing = folder.absolute()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.settings.explain import explain
+from ofa.system.command import as_command
 from ofa.system.output import run_folder
 from ofa.tracking.journal import Busy, Journal
 from ofa.tracking.sender import Sender
@@ -45,7 +46,8 @@ def resend(folder: Path) -> int:
         journal.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
+@as_command
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ofa resend", description="Send what a tracking server missed of a run.")
     parser.add_argument(
         "run_folder", type=Path, nargs="+", help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT"
@@ -64,4 +66,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

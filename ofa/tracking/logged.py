@@ -94,7 +94,10 @@ def log_data(
 
 def _source(task: TaskConfig, split: str) -> dict[str, Any]:
     """Where a split came from: a local file, an archive, or this package."""
-    file = {"train": task.train, "test": task.test or task.train, **task.dev}[split]
+    dev = dict.fromkeys(task.dev, task.train) if task.dev_share else task.dev
+    file = {"train": task.train, "test": task.test or task.train, **dev}[split]
+    if task.hub:
+        return {"source_type": "http", "source": {"url": f"https://huggingface.co/datasets/{task.hub.split(':')[0]}"}}
     if task.generator:
         return {"source_type": "code", "source": {"tags": {"mlflow.source.name": f"ofa {task.generator}"}}}
     if task.data_dir is None and task.url:

@@ -64,6 +64,12 @@ def test_a_slip_and_help_are_answered(capsys: pytest.CaptureFixture) -> None:
         assert "ofa settings ofa.widths tells one" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["\udcff"], ["predict", "/m\udcff", "x"], ["run", "model.path=/m\udcff"]])
+def test_bytes_that_are_no_text_are_refused(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert table.start(words) == 1
+    assert capsys.readouterr().err.endswith("\\udcff': not UTF-8; allowed: text in UTF-8, names of files included\n")
+
+
 def test_a_mistake_is_said_and_a_stop_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     def raises(error: BaseException) -> int:
         raise error

@@ -26,6 +26,14 @@ TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
         ("f.jsonl", b"a\ty\nx\t1\n", "the file looks tab-separated and its name says JSON lines"),
         ("f.json", b"[\n {}\n]\n", "the file looks like one JSON list; write each of its objects on a line of its own"),
         ("f.csv", b'{"a": "x", "y": 1}\n', "the file looks JSON lines and its name says comma-separated"),
+        ("f.json", b'{\n "a": "x"\n}', "one JSON text over several lines; write each object on a line of its own"),
+        ("f.csv", b"a;y\nx;1\n", "the file looks separated by semicolons; save it with commas as .csv, or with tabs"),
+        (
+            "f.csv",
+            b'a,y\n5" disk,1\nx,0\n',
+            "f.csv:2: not as csv quotes it (new-line character seen in unquoted field)",
+        ),
+        ("f.csv", b"a,y\rx,1\r", "'a,y\\rx,1'; allowed: lines that end in \\n"),
         ("f.tsv", b"a,y\nx,1\n", "the file looks comma-separated and its name says tab-separated"),
     ],
 )
@@ -34,3 +42,9 @@ def test_a_file_is_told_what_it_looks_like(name: str, content: bytes, said: str,
     with pytest.raises(UserError) as error:
         read_rows(tmp_path / name, TASK)
     assert said in str(error.value)
+
+
+def test_rows_that_name_their_values_are_not_told_of_header_lines(tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text('{"data": [1]}\n')
+    with pytest.raises(UserError, match=r"f.jsonl:1: no column 'a' \(task.text\), 'y' \(task.label\); found: 'data'$"):
+        read_rows(tmp_path / "f.jsonl", TASK)

@@ -11,6 +11,7 @@ import pytest
 from ofa.data.sources import load_splits
 from ofa.errors import UserError
 from ofa.settings.schema import Config, TaskConfig
+from ofa.settings.task_rules import task_problems
 
 PAIR = TaskConfig(
     name="pair",
@@ -42,6 +43,21 @@ def test_folder_given_above_or_in_the_cache(tmp_path: Path) -> None:
     for data_dir in (tmp_path / "glue", tmp_path / "glue" / "PAIR", None):
         splits = load_splits(dataclasses.replace(task, data_dir=data_dir and str(data_dir)), tmp_path)
         assert list(splits) == ["train", "matched", "mismatched"] and len(splits["mismatched"]) == 2
+
+
+def test_dev_rows_are_held_out_where_there_is_one_file(tmp_path: Path) -> None:
+    rows = "".join(f"x{number}\tz\t{number % 2}\n" for number in range(40)).encode()
+    task = task_in(tmp_path, b"a\tb\ty\n" + rows, data_dir=str(tmp_path), dev={"dev": "none.tsv"}, dev_share=0.25)
+    found = load_splits(task, tmp_path)
+    assert {name: len(split) for name, split in found.items()} == {"train": 30, "dev": 10}
+    assert sorted(found["train"].text_a + found["dev"].text_a) == sorted(f"x{number}" for number in range(40))
+    fewer = load_splits(dataclasses.replace(task, max_dev_rows=4, test_share=0.25), tmp_path)
+    assert {name: len(split) for name, split in fewer.items()} == {"train": 22, "dev": 4, "test": 10}
+    assert not set(fewer["dev"].text_a) & set(fewer["test"].text_a)
+    assert task_problems(dataclasses.replace(task, dev={"a": "a", "b": "b"}, dev_share=0.7)) == [
+        "task.dev_share: 0.7 is outside (0, 0.5]",
+        "task.dev_share: holds out one split, task.dev has a, b; leave one of them",
+    ]
 
 
 def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
+from ofa.data.rows import Rows
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
+from ofa.data.tokens import tokenize
 from ofa.data.vocab import SPECIAL, train_vocab
 from ofa.errors import UserError
 
@@ -39,7 +42,7 @@ def pieces(tokenizer: TextTokenizer, text: str = TEXT) -> str:
 
 def again(tokenizer: TextTokenizer, folder: Path) -> TextTokenizer:
     """What is read of what is written."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     tokenizer.write(folder, 32)
     return read_tokenizer(folder)
 
@@ -144,6 +147,29 @@ def test_a_tokenizer_json_that_says_what_is_usual_changes_no_key(folder: Path) -
         read_tokenizer(folder)
 
 
+@pytest.mark.parametrize("what", ["truncation", "padding"])
+def test_a_tokenizer_json_that_cuts_or_fills_up_on_the_left_is_refused(folder: Path, what: str) -> None:
+    whole(folder)
+    backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    backend.enable_truncation(8, direction="left") if what == "truncation" else backend.enable_padding(direction="left")
+    backend.save(str(folder / "tokenizer.json"))
+    with pytest.raises(UserError, match=f"tokenizer.json: the direction of {what} is left; supported: right"):
+        read_tokenizer(folder)
+    say(folder, **{f"{what}_side": "right"})  # wins, as in Transformers
+    assert read_tokenizer(folder).key == plain(folder / "vocab.txt").key
+
+
+def test_a_model_that_is_fed_no_token_types_has_one_for_pairs(folder: Path, tmp_path: Path) -> None:
+    """As Transformers: what is not named among a model's inputs is not made, and the model takes zeros."""
+    pair, kept = Rows(["a !"], ["agent"], np.zeros(1)), tmp_path / "again"
+    for named, first in ((["input_ids", "token_type_ids"], 4), (["input_ids", "attention_mask"], 6)):
+        say(folder, model_input_names=named)
+        found = read_tokenizer(folder)
+        assert tokenize(pair, found, 16).first_lengths.tolist() == [first]
+        assert tokenize(pair, again(found, kept / str(first)), 16).first_lengths.tolist() == [first]
+        assert (found.key == plain(folder / "vocab.txt").key) == (first == 4)
+
+
 def test_special_tokens_in_other_places_are_refused(folder: Path) -> None:
     whole(folder, "[CLS] $A [SEP] [SEP] $B [SEP]")
     with pytest.raises(UserError, match=r"pairs become \[CLS\] a \[SEP\] \[SEP\] .*; supported: \[CLS\] a \[SEP\] b"):
@@ -173,6 +199,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "class that needs a tokenizer.json": ({"tokenizer_class": "PreTrainedTokenizerFast"}, "supported: BertTokenizer,"),
     "word tokenizer": ({"word_tokenizer_type": "mecab"}, "word_tokenizer_type is 'mecab'; supported: null, \"basic\""),
     "special tokens split": ({"split_special_tokens": True}, "split_special_tokens is True; supported: null, false"),
+    "cut on the left": ({"truncation_side": "left"}, "truncation_side is 'left'; supported: null, \"right\""),
+    "filled on the left": ({"padding_side": "left"}, "padding_side is 'left'; supported: null, \"right\""),
+    "fed a word": ({"model_input_names": "input_ids"}, "model_input_names is 'input_ids'; allowed: a list with input_"),
     "never split": ({"never_split": ["agent"]}, "never_split is ['agent']; supported: null or special tokens"),
     "case in words": ({"do_lower_case": "yes"}, "do_lower_case is 'yes'; allowed: true or false, without quotes"),
     "case as number": ({"do_lower_case": 1}, "do_lower_case is 1; allowed: true or false"),

@@ -12,9 +12,10 @@ import pytest
 from helpers.toys import REPO
 
 from ofa.data.rows import Rows
-from ofa.data.tokenizer import plain
+from ofa.data.tokenizer import plain, read_tokenizer
+from ofa.data.tokenizer_settings import BYTE_LEVEL
 from ofa.data.tokens import tokenize
-from ofa.data.vocab import SPECIAL, read_vocab, train_vocab
+from ofa.data.vocab import SPECIAL, read_vocab, train_byte_level, train_vocab
 from ofa.errors import UserError
 
 BAD_VOCABS = {
@@ -58,7 +59,9 @@ TEXTS = [
 ]
 
 
-TRAIN = "import sys, json; from ofa.data.vocab import train_vocab; train_vocab(json.load(sys.stdin), 100, sys.argv[1])"
+TRAIN = """import sys, json; from pathlib import Path; from ofa.data import vocab
+texts, path = json.load(sys.stdin), Path(sys.argv[1])
+vocab.train_vocab(texts, 100, path / "v.txt"); vocab.train_byte_level(texts, 400, path / "bytes")"""
 
 
 def test_trained_vocabulary(tmp_path: Path) -> None:
@@ -80,7 +83,20 @@ def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz\u00df\u4f60\u0435.,"))
     texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(30)) for _ in range(60)]  # many ties
-    for name in ("1.txt", "2.txt", "3.txt"):
-        command = [sys.executable, "-c", TRAIN, str(tmp_path / name)]
+    made = [tmp_path / name for name in "123"]
+    for folder in made:
+        command = [sys.executable, "-c", TRAIN, str(folder)]
         subprocess.run(command, input=json.dumps(texts), text=True, check=True, cwd=REPO)
-    assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "2.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
+    for name in ("v.txt", "bytes/vocab.json", "bytes/merges.txt"):
+        assert len({(folder / name).read_bytes() for folder in made}) == 1, name
+
+
+def test_a_trained_byte_level_vocabulary_knows_every_text(tmp_path: Path) -> None:
+    size = train_byte_level(TEXTS * 3, 300, tmp_path / "bytes")
+    words = read_tokenizer(tmp_path / "bytes")
+    assert size == words.size <= 300 and words.kind is BYTE_LEVEL
+    assert [words.backend.id_to_token(number) for number in range(5)] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    odd = "the fox \u7b2c\u4e09 \U0001f98a!"
+    assert words.backend.decode(words.backend.encode(odd, add_special_tokens=False).ids) == odd
+    with pytest.raises(UserError, match="model.vocab_size: 260 is too small for every byte; allowed: 261 up"):
+        train_byte_level(TEXTS, 260, tmp_path / "bytes")

@@ -62,6 +62,13 @@ def described(**values: object) -> Prepare:
     return prepare
 
 
+def one_type(root: Path) -> None:
+    """No token type for the second text of a pair."""
+    described(type_vocab_size=1)(root)
+    name = "bert.embeddings.token_type_embeddings.weight"
+    tensors(lambda held: held.update({name: held[name][:1].copy()}))(root)
+
+
 def cut_network(root: Path) -> None:
     from ofa.data.tokenizer import plain
     from ofa.model import network as models

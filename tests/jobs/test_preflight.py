@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.bad_cases import CASES, FOLDER, JOB, ROWS
+from helpers.bad_cases import CASES, FOLDER, JOB, ROWS, file, one_type
 from helpers.toys import REPO
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from ofa.data.vocab import SPECIAL
 from ofa.errors import UserError
 from ofa.jobs.job import run_job
 from ofa.jobs.preflight import check
@@ -78,6 +79,57 @@ def test_the_job_of_the_cases_is_sound(overrides: str, root: Path, compose: Call
     """Otherwise a case could be refused for something else."""
     assert run(compose, f"{JOB} {overrides}".format(root=root).split()) is None
     assert list((root / "out" / "store").glob("finetune-*/stage.json"))
+
+
+# What is done to the model's folder, what is set, and what the check of the settings says, without a row being read.
+UNREAD = {
+    "tokenizer.json": (file("toy/tokenizer.json", "{"), "", "tokenizer.json: not readable as a tokenizer"),
+    "a setting": (
+        file("toy/tokenizer_config.json", '{"do_lower_case": "no"}'),
+        "",
+        "tokenizer_config.json: do_lower_case is 'no'; allowed: true or false",
+    ),
+    "another class": (
+        file("toy/tokenizer_config.json", '{"tokenizer_class": "BertJapaneseTokenizer"}'),
+        "",
+        "tokenizer_class is 'BertJapaneseTokenizer'; supported: BertTokenizer",
+    ),
+    "another vocabulary": (file("toy/vocab.txt", "\n".join(SPECIAL)), "", "model.vocab: the vocabulary has 5 entries"),
+    "two vocabularies": (file("v.txt", "\n".join(SPECIAL)), "model.vocab={root}/v.txt", "{root}/v.txt differs from"),
+    "pairs": (one_type, "task.text=[text,label] task.label=more", "has type_vocab_size 1: no type for second"),
+    "a kind that is none": (
+        None,
+        "model.architecture=gpt2",
+        "model.architecture: 'gpt2' is unknown; allowed: b",
+    ),
+    "words for bytes": (
+        file("v.txt", "\n".join(SPECIAL)),
+        "model=bert_4x128 model.path=null model.architecture=roberta model.vocab={root}/v.txt",
+        "v.txt is for WordPiece, model.architecture=roberta has byte-level BPE",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("hub", [False, True])
+def test_a_model_that_is_here_is_read_before_the_first_job(
+    name: str, hub: bool, root: Path, compose: Callable[..., Config]
+) -> None:
+    """By its path or, downloaded earlier, by its name."""
+    prepare, overrides, words = UNREAD[name]
+    if prepare:
+        prepare(root)
+    if hub:
+        snapshot = root / "cache" / "models" / "models--me--toy" / "snapshots" / "1"
+        shutil.copytree(root / "toy", snapshot)
+        (snapshot.parents[1] / "refs").mkdir()
+        (snapshot.parents[1] / "refs" / "main").write_text("1")
+        overrides = f"model.path=null model.name=x model.pretrained=me/toy {overrides}"
+        if "architecture=roberta" in overrides:
+            overrides += " model.pretrained=null"
+    with pytest.raises(UserError) as error:
+        check(compose(*f"{JOB} {FOLDER} {overrides}".format(root=root).split()))
+    assert words.format(root=root) in str(error.value) and len(str(error.value).splitlines()) <= 2
 
 
 MAIN = {

@@ -15,9 +15,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from helpers.toys import REPO
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ofa.jobs.preflight import problems
 from ofa.settings.compose import load
+from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 
 GROUPS = {
@@ -332,3 +334,19 @@ def test_nothing_of_a_job_imports_paddle_before_the_process_is_prepared() -> Non
 def test_a_run_on_a_folder_is_called_by_its_name(path: str, name: str, compose: Callable[..., Config]) -> None:
     assert compose("model=folder", f"model.path='{path}'").model.name == name
     assert compose("model=folder", f"model.path='{path}'", "model.name=mine").model.name == "mine"
+
+
+def test_names_of_classes_may_stand_in_files(compose: Callable[..., Config], tmp_path: Path) -> None:
+    """One file, or a second with what the rows say for each."""
+    (tmp_path / "label.txt").write_bytes("\ufeff负面\r\n正面\r\n\r\n".encode())
+    (tmp_path / "values.txt").write_text("0\n1\n")
+    one = f"task.labels=${{lines:{tmp_path}/label.txt}}"
+    config = compose("task=custom", one, f"task.label_values=${{lines:{tmp_path}/values.txt}}")
+    assert (config.task.labels, config.task.label_values) == (["负面", "正面"], ["0", "1"])
+    for content, said in ((None, "cannot be read (No such file or directory)"), (b"a\xff", "byte 2 is not UTF-8")):
+        (tmp_path / "label.txt").unlink(missing_ok=True)
+        if content:
+            (tmp_path / "label.txt").write_bytes(content)
+        with pytest.raises(OmegaConfBaseException) as error:
+            compose("task=custom", one)
+        assert explain(error.value).startswith(f"task.labels: ${{lines:{tmp_path}/label.txt}}: {said}")

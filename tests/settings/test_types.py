@@ -29,6 +29,7 @@ def test_a_key_has_a_type_down_to_its_entries() -> None:
         ("ofa.tolerance", True, "ofa.tolerance: True is not allowed; allowed: a number"),
         ("trainer.seed", 1.0, "trainer.seed: 1.0 is not allowed; allowed: a whole number"),
         ("model.finetuned", 1, "model.finetuned: 1 is not allowed; allowed: true or false, or null"),
+        ("model.path", "/m\udcff", "model.path: '/m\\udcff' holds halves of characters; allowed: text in UTF-8"),
         ("task.dev", {"dev": 3}, "task.dev.dev: 3 is not allowed; allowed: text"),
         ("trainer.distill", ModelConfig(), "trainer.distill: another section is not allowed; allowed: one of its keys"),
         ("hardware.engines", {"x": EngineProfile(fused="no")}, "hardware.engines.x.fused: 'no' is not allowed; allo"),  # type: ignore[arg-type]

@@ -11,6 +11,8 @@ import pytest
 from helpers.families import CHINESE, SHAPE, library, tokenizer
 from helpers.jobs import tiny
 
+from ofa.data.tokenizer import read_tokenizer
+from ofa.data.tokenizer_settings import BYTE_LEVEL, WORDPIECE
 from ofa.deploy.serving import TextClassifier
 from ofa.jobs.job import run_job
 from ofa.model import network as models
@@ -62,3 +64,25 @@ def test_a_family_goes_through_every_stage_and_is_a_model_again(config: Config, 
     assert inputs.label_order == (0, 1) and inputs.shape.num_attention_heads == 2
     first = json.loads((run / "results.json").read_text())["widths"][1]["score"]
     assert run_job(replace(again, ofa=OfaConfig([1.0])), "").teacher.score == pytest.approx(first)
+
+
+@pytest.mark.parametrize("name", ["ernie", "roberta", "electra"])
+def test_a_family_of_random_weights_is_made_of_settings(tmp_path: Path, name: str) -> None:
+    """As large as its settings say, with a vocabulary of its own kind that is trained on the rows."""
+    config = tiny(tmp_path)
+    chinese_task(tmp_path / "data")
+    model = replace(config.model, architecture=name, vocab_size=300)
+    config = replace(config, model=model, stages=["evaluate"])
+    teacher = run_job(config, "").networks[0]
+    (folder,) = (tmp_path / "out" / "store").glob("finetune-*/model")
+    found, described = models.load(folder)
+    assert described.architecture.name == name
+    assert described.shape == replace(load_inputs(config).shape, num_labels=2)
+    assert (
+        teacher.params
+        == sum(p.size for p in found.parameters())
+        == count_params(described.shape, SubNet.full(described.shape))
+    )
+    words = read_tokenizer(folder)
+    assert words.kind is (BYTE_LEVEL if name == "roberta" else WORDPIECE) and words.pad == described.pad
+    assert described.shape.max_tokens == 32 - 2 * (name == "roberta")

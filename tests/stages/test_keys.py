@@ -59,6 +59,7 @@ ESTIMATED = {
     "hardware.peak_tops": {"fp32": 8.0},
     "hardware.memory_gb_s": 300.0,
 }
+HUB = {"task.data_dir": None, "task.train": "train", "task.dev": {"dev": "validation"}}  # a folder stands for one
 PACKED = {"task.data_dir": None, "task.folder": "packed"}
 # Setting -> another value of it, where any will not do, and what is set before.
 CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -81,6 +82,8 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "search.rows": (1, {"search.max_params": 1e9, "search.rows": 2}),
     **{f"search.{name}": (1e9, {"search.rows": 2, **ESTIMATED}) for name in LIMITS},
     "task.test_share": (0.25, {}),
+    "task.dev_share": (0.25, {}),
+    "task.hub": ("more", {**HUB, "task.hub": "data"}),
     "task.unlabelled": (["../more/train.tsv"], {}),
     "ofa.importance.rows": (None, {}),
     "ofa.depths": ([1.0, 0.5], {}),
@@ -88,16 +91,18 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.pretrained": ("toy", {"model.finetuned": False}),
     "model.path": ("toy", {"model.finetuned": False}),
     "model.finetuned": (False, TEACHER),
+    "model.architecture": ("ernie", {}),
     "model.vocab": ("toy-vocab.txt", {}),
     "model.vocab_size": (100, {}),
     "model.num_attention_heads": (8, {}),
     "hardware.device": ("cpu", {}),
+    "latency.seq_lengths": ([8], {}),
     "latency.estimate_engines": (["paddle"], ESTIMATED),
 }
 # Enough of it for a vocabulary of more than the least size.
 WORDS = """Alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec
 romeo sierra tango uniform victor whiskey x-ray yankee zulu""".replace("\n", " ")
-PATHS = {"task.data_dir", "model.path", "model.vocab"}
+PATHS = {"task.data_dir", "task.hub", "model.path", "model.vocab"}
 
 
 def settings(owner: Any, prefix: str = "", role: str = "") -> Iterator[tuple[str, str]]:
@@ -158,7 +163,7 @@ def root(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         with zipfile.ZipFile(root / f"{folder}.zip", "w") as archive:
             for name in ("train.tsv", "dev.tsv"):
                 archive.write(root / folder / name, f"packed/{name}")
-    monkeypatch.setattr("ofa.model.folder.download", lambda name, cache_dir: root / name)
+    monkeypatch.setattr("ofa.model.hub.download", lambda name, cache_dir: root / name)
     monkeypatch.setattr(keys, "machine", lambda: {"cpu": "some", "gpu": "some"})
     return root
 

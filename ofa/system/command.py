@@ -1,0 +1,51 @@
+"""What every command does besides its work: say a mistake in a line or two, and end quietly when nobody reads on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+from ofa.errors import UserError
+from ofa.system.files import refusal
+
+STOPPED = 130  # the exit status of what the user stopped
+MISTAKES = (UserError, OSError)
+
+
+def as_command(
+    main: Callable[[list[str]], int], mistakes: tuple[type[Exception], ...] = MISTAKES
+) -> Callable[[list[str]], int]:
+    """``main`` with no traceback for ``mistakes``, nor where it is stopped or nobody reads on: its exit status is 1,
+    or 130 where it was stopped."""
+
+    @functools.wraps(main)
+    def answered(arguments: list[str]) -> int:
+        bytes_alone = next((argument for argument in arguments if not is_text(argument)), None)
+        if bytes_alone is not None:  # before they are half way into a log or a file
+            print(f"{ascii(bytes_alone)}: not UTF-8; allowed: text in UTF-8, names of files included", file=sys.stderr)
+            return 1
+        try:
+            status = main(arguments)
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt:
+            return STOPPED
+        except BrokenPipeError:  # whoever reads the output has seen enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except mistakes as error:
+            print(refusal(error) if isinstance(error, OSError) else error, file=sys.stderr)
+            return 1
+
+    return answered
+
+
+def is_text(value: str) -> bool:
+    """Whether ``value`` can be written: bytes that are no UTF-8 reach Python as halves of characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""Whatever a command meets that its user can mend is said in a line; a reader that has seen enough is no mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.toys import REPO
+
+from ofa.errors import UserError
+from ofa.system.command import as_command
+
+
+def opens(arguments: list[str]) -> int:
+    Path(arguments[0]).write_text("x")
+    return 3
+
+
+def refuses(arguments: list[str]) -> int:
+    raise UserError("--port: 0; allowed: 1 up")
+
+
+def stops(arguments: list[str]) -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("main", "argument", "status", "said"),
+    [
+        (opens, "{tmp}/x", 3, ""),
+        (opens, "{tmp}/none/x", 1, "{tmp}/none/x: No such file or directory\n"),
+        (opens, "{tmp}", 1, "{tmp}: Is a directory\n"),
+        (opens, "{tmp}/\udcff", 1, "'{tmp}/\\udcff': not UTF-8; allowed: text in UTF-8, names of files included\n"),
+        (refuses, "x", 1, "--port: 0; allowed: 1 up\n"),
+        (stops, "x", 130, ""),
+    ],
+)
+def test_a_mistake_is_a_line(main, argument: str, status: int, said: str, tmp_path: Path, capsys) -> None:
+    assert as_command(main)([argument.format(tmp=tmp_path)]) == status
+    assert capsys.readouterr().err == said.format(tmp=tmp_path)
+
+
+def test_what_is_no_mistake_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        as_command(lambda arguments: 1 // 0)([])
+    with pytest.raises(UserError):
+        as_command(refuses, mistakes=())([])
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("given", [["ofa.hardware"], ["ofa.store", "list"], ["ofa", "settings"], ["ofa", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_mistake(given: list[str]) -> None:
+    """As ``| head`` leaves, here before the first line."""
+    command = [sys.executable, "-m", *given]
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        started.stdout.close()
+        assert started.stderr.read() == "" and started.wait() in (0, 1)
