@@ -1,11 +1,14 @@
 """What INT8 costs in score and gains in time: the product's own stages, on a pretrained BERT and GLUE.
 
-    python experiments/int8/run.py study --model DIR --data DIR [--seeds 1 2 3]    # many hours on two cores
-    python experiments/int8/run.py random [--rounds 10]                            # minutes: times and sizes alone
+    python experiments/int8/run.py study --model DIR --data-dir DIR [--output-dir DIR] [key=value]
+    python experiments/int8/run.py collect [--output-dir DIR]
+    python experiments/int8/run.py random [--rounds 10]
 
-``study`` runs ``main.py`` for every task and seed and reads what it wrote. ``random`` needs no data: times and file
-sizes do not depend on the weights, and of scores it says nothing. Each writes its part of ``results.json``, claims
-first. Both time with one thread, networks and precisions in turns.
+``study`` runs the jobs of ``experiments/glue_minilm`` for three of its tasks; with that study's ``--output-dir`` its
+teachers and networks are taken from the store, and only INT8 and the timing are new (without it: many hours). Of each
+finished job one small file stays in ``runs/``; ``collect`` makes the study's part of ``results.json`` of all of them.
+``random`` (minutes) needs no data: times and file sizes do not depend on the weights, and of scores it says nothing.
+Both time with one thread, networks and precisions in turns. ``results.json`` begins with the claims.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+from glue_minilm.run import SEEDS, TASKS
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
@@ -37,8 +42,9 @@ from ofa.system import machine, process
 
 process.prepare(1)
 
-RESULTS = HERE / "results.json"
-TASKS = ("sst2", "mrpc", "cola")
+RESULTS, RUNS = HERE / "results.json", HERE / "runs"
+STUDIED = ("sst2", "mrpc", "cola")
+JOBS = len(STUDIED) * len(SEEDS)
 SHAPE = EncoderShape(6, 384, 12, 1536, max_position_embeddings=128)
 WIDTHS = {"w1": 1.0, "w0.6667": 2 / 3, "w0.5": 0.5}
 BATCHES, LENGTH = (16, 1), 128
@@ -46,41 +52,64 @@ FASTER, SMALLER, MEAN_DROP, MOST_DROP, CHEAPEST, CLOSE = 2.0, 0.30, 0.3, 0.5, 3.
 PRECISIONS = ("fp32", "int8")
 
 
-def study(model: str, data: str, seeds: list[int], output: Path) -> list[dict[str, Any]]:
-    """A row for each network of each job."""
-    rows = []
-    for task in TASKS:
-        for seed in seeds:
-            settings = [
-                f"task={task}",
-                f"trainer.seed={seed}",
-                f"task.data_dir={data}",
-                "model=folder",
-                "tracking=none",
-            ]
-            settings += [f"model.path={model}", "hardware=cpu", "hardware.device=cpu", "hardware.threads=1"]
-            settings += ["latency.engines=[onnxruntime]", f"output_dir={output}", f"task.name={task}"]
-            subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, check=True)
-            (run,) = (output / "runs").glob(f"{task}-*-s{seed}-*/results.json")
-            rows += _rows(json.loads(run.read_text()))
-    return rows
+def study(options: argparse.Namespace) -> None:
+    """Run the jobs one after the other; one that fails stops the study with its own message."""
+    for seed in options.seeds:
+        for task in options.tasks:
+            settings = ["experiment=glue_minilm", f"task={task}", f"trainer.seed={seed}", *TASKS[task]]
+            settings += [f"task.data_dir={options.data_dir}", f"model.path={options.model}"]
+            settings += ["hardware.threads=1", "latency.engines=[onnxruntime]", f"output_dir={options.output_dir}"]
+            subprocess.run([sys.executable, "main.py", *settings, *options.set], cwd=REPO, check=True)
+            collect(options)
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Keep a small file of every finished job under ``--output-dir``, and make the study's part of all kept ones."""
+    RUNS.mkdir(exist_ok=True)
+    for path in sorted((REPO / options.output_dir).glob("runs/*/results.json")):
+        found = json.loads(path.read_text())
+        if _is_of_study(found):
+            kept = RUNS / f"{found['task']}-s{found['seed']}.json"
+            kept.write_text(json.dumps(_record(found), indent=1) + "\n")
+    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+    rows = [{"task": one["task"], "seed": one["seed"], **row} for one in records for row in one["networks"]]
+    complete = len(records) == JOBS
+    _write(
+        "study",
+        [*claims("study", rows, complete), *study_claims(rows, complete)],
+        {"settings": {task: TASKS[task] for task in STUDIED}, "rows": rows},
+    )
+
+
+def _is_of_study(found: dict[str, Any]) -> bool:
+    """Whether a job was timed as the study's are: the jobs of ``glue_minilm`` itself lie in the same folder."""
+    widths, on_cpu = found.get("widths", ()), found.get("measured_on", {}).get("cpu", {})
+    timed = [_times(entry, batch) for entry in widths for batch in BATCHES]
+    return found.get("task") in STUDIED and on_cpu.get("threads") == 1 and any("int8" in of for of in timed)
+
+
+def _record(found: dict[str, Any]) -> dict[str, Any]:
+    """What of a job's results.json the study needs."""
+    about = {
+        key: found[key] for key in ("task", "model", "seed", "dev_rows", "measured_on", "unsteady") if key in found
+    }
+    return {**about, "teacher": found["teacher"]["score"], "networks": list(_rows(found))}
 
 
 def _rows(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each network of a job; sizes and times are those of the files as they would be deployed."""
     largest = max(results["widths"], key=lambda entry: entry["macs"])
     for entry in results["widths"]:
         times = {f"b{batch}": _times(entry, batch) for batch in BATCHES}
         int8 = entry.get("int8")
+        scores = {"fp32": entry["score"], **({"int8": int8["score"]} if int8 else {})}
         yield {
-            "task": results["task"],
-            "seed": results["seed"],
             "network": entry["name"],
-            "fp32_score": entry["score"],
-            "int8_score": int8 and int8["score"],
+            "scores": scores,
+            "below_teacher": {key: 100 * (results["teacher"]["score"] - score) for key, score in scores.items()},
             "drop": int8 and int8["drop"],
             "kept_fp32": int8 and int8["kept_fp32"],
             "size": int8 and int8["bytes"] / entry["bytes"],
-            "below_teacher": int8 and 100 * (results["teacher"]["score"] - int8["score"]),
             "ms": times,
             "full_fp32_ms": {f"b{batch}": _times(largest, batch)["fp32"] for batch in BATCHES},
         }
@@ -92,8 +121,16 @@ def _times(entry: dict[str, Any], batch: int) -> dict[str, float]:
     return {key: entry["latency_ms"][name] for key, name in names.items() if name in entry["latency_ms"]}
 
 
-def random(rounds: int) -> list[dict[str, Any]]:
+def random(options: argparse.Namespace) -> None:
     """The same rows without scores, of networks with random weights."""
+    process.set_device("cpu")
+    rows = _random_rows(options.rounds)
+    about = {"machine": machine.machine(), "versions": machine.versions(), "threads": 1}
+    about["load"] = os.getloadavg()[1]  # processes that wanted a core in the last five minutes, this one included
+    _write("random", claims("random", rows), {**about, "rows": rows})
+
+
+def _random_rows(rounds: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         files = {width: dict(_files(Path(name) / width, share)) for width, share in WIDTHS.items()}
         networks = {
@@ -125,54 +162,80 @@ def _files(folder: Path, width: float) -> Iterator[tuple[str, Path]]:
         yield precision, graph(folder, "onnxruntime", precision)
 
 
-def claims(of: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The aims that these rows can speak to."""
+def claims(of: str, rows: list[dict[str, Any]], complete: bool = True) -> list[dict[str, Any]]:
+    """The aims on sizes and times; none is met by a study that is not ``complete``."""
     offered = [row for row in rows if row["size"]]
-    found = [_claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(row["size"] for row in offered))]
+    sizes = [row["size"] for row in offered]
+    found = [_claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(sizes, default=None), complete)]
     for batch in (f"b{batch}" for batch in BATCHES):
         ratios = [row["ms"][batch]["fp32"] / row["ms"][batch]["int8"] for row in offered]
-        found.append(_claim(f"{of}: FP32's time over INT8's, {batch}, median", ">=", FASTER, statistics.median(ratios)))
-        found.append(_claim(f"{of}: FP32's time over INT8's, {batch}, least", ">=", FASTER, min(ratios)))
-    if "drop" in rows[0]:
-        found.append(
-            _claim(f"{of}: points lost, mean", "<=", MEAN_DROP, statistics.mean(row["drop"] for row in offered))
-        )
-        found.append(_claim(f"{of}: points lost, most", "<=", MOST_DROP, max(row["drop"] for row in offered)))
-        found.append(_claim(f"{of}: networks without an INT8 file", "<=", 0, len(rows) - len(offered)))
-        for task in sorted({row["task"] for row in rows}):
-            close = [row for row in offered if row["task"] == task and row["below_teacher"] <= CLOSE]
-            best = max((row["full_fp32_ms"]["b16"] / row["ms"]["b16"]["int8"] for row in close), default=0.0)
-            found.append(_claim(f"{of}: {task}, cheapest within {CLOSE:g} point, speed-up", ">=", CHEAPEST, best))
+        for which, got in (("median", _median(ratios)), ("least", min(ratios, default=None))):
+            found.append(_claim(f"{of}: FP32's time over INT8's, {batch}, {which}", ">=", FASTER, got, complete))
     return found
 
 
-def _claim(name: str, sign: str, aim: float, got: float) -> dict[str, Any]:
-    met = got <= aim if sign == "<=" else got >= aim
-    return {"name": name, "aim": f"{sign} {aim:g}", "got": round(got, 4), "met": met}
+def study_claims(rows: list[dict[str, Any]], complete: bool) -> list[dict[str, Any]]:
+    """The aims on scores, and on the cheapest form that is close to its teacher, of the seed where it gains least."""
+    drops = [row["drop"] for row in rows if row["size"]]
+    jobs = {(row["task"], row["seed"]) for row in rows}
+    found = [
+        _claim("study: jobs finished", ">=", JOBS, len(jobs), complete),
+        _claim("study: points lost, mean", "<=", MEAN_DROP, statistics.mean(drops) if drops else None, complete),
+        _claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
+        _claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
+    ]
+    for task in STUDIED:
+        for batch in (f"b{batch}" for batch in BATCHES):
+            gains = [_gain([row for row in rows if (row["task"], row["seed"]) == job], batch)
+                     for job in jobs if job[0] == task]  # fmt: skip
+            name = f"study: {task}, cheapest within {CLOSE:g} point of its teacher, speed-up, {batch}, least seed"
+            found.append(_claim(name, ">=", CHEAPEST, min(gains, default=None), complete))
+    return found
+
+
+def _gain(rows: list[dict[str, Any]], batch: str) -> float:
+    """The full network's FP32 time over that of the fastest form of a job close to its teacher; 0: none is."""
+    close = [
+        row["full_fp32_ms"][batch] / row["ms"][batch][precision]
+        for row in rows
+        for precision, points in row["below_teacher"].items()
+        if points <= CLOSE
+    ]
+    return max(close, default=0.0)
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _claim(name: str, sign: str, aim: float, got: float | None, complete: bool) -> dict[str, Any]:
+    met = complete and got is not None and (got <= aim if sign == "<=" else got >= aim)
+    return {"name": name, "aim": f"{sign} {aim:g}", "got": got if got is None else round(got, 4), "met": met}
+
+
+def _write(of: str, found: list[dict[str, Any]], part: dict[str, Any]) -> None:
+    """Replace one part of ``results.json`` and its claims."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"claims": []}
+    others = [claim for claim in before["claims"] if not claim["name"].startswith(f"{of}:")]
+    RESULTS.write_text(json.dumps({**before, "claims": [*found, *others], of: part}, indent=1) + "\n")
+    for claim in found:
+        print(f"{'met' if claim['met'] else 'NOT met'}: {claim['name']}: {claim['got']} ({claim['aim']})")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("study", "random"))
+    parser.add_argument("part", choices=("study", "collect", "random"))
+    parser.add_argument("--data-dir")
     parser.add_argument("--model")
-    parser.add_argument("--data")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--output-dir", default="outputs/glue_minilm")
+    parser.add_argument("--tasks", nargs="+", choices=STUDIED, default=list(STUDIED))
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--output", type=Path, default=Path("outputs"))
-    given = parser.parse_args()
-    if given.part == "study" and not (given.model and given.data):
-        parser.error("study needs --model and --data")
-    process.set_device("cpu")
-    rows = random(given.rounds) if given.part == "random" else study(given.model, given.data, given.seeds, given.output)
-    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"claims": []}
-    found = claims(given.part, rows)
-    others = [claim for claim in before["claims"] if not claim["name"].startswith(f"{given.part}:")]
-    about = {"machine": machine.machine(), "versions": machine.versions(), "threads": 1}
-    about["load"] = os.getloadavg()[1]  # processes that wanted a core in the last five minutes, this one included
-    results = {**before, "claims": [*others, *found], given.part: {**about, "rows": rows}}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    for claim in found:
-        print(f"{'met' if claim['met'] else 'NOT met'}: {claim['name']}: {claim['got']} ({claim['aim']})")
+    parser.add_argument("set", nargs="*", metavar="key=value", help="further settings of every job of the study")
+    options = parser.parse_args()
+    if options.part == "study" and not (options.data_dir and options.model):
+        parser.error("study needs --data-dir and --model")
+    {"study": study, "collect": collect, "random": random}[options.part](options)
 
 
 if __name__ == "__main__":
