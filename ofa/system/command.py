@@ -12,6 +12,7 @@ from ofa.system.files import refusal
 
 STOPPED = 130  # the exit status of what the user stopped
 MISTAKES = (UserError, OSError)
+SECONDS_IN_A_LOG = 30  # between two states of a progress bar
 
 
 def as_command(
@@ -22,6 +23,8 @@ def as_command(
 
     @functools.wraps(main)
     def answered(arguments: list[str]) -> int:
+        if not sys.stderr.isatty():  # a log keeps every state of a progress bar; tqdm reads this as it is imported
+            os.environ.setdefault("TQDM_MININTERVAL", str(SECONDS_IN_A_LOG))
         bytes_alone = next((argument for argument in arguments if not is_text(argument)), None)
         if bytes_alone is not None:  # before they are half way into a log or a file
             print(f"{ascii(bytes_alone)}: not UTF-8; allowed: text in UTF-8, names of files included", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,16 @@ def test_what_is_no_mistake_keeps_its_traceback() -> None:
         as_command(lambda arguments: 1 // 0)([])
     with pytest.raises(UserError):
         as_command(refuses, mistakes=())([])
+
+
+@pytest.mark.parametrize(("terminal", "seconds"), [(True, None), (False, "30")])
+def test_progress_bars_are_short_in_a_log(terminal: bool, seconds: str | None, monkeypatch) -> None:
+    monkeypatch.setenv("TQDM_MININTERVAL", "")  # restored afterwards
+    monkeypatch.delenv("TQDM_MININTERVAL")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    as_command(lambda arguments: 0)([])
+    assert os.environ.get("TQDM_MININTERVAL") == seconds
 
 
 @pytest.mark.process
