@@ -1,30 +1,21 @@
-"""Which network to take, and what to be wary of."""
+"""Which network to take."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from math import nan
 from typing import Any
 
 from ofa.errors import UserError
-from ofa.hardware import estimate
-from ofa.results.figure import ENGINES, Latency
+from ofa.results.figure import Latency
 from ofa.results.front import limits_of
 from ofa.results.record import NetworkResult, Recommendation, Results
 from ofa.settings.rules import SAME_SHARE
-from ofa.settings.schema import Config, ObjectiveConfig
-from ofa.supernet.space import Network, name_of
-from ofa.supernet.subnet import EncoderShape
+from ofa.settings.schema import ObjectiveConfig
+from ofa.supernet.space import name_of
 
-LEFT_OUT = 0.01  # share of malformed rows that deserves a word
-# A measured time this much longer than the share of MACs left is worth a warning.
-FAR = 1.25
-# Below this share of the saving that arithmetic promises, a network is bound by something else.
-LITTLE = 0.5
 FASTER = 1.05  # the least speed-up worth losing score for
 SAME = 1.02  # latencies this close are equal, and the score decides
-BOUND_BY = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
 
 
 def recommend(results: Results, tolerance: float) -> Recommendation:
@@ -136,77 +127,6 @@ def _loss(results: Results, network: NetworkResult, tolerance: float, latency: L
         words += ", wider than the tolerance)" if high - low > tolerance else ")"
     saved = 1 - network.params / results.teacher.params
     return f"{words}, {saved:.0%} fewer parameters"
-
-
-def _busy(results: Results, output_dir: str) -> list[str]:
-    """That figures are not to be relied on, with the command that measures them again."""
-    if not results.unsteady:
-        return []
-    names = ", ".join(results.unsteady[:2]) + (f" and {len(results.unsteady) - 2} more" * (len(results.unsteady) > 2))
-    run = shlex.quote(f"{output_dir}/runs/{results.run}")
-    return [f"The machine was busy while {names} were timed (p90 over 1.5 times the median): ofa time {run}"]
-
-
-def engine_remark(results: Results) -> list[str]:
-    """That an engine is worth more than any network, where it is: the full network's latencies on one device."""
-    for headline in results.headlines:
-        latencies = [latency for latency in results.largest.latencies if latency.where == headline.where]
-        same = [latency for latency in results.comparable(latencies) if latency.precision == headline.precision]
-        slowest = max(same, key=lambda latency: latency.ms)
-        name = headline.name(results.unnamed_engine)
-        gained = max(results.speedups(network).get(name, 1.0) for network in results.networks)
-        if slowest.ms / headline.ms > max(FAR, gained):
-            fast, slow = (ENGINES.get(latency.engine, latency.engine) for latency in (headline, slowest))
-            return [
-                f"{fast} runs the full network {slowest.ms / headline.ms:.1f}x as fast as {slow} on {headline.where} "
-                f"(batch {headline.batch_size}), more than any sub-network gains."
-            ]
-    return []
-
-
-def warnings(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
-    """One sentence for each network and kind of figure that misses what the arithmetic promises, and why."""
-    found = _left_out(results) + _busy(results, config.output_dir) + engine_remark(results)
-    for network in results.networks:
-        share = network.macs / results.largest.macs
-        speedups = results.speedups(network)
-        named = [(latency, latency.name(results.unnamed_engine)) for latency in network.latencies]
-        left = [(latency, 1 / speedups[name]) for latency, name in named if name in speedups]
-        slow = [(latency, part) for latency, part in left if latency.kind == "measured" and part > FAR * share]
-        if slow:
-            times = ", ".join(f"{_short(results, latency)} {part:.0%}" for latency, part in slow)
-            found.append(
-                f"{network.label} has {share:.0%} of the full network's MACs but more of its measured latency "
-                f"({times}): the rest is not matrix multiplication."
-            )
-        stuck = [(lat, part) for lat, part in left if lat.kind == "estimated" and 1 - part < LITTLE * (1 - share)]
-        if stuck:
-            gains = ", ".join(f"{_short(results, latency)} {1 / part:.2f}x" for latency, part in stuck)
-            bound = _bound(stuck[0][0], config, shape, networks[network.name])
-            found.append(f"{network.label} has an estimated speed-up of only {gains}; {bound}.")
-    return found
-
-
-def _left_out(results: Results) -> list[str]:
-    """Splits of which malformed rows were left out: what the scores rest on, and what they do not."""
-    return [
-        f"{counts['left_out']:,} of {sum(counts.values()):,} rows of the {split} split were malformed and left out "
-        "(task.bad_rows=skip); the log names the first."
-        for split, counts in results.rows.items()
-        if counts["left_out"] > LEFT_OUT * sum(counts.values())
-    ]
-
-
-def _short(results: Results, latency: Latency) -> str:
-    return latency.name(results.unnamed_engine).removesuffix(f"_{latency.kind}")
-
-
-def _bound(latency: Latency, config: Config, shape: EncoderShape, network: Network) -> str:
-    """What most of an estimated time goes to."""
-    setting = (latency.engine, latency.precision, shape, network.subnet, latency.batch_size, latency.seq_length)
-    shares = estimate(config.hardware, *setting).shares
-    worst = max(shares, key=lambda kind: shares[kind])
-    return f"{shares[worst]:.0%} of that time is bound by {BOUND_BY[worst]}"
 
 
 def objective(results: Results, settings: ObjectiveConfig) -> float:

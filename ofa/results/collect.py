@@ -20,6 +20,7 @@ from ofa.results.front import FRONT
 from ofa.results.page import page
 from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import Reduced, slower
+from ofa.results.remarks import remarks
 from ofa.results.report import text
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, record_of_search, teacher
@@ -201,7 +202,7 @@ def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
 
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
-    found = advice.warnings(results, config, shape, networks)
+    found = remarks(results, config, shape, networks)
     return replace(
         results,
         recommended=advice.recommend(results, config.ofa.tolerance),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MARKS = "osD^vP"
 ROOM = 0.6  # points above and below what is drawn: an axis must not turn noise into a trend
+SPAN = 2.0  # the least ratio of an axis of latencies' ends, for the same reason
 
 
 def draw(results: Results, path: Path) -> None:
@@ -87,6 +88,10 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
             _curve(panel, results, points, label, place, latency == headline)
             place += 1
     panel.set_xscale("log")
+    low, high = panel.get_xlim()
+    if high < SPAN * low:
+        middle = (low * high) ** 0.5
+        panel.set_xlim(middle / SPAN**0.5, middle * SPAN**0.5)
     panel.xaxis.set_major_formatter("{x:g}")
     panel.xaxis.set_minor_formatter("{x:g}")
     panel.tick_params(axis="x", which="both", labelsize="small", labelrotation=30)

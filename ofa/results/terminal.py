@@ -44,7 +44,8 @@ def show(results: Results, where: Where, console: Console | None = None) -> None
         console.print(escape(results.recommended.words), style="bold", soft_wrap=not console.is_terminal)
         remarks = [*results.warnings[:REMARKS]]
         if len(results.warnings) > REMARKS:
-            remarks.append(f"({len(results.warnings) - REMARKS} more remarks in report.md)")
+            more = len(results.warnings) - REMARKS
+            remarks.append(f"({more} more remark{'s' if more > 1 else ''} in report.md)")
         for remark in remarks:  # a line each; whole ones are in the report
             style = {"no_wrap": True, "overflow": "ellipsis"} if console.is_terminal else {"soft_wrap": True}
             console.print(f"- {escape(remark)}", **style)

@@ -11,6 +11,7 @@ from helpers.results import results, timed
 from ofa.hardware import load_target
 from ofa.results import advice, collect, report
 from ofa.results.figures import draw
+from ofa.results.remarks import remarks
 from ofa.settings.schema import Config
 from ofa.supernet.space import networks
 from ofa.supernet.subnet import EncoderShape
@@ -77,11 +78,11 @@ def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
     assert some.unsteady == ("t4_tensorrt_fp16_b16_s128_measured",)
     config = Config(hardware=load_target("t4"), output_dir="/big disk")
     (remark,) = [
-        line
-        for line in advice.warnings(some, config, SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE))
-        if "busy" in line
+        line for line in remarks(some, config, SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE)) if "busy" in line
     ]
-    assert remark.startswith("The machine was busy while t4_tensorrt_fp16_b16_s128_measured were timed")
+    assert remark.startswith(
+        "Unreliable, as the machine was busy (p90 over 1.5 times the median): t4_tensorrt_fp16_b16_s128_measured."
+    )
     assert remark.endswith("ofa time '/big disk/runs/a-run'")
     assert collect.with_latencies(some, record(5.0, 2.5, 4.9)).unsteady == (), "measured again, in peace"
 

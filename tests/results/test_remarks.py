@@ -1,0 +1,67 @@
+"""One line for each kind of remark, of however many networks, and none where there is nothing to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from helpers.results import results, timed
+
+from ofa.hardware import load_target
+from ofa.results.record import Results
+from ofa.results.remarks import remarks
+from ofa.settings.schema import Config
+from ofa.supernet.space import networks
+from ofa.supernet.subnet import EncoderShape
+
+SHAPE = EncoderShape(12, 768, 12, 3072)
+
+
+def said(found: Results) -> list[str]:
+    return remarks(found, Config(hardware=load_target("t4")), SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE))
+
+
+def test_times_that_fall_as_macs_do_are_not_remarked() -> None:
+    found = timed(results(target="t4"), [4.0, 3.0, 2.0], engine="tensorrt", precision="fp16")
+    assert said(timed(found, [40.0, 30.0, 20.0], "measured", where="cpu")) == []
+
+
+def test_measured_times_of_all_networks_share_a_line() -> None:
+    found = timed(results(target="cpu"), [40.0, 39.0, 38.0], "measured", where="cpu")
+    found = timed(found, [10.0, 9.6, 5.1], "measured", where="cpu", batch_size=1)
+    (line,) = said(found)
+    assert "width 0.75 96% to 98% of the time with 75% of the MACs (2 of 2 figures)" in line
+    assert "width 0.5 95% of the time with 50% of the MACs (1 of 2 figures)" in line
+
+
+def test_estimates_that_are_bound_by_the_same_share_a_line() -> None:
+    at_one = {"engine": "tensorrt", "precision": "fp16", "batch_size": 1, "seq_length": 16}
+    (line,) = said(timed(results(target="t4"), [1.0, 0.99, 0.98], **at_one))
+    assert line.startswith("Estimated speed-ups are small: width 0.75 1.01x, width 0.5 1.02x; ")
+    assert "of that time is bound by " in line
+
+
+@pytest.mark.parametrize(("faster", "remarked"), [(10.0, True), (38.0, False)])
+def test_an_engine_that_gains_more_than_any_width_is_named(faster: float, remarked: bool) -> None:
+    found = timed(results(target="cpu"), [40.0, 30.0, 20.0], "measured", where="cpu")
+    found = timed(found, [faster, faster * 0.75, faster / 2], "measured", where="cpu", engine="onnxruntime")
+    lines = [line for line in said(found) if "more than any sub-network gains" in line]
+    assert bool(lines) == remarked
+    assert not lines or lines[0].startswith(
+        "ONNX Runtime runs the full network 4.0x as fast as Paddle Inference on cpu"
+    )
+
+
+def test_rows_left_out_are_counted() -> None:
+    found = replace(results(), rows={"train": {"used": 90, "left_out": 10}, "dev": {"used": 100, "left_out": 0}})
+    (line,) = said(found)
+    assert line.startswith("10 of 100 rows of the train split were malformed")
+
+
+def test_nothing_is_made_of_figures_that_a_busy_machine_spoilt() -> None:
+    found = timed(results(target="cpu"), [40.0, 39.0, 38.0], "measured", where="cpu")
+    found = timed(found, [1.0, 0.9, 0.8], "measured", where="cpu", engine="onnxruntime")
+    assert len(said(found)) == 2
+    names = [one.name(found.unnamed_engine) for one in found.largest.latencies]
+    (line,) = said(replace(found, unsteady=tuple(names)))
+    assert line.startswith("Unreliable, as the machine was busy")
