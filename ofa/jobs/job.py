@@ -140,7 +140,10 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
     if not all(store.complete(path) and store.damage(path, thorough) is None for _, path in folders):
         return None
     try:
-        return collect.read(folder) if json.loads((folder / FINISHED).read_text()) == mark else None
+        if json.loads((folder / FINISHED).read_text()) != mark:
+            return None
+        results = collect.read(folder)
+        return results if collect.has_timings(results, folder) else None
     except (
         UserError,
         ValueError,

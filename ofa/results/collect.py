@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,14 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
 def timings_of(run_folder: Path) -> list[dict[str, Any]]:
     """What ``ofa.timing`` has measured of a run, the oldest first."""
     return sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"])
+
+
+def has_timings(results: Results, run_folder: Path) -> bool:
+    """Whether ``results`` hold all that lies in the run's folder: a file may have been copied there from elsewhere."""
+    again = reduce(with_latencies, timings_of(run_folder), results)
+    return all(
+        set(one.latencies) == set(two.latencies) for one, two in zip(again.networks, results.networks, strict=True)
+    )
 
 
 def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:

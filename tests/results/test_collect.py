@@ -71,6 +71,16 @@ def test_what_was_timed_stays_when_results_are_collected_anew(found, tmp_path: P
     assert measured["t4_tensorrt_fp16_b16_s128_measured"] == 2.0 and measured["t4_fp32_b16_s128_measured"] == 8.0
 
 
+def test_a_file_of_timings_copied_into_the_folder_is_noticed(found, tmp_path: Path):
+    collect.keep_timings(tmp_path, record(5.0, 2.5, 4.9))
+    assert not collect.has_timings(found, tmp_path)
+    kept = collect.with_latencies(found, collect.timings_of(tmp_path)[0])
+    collect.write(tmp_path, kept)
+    assert collect.has_timings(collect.read(tmp_path), tmp_path)
+    collect.keep_timings(tmp_path, record(5.0, 2.4, 4.9))
+    assert not collect.has_timings(collect.read(tmp_path), tmp_path), "measured anew"
+
+
 def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
     busy = record(5.0, 2.5, 4.9)
     busy["timings"][1]["p90_ms"] = 9.0
