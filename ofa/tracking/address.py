@@ -128,8 +128,9 @@ def _reach_database(uri: str) -> None:
         if url.host:
             scheme = url.drivername.partition("+")[0]
             socket.create_connection((url.host, url.port or PORTS[scheme]), REACH_S).close()
-        elif url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        elif file := database_path(uri):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()  # as the umask says, for colleagues; SQLite would let the owner alone write
         engine = sqlalchemy.create_engine(url)
         try:
             sqlalchemy.inspect(engine).get_table_names()  # a wrong password or a file of another kind shows here

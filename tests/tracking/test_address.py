@@ -18,7 +18,7 @@ from ofa.errors import UserError
 from ofa.settings.compose import without_secrets_in
 from ofa.settings.schema import TrackingConfig
 from ofa.system.redact import without_secrets
-from ofa.tracking.address import database_path, default_uri, tracking_uri
+from ofa.tracking.address import database_path, default_uri, reach, tracking_uri
 from ofa.tracking.journal import Journal
 from ofa.tracking.sender import Sender
 from ofa.tracking.server import Server
@@ -131,3 +131,12 @@ def test_the_environment_names_the_server_where_the_settings_do_not(monkeypatch)
     assert tracking_uri(TrackingConfig(uri=settings.uri), Path("out")) == default_uri(Path(os.getcwd()) / "out")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert settings.uri is None
+
+
+def test_the_database_can_be_written_by_whom_the_umask_says(tmp_path):
+    before = os.umask(0o002)
+    try:
+        reach(default_uri(tmp_path / "shared"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shared" / "mlflow.db").stat().st_mode & 0o777 == 0o664
