@@ -87,9 +87,8 @@ def run_job(config: Config, yaml: str) -> Results:
     if not tracker.unsent:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
-    pages = f"{where}   (run {title!r} in experiment {config.tracking.experiment!r})" if where else None
     if not config.sweep.name:  # which has a line for each job, and one table at its end
-        terminal.show(results, terminal.Where(folder, pages))
+        terminal.show(results, terminal.Where(folder, where))
     return results
 
 

@@ -27,6 +27,7 @@ from ofa.settings.schema import TrackingConfig
 from ofa.system.files import write_whole as write
 from ofa.tracking import pages, tracker
 from ofa.tracking.logged import sweep_metrics
+from ofa.tracking.server import Page
 
 RECORD = "job.json"
 SHARED = "shared.json"  # in the sweep's folder: the overrides that all of its jobs have
@@ -235,19 +236,19 @@ class Sweep:
         ids = {record["run"]: tracker.run_id(self._run(record)) for record in done}
         return {record["run"]: (record["name"], known) for record in done if (known := ids[record["run"]])}
 
-    def _print(self, numbers: dict[str, Any], problems: list[str], where: str | None) -> None:
+    def _print(self, numbers: dict[str, Any], problems: list[str], where: Page | None) -> None:
         if numbers["rows"]:
             terminal.show_sweep(numbers, self.output_dir)
         if any(row["published"] for row in numbers["rows"]):
             print(f"\n{markdown(aggregate.published_table(numbers))}")
         print(f"\nSweep:   {self.folder / 'report.md'}")
         if where:
-            print(f"MLflow:  {where}   (sweep {self.name!r})")
+            print(f"Compare: {where.command}\n" * bool(where.command) + f"MLflow:  {where.address}")
         if problems:
             sys.stdout.flush()
             print(f"\n{len(problems)} jobs without a result:\n" + "\n".join(problems), file=sys.stderr)
 
-    def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> str | None:
+    def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> Page | None:
         """Tell MLflow what came of the sweep and close its run; returns where to look."""
         for row in numbers["rows"]:
             self._tracker.metrics(sweep_metrics(row["task"], row), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +28,17 @@ class Where:
 
     Attributes:
         run: its folder.
-        pages: the command and address of its page in MLflow; None if it was not tracked.
+        pages: the command that serves its page in MLflow (None where a server does), and the address; None if it was
+            not tracked.
     """
 
     run: Path
-    pages: str | None
+    pages: tuple[str | None, str] | None
 
 
 def show(results: Results, where: Where, console: Console | None = None) -> None:
     """Print the end of a run; plain text where the output is no terminal or NO_COLOR is set."""
-    console = console or Console(highlight=False)
+    console = console or _console()
     if results.recommended:
         console.print()
         console.print(_table(report.table(results), console.width))
@@ -60,7 +62,7 @@ def show_sweep(numbers: dict[str, Any], output_dir: Path, console: Console | Non
     Args:
         numbers: see :func:`ofa.results.aggregate.summarise`.
     """
-    console = console or Console(highlight=False)
+    console = console or _console()
     rows = aggregate.table(numbers)
     if len(fitting(rows, console.width)) < len(rows[0]):
         rows = aggregate.table(numbers, spread=False)
@@ -72,6 +74,11 @@ def show_sweep(numbers: dict[str, Any], output_dir: Path, console: Console | Non
         if take["run"]:
             place = shlex.quote(str(output_dir / "runs" / take["run"] / take["name"]))
             console.print(f"  Deploy {escape(place)}", soft_wrap=True)
+
+
+def _console(**more: Any) -> Console:
+    """The terminal; rich itself leaves out the colours alone where NO_COLOR is set, and writes bold."""
+    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto", **more)
 
 
 def fitting(rows: list[list[str]], width: int) -> list[int]:
@@ -105,4 +112,5 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
         text = shlex.quote("the film was not good")
         lines.append(("Try", f"ofa predict {shlex.quote(str(where.run))} {text}"))
     lines.append(("Results", str(where.run / "results.json")))
-    return [*lines, ("MLflow", where.pages)] if where.pages else lines
+    command, address = where.pages or (None, None)
+    return [*lines, *((name, line) for name, line in (("Compare", command), ("MLflow", address)) if line)]

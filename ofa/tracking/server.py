@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
@@ -31,6 +31,13 @@ ENVIRONMENT = {
 }
 MODE = "workflowType=machine_learning"  # pages of runs, not those of prompts and traces, which are the default
 REASON_CHARS = 300  # of an error's message
+
+
+class Page(NamedTuple):
+    """Where a run is shown: the command that serves the pages (None where a server does already), and the address."""
+
+    command: str | None
+    address: str
 
 
 class Server:
@@ -131,17 +138,17 @@ class Server:
             )
         self.experiment_id = found.experiment_id
 
-    def page(self, run_id: str | None) -> str:
-        """The command and the page that show a run; the list of experiments for None."""
+    def page(self, run_id: str | None) -> Page:
+        """Where a run is shown; the list of experiments for None."""
         page = f"#/experiments/{self.experiment_id}/runs/{run_id}?{MODE}" if run_id else f"#/experiments?{MODE}"
         uri = without_secrets(self.uri)
         if uri.startswith("http"):
-            return f"{uri.rstrip('/')}/{page}"
+            return Page(None, f"{uri.rstrip('/')}/{page}")
         show = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-        if self.uri == default_uri(self.output_dir) and Path("Makefile").is_file():
-            place = shlex.quote(str(self.output_dir).replace("$", "$$"))  # make's own sign
-            show = "make ui" if self.output_dir == Path("outputs") else f"make ui OUTPUT={place}"
-        return f"{show}, then http://127.0.0.1:5000/{page}"
+        if self.uri == default_uri(self.output_dir):
+            place = shlex.quote(str(self.output_dir))
+            show = "ofa ui" if self.output_dir == Path("outputs") else f"ofa ui --output-dir {place}"
+        return Page(show, f"http://127.0.0.1:5000/{page}")
 
     def _close_dead_runs(self, own_runs: Collection[str]) -> None:
         """Close what jobs that were killed on this machine left RUNNING, in every experiment."""

@@ -22,7 +22,7 @@ from ofa.system.redact import without_secrets
 from ofa.tracking.address import from_environment, tracking_uri
 from ofa.tracking.journal import Busy, Journal, read_mark
 from ofa.tracking.sender import JOB, Sender
-from ofa.tracking.server import PROCESS, Server
+from ofa.tracking.server import PROCESS, Page, Server
 
 log = logging.getLogger(__name__)
 TICK_S = 2.0  # how often the thread looks for something to send
@@ -159,7 +159,7 @@ class Tracker:
                     log.debug("The machine could not be read: %s", error)
             self.sender.send()
 
-    def finish(self, status: str) -> str | None:
+    def finish(self, status: str) -> Page | None:
         """Close all runs of the job as FINISHED, FAILED or KILLED; returns where to look, or None."""
         if self.journal is None:
             return None

@@ -45,7 +45,7 @@ def test_the_terminal_ends_with_the_table_and_where_to_look(finished):
     _, done = finished
     lines = done.stdout.strip().splitlines()
     assert any(re.match(r"(★ )?width 0.75 +0\.\d{4} ", line) for line in lines)
-    assert lines[-2].startswith("Results  ") and lines[-1].startswith("MLflow   make ui")
+    assert [line.split()[0] for line in lines[-3:]] == ["Results", "Compare", "MLflow"] and "ofa ui" in lines[-2]
     assert "Warning" not in done.stderr and "Traceback" not in done.stderr, done.stderr[:2000]
 
 

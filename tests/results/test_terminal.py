@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from helpers.results import results, timed
-from rich.console import Console
 
 from ofa.results import advice, report, terminal
 
@@ -24,9 +23,12 @@ def found():
     return replace(some, recommended=advice.recommend(some, 0.5))
 
 
+PAGES = ("ofa ui", "http://127.0.0.1:5000/#/1")
+
+
 def shown(found, width: int, **more) -> str:
     out = io.StringIO()
-    terminal.show(found, terminal.Where(Path("out/runs/a"), "make ui"), Console(file=out, width=width, **more))
+    terminal.show(found, terminal.Where(Path("out/runs/a"), PAGES), terminal._console(file=out, width=width, **more))
     return out.getvalue()
 
 
@@ -50,13 +52,18 @@ def test_wide_windows_show_every_column(found):
 def test_three_remarks_at_most_and_lines_to_paste(found):
     text = shown(found, 80)
     assert "- remark 2" in text and "remark 3" not in text and "(2 more remarks in report.md)" in text
-    ends = [line for line in text.splitlines() if line[:9].strip() in ("Deploy", "Try", "Report", "Results", "MLflow")]
+    ends = [
+        line
+        for line in text.splitlines()
+        if line[:9].strip() in ("Deploy", "Try", "Report", "Results", "Compare", "MLflow")
+    ]
     assert ends == [
         "Report   out/runs/a/report.md",
         "Deploy   out/runs/a/recommended",
         "Try      ofa predict out/runs/a 'the film was not good'",
         "Results  out/runs/a/results.json",
-        "MLflow   make ui",
+        "Compare  ofa ui",
+        "MLflow   http://127.0.0.1:5000/#/1",
     ]
 
 
@@ -64,9 +71,11 @@ def test_plain_when_piped_and_without_color(found, monkeypatch):
     assert "\x1b[" not in shown(found, 80)
     assert "\x1b[" in shown(found, 80, force_terminal=True)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in shown(found, 80, force_terminal=True)
+    assert "\x1b[" not in shown(found, 80, force_terminal=True)
 
 
 def test_a_run_that_scored_nothing_says_where_it_is(found):
     text = shown(replace(found, teacher=None, networks=(), recommended=None, export=None), 80)
-    assert text.splitlines() == ["Results  out/runs/a/results.json", "MLflow   make ui"]
+    assert text.splitlines() == [
+        "Results  out/runs/a/results.json", "Compare  ofa ui", "MLflow   http://127.0.0.1:5000/#/1",
+    ]  # fmt: skip

@@ -30,7 +30,8 @@ def test_a_job_is_a_run_and_each_width_a_child(out):
     where = tracker.finish("FINISHED")
     assert_whole(sqlite(out))
     job = runs_of(sqlite(out))["job"]
-    assert where.startswith(f"make ui OUTPUT={out}, then http://127.0.0.1:5000/#/experiments/1/runs/{job.info.run_id}")
+    assert where.command == f"ofa ui --output-dir {out}"
+    assert where.address.startswith(f"http://127.0.0.1:5000/#/experiments/1/runs/{job.info.run_id}")
     assert job.data.tags["mlflow.note.content"] == "see [all](#/experiments/1/runs)"
     assert MlflowClient(sqlite(out)).get_experiment("1").tags["mlflow.note.content"] == "what this study asks"
     assert job.info.artifact_uri.startswith((out / "artifacts").as_uri())
