@@ -102,6 +102,8 @@ TESTED_IN = {
     "stages.distill": "stages/test_pipeline.py",
     "stages.distill_depth": "stages/test_depth.py",
     "stages.final": "stages/test_depth.py",
+    "stages.one_by_one": "stages/test_depth.py",
+    "stages.specialise": "stages/test_search.py",
     "stages.shared_weights": "stages/test_pipeline.py",
     "stages.evaluate": "stages/test_pipeline.py",
     "stages.export": "stages/test_pipeline.py",
@@ -180,7 +182,9 @@ def test_no_module_reaches_itself() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {f"ofa.stages.{name}" for name in ("context", "inputs", "keys", "pipeline", "shared_weights")}
+    shared = {
+        f"ofa.stages.{name}" for name in ("context", "inputs", "keys", "pipeline", "shared_weights", "one_by_one")
+    }
     for name in MODULES - shared:
         if name.startswith("ofa.stages."):
             assert not {other for other in IMPORTS[name] if other.startswith("ofa.stages.")} - shared, name

@@ -24,7 +24,7 @@ from ofa.results.reduced import Reduced, slower
 from ofa.results.remarks import remarks
 from ofa.results.report import text
 from ofa.settings.schema import Config
-from ofa.supernet.space import Network, record_of_search, teacher
+from ofa.supernet.space import Network, teacher
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import read_json, write_whole
 
@@ -80,7 +80,7 @@ def collect(
         vocabulary=scores.get("vocabulary", {}),
         export=deployed(folders).name if exports else None,
         published=published.expected(config),
-        search=record_of_search(folders.get("search")),
+        search=front.found(folders),
     )
     if "latency" in folders:
         results = with_latencies(results, _read(folders["latency"] / "latency.json"))
@@ -207,7 +207,7 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
     return replace(
         results,
         recommended=advice.recommend(results, config.ofa.tolerance),
-        warnings=(*results.alarms, *results.refused, *slower(results), *found),
+        warnings=(*results.alarms, *results.refused, *front.remarks(results.search or {}), *slower(results), *found),
     )
 
 

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ofa.results.record import Results
+from ofa.supernet.space import record_of_search
 from ofa.supernet.subnet import SubNet, uniform
 
 FRONT = "front.png"
 UNITS = {"max_latency_ms": "ms", "max_params": "parameters", "max_macs": "MACs", "max_bytes": "bytes"}
+
+
+def found(folders: Mapping[str, Path]) -> dict[str, Any] | None:
+    """What the search of a job left in ``folders`` (by stage), and what became of its networks; None without one.
+
+    ``specialised``, if they were distilled alone: a network's score ``before``, and the ``step`` and ``score`` kept.
+    """
+    record = record_of_search(folders.get("search"))
+    if record and "specialise" in folders:
+        record["specialised"] = json.loads((folders["specialise"] / "specialise.json").read_text())
+    return record
+
+
+def remarks(search: Mapping[str, Any]) -> list[str]:
+    """What came of distilling the networks found alone, in one sentence."""
+    specialised = search.get("specialised", {})
+    if not specialised:
+        return []
+    helped = [
+        f"{name} {kept['before']:.4f} to {kept['score']:.4f}" for name, kept in specialised.items() if kept["step"]
+    ]
+    words = f"it helped {len(helped)} of {len(specialised)}" + f" ({', '.join(helped)})" * bool(helped)
+    return [
+        f"The networks found were distilled alone, which is kept where it helps on the {search['rows']:,} rows held "
+        f"out: {words}."
+    ]
 
 
 def limits_of(search: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ def optional_stage_problems(config: Config) -> Iterable[str]:
     """Stages that are asked for by name where no setting gives them any work."""
     ofa, final = config.ofa, config.trainer.final
     wanted = {"vocabulary": ofa.vocabulary == "seen", "distill_depth": ofa.has_depths}
-    wanted |= {"search": config.search.runs, "final": final.runs}
+    wanted |= {"search": config.search.runs, "specialise": config.search.specialises, "final": final.runs}
     for name, ask in OPTIONAL_STAGES.items():
         if name in config.stages and not wanted[name]:
             yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"

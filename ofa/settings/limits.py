@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ofa.settings.bounds import above_zero, at_least
+from ofa.settings.fields import added
 
 LIMITS = ("max_latency_ms", "max_params", "max_macs", "max_bytes")
 
@@ -28,6 +29,8 @@ class SearchConfig:
     # How many of the front become networks of the job (search1, ...): the best, and others at even distances. All of
     # the front is in results.json.
     networks: int = 3
+    # Passes in which each network found is distilled alone; kept where it helps on the rows held out. 0: not at all.
+    specialise_epochs: int = added(0)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -37,6 +40,11 @@ class SearchConfig:
     @property
     def runs(self) -> bool:
         return bool(self.limits)
+
+    @property
+    def specialises(self) -> bool:
+        """Whether the networks found are distilled further."""
+        return self.runs and self.specialise_epochs > 0
 
 
 def search_problems(search: SearchConfig, sampling: str, networks: int) -> Iterable[str]:
@@ -50,6 +58,9 @@ def search_problems(search: SearchConfig, sampling: str, networks: int) -> Itera
         yield from above_zero(f"search.{name}", limit)
     for key in ("rows", "evaluations", "networks"):
         yield from at_least(f"search.{key}", getattr(search, key), 1)
+    yield from at_least("search.specialise_epochs", search.specialise_epochs, 0)
+    if search.specialise_epochs and not search.runs:
+        yield f"search.specialise_epochs: {search.specialise_epochs}, but nothing is searched; set e.g. search.max_macs"
     if not search.runs:
         return
     if sampling != "layers":

@@ -10,7 +10,7 @@ these stages again, unless it says otherwise: ``how``, ``collected`` or ``added`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ofa.settings.fields import added, collected, how, setting
@@ -26,6 +26,7 @@ OPTIONAL_STAGES = {
     "vocabulary": "ofa.vocabulary=seen",
     "distill_depth": "ofa.depths=[1,0.5]",
     "search": "search.max_macs=1e9",
+    "specialise": "search.specialise_epochs=1",
     "final": "trainer.final.epochs=1",
 }
 VOCABULARIES = ("full", "seen")
@@ -149,6 +150,11 @@ class TrainerConfig:
     final: LoopConfig = added(lambda: LoopConfig(epochs=0, learning_rate=5e-6))
     # Share of the training rows held out from `final`: a network keeps what it learned there only if it helps on them.
     final_held_out: float = added(0.1)
+
+    def loop(self, section: str, epochs: int | None = None) -> LoopConfig:
+        """The settings in ``section``, for so many ``epochs`` instead of its own length if these are given."""
+        own: LoopConfig = getattr(self, section)
+        return own if epochs is None else replace(own, epochs=epochs, max_steps=None)
 
 
 @dataclass

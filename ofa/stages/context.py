@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ofa.training.loop import Loop
     from ofa.training.precision import Precision
 
-TRAIN = ("final", "search", "distill_depth", "distill")  # stages that leave networks, the last one first
+TRAIN = ("final", "specialise", "search", "distill_depth", "distill")  # stages that leave networks, the last one first
 
 
 @dataclass
@@ -83,17 +83,24 @@ class StageContext:
         best: BestNetworks,
         precision: Precision,
         monitored: bool = True,
+        section: str | None = None,
+        epochs: int | None = None,
     ) -> Loop:
         """The training loop over ``rows`` whose settings are ``trainer.<name>``; it stops when the job is to.
 
-        ``monitored``: its curves are those of the job; not where many loops run under one name.
+        Args:
+            monitored: its curves are those of the job; not where many loops run under one name.
+            section: of ``trainer`` with its settings, if it is not called as the loop is.
+            epochs: instead of what that section says.
         """
         from ofa.data.batches import TrainBatches
         from ofa.training.loop import Loop, NullMonitor
 
-        trainer, settings = self.config.trainer, getattr(self.config.trainer, name)
+        trainer, section = self.config.trainer, section or name
+        settings = trainer.loop(section, epochs)
         return Loop(
             name=name,
+            section=section,
             model=model,
             step=step,
             batches=TrainBatches(rows, settings.batch_size, trainer.seed),

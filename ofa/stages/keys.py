@@ -80,10 +80,15 @@ def distill_depth(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def search(config: Config, inputs: Inputs) -> dict[str, Any]:
-    key = {"search": key_of(config.search), "seed": config.trainer.seed}
+    own = {name: value for name, value in key_of(config.search).items() if name != "specialise_epochs"}
+    key = {"search": own, "seed": config.trainer.seed}
     if config.search.max_latency_ms is None:
         return key
     return {**key, "figure": figure(config), "target": target(config)}
+
+
+def specialise(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"epochs": config.search.specialise_epochs}
 
 
 def final(config: Config, inputs: Inputs) -> dict[str, Any]:

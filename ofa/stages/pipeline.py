@@ -59,7 +59,7 @@ class Stage:
 
 
 LAST_DISTILLED = ("distill", "distill_depth")
-LAST_FOUND = (*LAST_DISTILLED, "search")
+LAST_FOUND = (*LAST_DISTILLED, "search", "specialise")
 LAST_TRAINED = (*LAST_FOUND, "final")
 PIPELINE = (
     Stage("finetune", "Finetune the teacher", (), keys.finetune),
@@ -87,6 +87,13 @@ PIPELINE = (
         keys.search,
         alone=True,
         wanted=lambda config: config.search.runs,
+    ),
+    Stage(
+        "specialise",
+        "Distil each network that was found alone",
+        ("finetune", "vocabulary", *LAST_DISTILLED, "search"),
+        keys.specialise,
+        wanted=lambda config: config.search.specialises,
     ),
     Stage(
         "final",

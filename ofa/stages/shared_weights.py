@@ -44,6 +44,7 @@ class Plan:
         start, teacher: folders of the network that the shared weights start from, and of the one to learn from.
         networks: the sub-networks that it trains, by name.
         hidden_weight, logit_weight: of the two parts of the loss.
+        epochs: instead of what that section says.
         earlier: a stage whose networks are the best so far, each until its own dev score is beaten.
         curves: put before the names of the sub-networks' own curves.
     """
@@ -54,20 +55,19 @@ class Plan:
     networks: Mapping[str, Network]
     hidden_weight: float
     logit_weight: float
+    epochs: int | None = None
     earlier: Path | None = None
     curves: str = ""
 
 
 def distil(context: StageContext, plan: Plan) -> None:
     """Writes ``widths/<name>/`` (cut networks), ``supernet/`` (shared weights, last step) and ``distill.json``."""
-    config, trainer = context.config, context.config.trainer
+    trainer = context.config.trainer
     process.seed_everything(trainer.seed)
-    dropout = config.model.dropout if config.ofa.dropout is None else config.ofa.dropout
-    supernet, folder = models.load(plan.start, dropout)
-    elastic.make_elastic(supernet)
+    supernet, labels = load_supernet(context, plan.start)
     (rows, _), precision = context.training_rows(), Precision(trainer.precision)
-    step = _step(context, plan, supernet, rows, precision)
-    kept = _Kept(context, plan, supernet, folder.labels)
+    step = make_step(context, plan, supernet, rows, precision)
+    kept = _Kept(context, plan, supernet, labels)
     loop = context.loop(
         plan.loop, rows, model=supernet, step=step, evaluate=kept.score, best=kept.best, precision=precision
     )
@@ -82,7 +82,15 @@ def distil(context: StageContext, plan: Plan) -> None:
     (context.folder / "distill.json").write_text(json.dumps(record))
 
 
-def _step(
+def load_supernet(context: StageContext, folder: Path) -> tuple[nn.Layer, tuple[str, ...]]:
+    """The network in ``folder`` as an elastic one with the dropout of distillation, and its labels."""
+    config = context.config
+    supernet, found = models.load(folder, config.model.dropout if config.ofa.dropout is None else config.ofa.dropout)
+    elastic.make_elastic(supernet)
+    return supernet, found.labels
+
+
+def make_step(
     context: StageContext, plan: Plan, supernet: nn.Layer, rows: Encoded, precision: Precision
 ) -> Callable[[Batch, int], dict[str, Tensor]]:
     """The step of a loop that distils the sub-networks drawn for it."""
@@ -102,7 +110,7 @@ def _step(
         hard_weight=ofa.hard_weight,
         temperature=ofa.temperature,
     )
-    settings: LoopConfig = getattr(context.config.trainer, plan.loop)
+    settings: LoopConfig = context.config.trainer.loop(plan.loop, plan.epochs)
     memory = _memory(ofa.teacher_memory_mb, settings, teacher, rows, precision)
 
     def step(batch: Batch, number: int) -> dict[str, Tensor]:
@@ -119,6 +127,9 @@ def _draws(
 ) -> Callable[[int], list[SubNet]]:
     """The number of a step -> the sub-networks that it trains."""
     ofa, seed = context.config.ofa, context.config.trainer.seed
+    if len(networks) == 1:
+        (alone,) = networks.values()
+        return lambda number: [alone.subnet]
     costs = {name: count_macs(shape, network.subnet) for name, network in networks.items()}
     if ofa.sampling == "layers":
         largest, smallest = (networks[pick(costs, key=costs.__getitem__)].subnet for pick in (max, min))

@@ -75,6 +75,7 @@ class Loop:
     """Train ``model`` with ``step``; resumable, seeded by step. Every rank runs it on its part of the batches.
 
     Attributes:
+        section: of ``trainer``, which its settings are.
         step: runs forward and backward on one batch and returns the parts of the loss by name,
             ``loss`` among them, of which the sum over ranks is taken, as of the gradients; these are
             cleared by the loop. Given the step's number, too, for what is drawn at random.
@@ -85,6 +86,7 @@ class Loop:
     """
 
     name: str
+    section: str = ""
     model: nn.Layer
     step: Callable[[Any, int], dict[str, Tensor]]
     batches: Batches
@@ -163,7 +165,8 @@ class Loop:
         shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise UserError(
             f"{self.name}: {bad} at step {number} (training rows {shown}); the last good checkpoint is kept\n"
-            f"lower trainer.{self.name}.learning_rate (now {self.settings.learning_rate:g}) or look at those rows"
+            f"lower trainer.{self.section or self.name}.learning_rate (now {self.settings.learning_rate:g}) "
+            "or look at those rows"
         )
 
     def _log(self, step: int, optimizer: paddle.optimizer.Optimizer, bar: tqdm) -> None:

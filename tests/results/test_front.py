@@ -75,3 +75,11 @@ def test_the_picture_has_the_front_and_the_uniform_networks(tmp_path: Path, draw
 def test_a_sweep_s_curves_over_the_width_are_of_uniform_networks(tmp_path: Path, drawn: list) -> None:
     draw_sweep("all", aggregate.summarise([("", searched())]), tmp_path / "sweep.png")
     assert list(drawn[0].axes[0].lines[0].get_xdata()) == [0.5, 0.75, 1.0]
+
+
+def test_what_distilling_alone_came_to_is_a_remark() -> None:
+    kept = {"search1": {"before": 0.85, "step": 40, "score": 0.87}, "search3": {"before": 0.8, "step": 0, "score": 0.8}}
+    (said,) = front.remarks({**SEARCH, "specialised": kept})
+    assert said.endswith("on the 500 rows held out: it helped 1 of 2 (search1 0.8500 to 0.8700).")
+    (said,) = front.remarks({**SEARCH, "specialised": {"search3": kept["search3"]}})
+    assert said.endswith("it helped 0 of 1.") and front.remarks(SEARCH) == []

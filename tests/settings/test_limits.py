@@ -13,6 +13,13 @@ from ofa.settings.limits import SearchConfig, row_problems, search_problems
         ({"max_macs": 1.0, "rows": 0}, "layers", 3, "search.rows: 0 is not allowed; allowed: from 1"),
         ({"evaluations": 0}, "all", 3, "search.evaluations: 0"),
         ({"networks": 0}, "all", 3, "search.networks: 0"),
+        ({"specialise_epochs": -1, "max_macs": 1.0}, "layers", 3, "search.specialise_epochs: -1 is not allowed"),
+        (
+            {"specialise_epochs": 2},
+            "all",
+            3,
+            "search.specialise_epochs: 2, but nothing is searched; set e.g. search.max",
+        ),
         (
             {"max_params": 1.0},
             "all",

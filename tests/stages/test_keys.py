@@ -40,6 +40,7 @@ STAGES_OF = {
     "trainer.depth": "distill_depth",
     "search": "search",
     "search.rows": "distill search",
+    "search.specialise_epochs": "specialise",
     **dict.fromkeys([f"search.{name}" for name in LIMITS], "distill search"),
     "trainer.final": "final",
     "trainer.final_held_out": "final",

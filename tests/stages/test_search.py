@@ -111,6 +111,47 @@ def test_it_goes_on_where_it_was_stopped_and_finds_the_same(searching: Config) -
     assert found(stages(again)) == whole
 
 
+def folder_of(folders: dict[str, Path], stage: str, name: str) -> bytes:
+    return (folders[stage] / "widths" / name / "model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def specialising(searching: Config) -> Config:
+    return replace(searching, search=replace(searching.search, specialise_epochs=4), stages=["specialise"])
+
+
+def test_what_was_found_is_distilled_alone_and_kept_where_it_helps_on_rows_held_out(specialising: Config) -> None:
+    folders = stages(specialising)
+    record = json.loads((folders["specialise"] / "specialise.json").read_text())
+    front = {entry["name"]: entry for entry in found(folders)["front"]}
+    assert list(record) == [name for name, entry in front.items() if entry["chosen"]]
+    for name, kept in record.items():
+        assert kept["before"] == front[name]["score"], "the network that the search scored, on the rows it scored"
+        same = folder_of(folders, "search", name) == folder_of(folders, "specialise", name)
+        assert (kept["score"] > kept["before"]) == (kept["step"] > 0) == (not same)
+    assert any(kept["step"] for kept in record.values()), "six steps of distillation leave something to learn"
+    without = replace(specialising, search=replace(specialising.search, specialise_epochs=0), stages=["search"])
+    assert stages(without)["search"] == folders["search"], "the search is the same one"
+
+
+def test_a_stopped_distillation_of_one_network_goes_on_to_the_same_bits(specialising: Config, tmp_path: Path) -> None:
+    whole = stages(specialising)
+    again = replace(specialising, output_dir=str(tmp_path / "again"))
+    shutil.copytree(whole["search"].parent, tmp_path / "again" / "store")
+    shutil.rmtree(tmp_path / "again" / "store" / whole["specialise"].name)
+    with pytest.raises(Interrupted, match="specialise stopped after step 3 of 20"):
+        stages(again, stop_after(6 + 20 + 2))
+    resumed = stages(again)
+    names = json.loads((whole["specialise"] / "specialise.json").read_text())
+    assert all(folder_of(whole, "specialise", name) == folder_of(resumed, "specialise", name) for name in names)
+
+
+def test_what_specialising_came_to_is_in_the_results(specialising: Config) -> None:
+    results = run_job(replace(specialising, stages=["evaluate"]), "")
+    assert results.search is not None and results.search["specialised"].keys() == {"search1", results.networks[-1].name}
+    assert any("distilled alone" in remark for remark in results.warnings)
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [

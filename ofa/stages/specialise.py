@@ -1,0 +1,65 @@
+"""Distil each network that a search found alone, from the teacher, and keep that only where it helps.
+
+It goes on from the shared weights that the search cut it out of. Whether it helps is asked of the rows that the search
+scored on, never of dev rows: the search has picked its best scores there, which favours a network as it was.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ofa.data.tokens import Encoded
+from ofa.evaluation.scores import evaluate, main_score
+from ofa.model import network as models
+from ofa.model.network import forward_of
+from ofa.stages.context import StageContext
+from ofa.stages.one_by_one import Pupil, improve
+from ofa.stages.shared_weights import Plan, load_supernet, make_step
+from ofa.supernet import elastic
+from ofa.supernet.space import networks_found, record_of_search
+from ofa.training.precision import Precision
+
+
+def run(context: StageContext) -> None:
+    """Writes what :func:`ofa.stages.one_by_one.improve` does, of the networks found."""
+    rows, held_out = context.training_rows()
+    names = networks_found(record_of_search(context.needs["search"]))
+    section, epochs = _section(context), context.config.search.specialise_epochs
+    improve(context, "specialise", names, rows, partial(_pupil, context, rows, held_out), section, epochs)
+
+
+def _section(context: StageContext) -> str:
+    """Of ``trainer``: that of the last distillation."""
+    return "depth" if context.config.ofa.has_depths else "distill"
+
+
+def _pupil(context: StageContext, rows: Encoded, held_out: Encoded, name: str) -> Pupil:
+    config, network = context.config, context.networks[name]
+    prefix = "depth_" if config.ofa.has_depths else ""
+    plan = Plan(
+        loop=_section(context),
+        start=context.distilled / "supernet",
+        teacher=context.teacher,
+        networks={name: network},
+        hidden_weight=getattr(config.ofa, f"{prefix}hidden_weight"),
+        logit_weight=getattr(config.ofa, f"{prefix}logit_weight"),
+        epochs=config.search.specialise_epochs,
+    )
+    (supernet, labels), precision = load_supernet(context, plan.start), Precision(config.trainer.precision)
+
+    def score() -> float:
+        with elastic.selected(supernet, network.subnet):
+            found = {"held_out": held_out}
+            return main_score(
+                evaluate(forward_of(supernet), found, config.task.metrics, config.trainer.eval_batch_size)
+            )
+
+    return Pupil(
+        model=supernet,
+        step=make_step(context, plan, supernet, rows, precision),
+        score=score,
+        save=lambda path: models.save(
+            elastic.extract(supernet, network.subnet), path, labels, context.inputs.tokenizer
+        ),
+        precision=precision,
+    )
