@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 
 from ofa.data import backend as backends
@@ -73,6 +73,11 @@ class TextTokenizer:
     def size(self) -> int:
         """How many embeddings it needs."""
         return max(self.backend.get_vocab().values()) + 1
+
+    def text(self, ids: Sequence[int]) -> str:
+        """A text of about these tokens; ids that it does not know are left out."""
+        decoder = self.backend.decoder or decoders.WordPiece(cleanup=False)
+        return decoder.decode([token for token in map(self.backend.id_to_token, ids) if token is not None])
 
     def write(self, folder: Path, max_length: int) -> None:
         """Write the files that :func:`read_tokenizer`, and Transformers, make this tokenizer of."""

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from ofa.data.batches import collate
+from ofa.data.rows import Rows
+from ofa.data.tokenizer import read_tokenizer
+from ofa.data.tokens import tokenize
 from ofa.model.folder import read_folder
 from ofa.settings.schema import LatencyConfig
 from ofa.system import machine
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ofa.model.network import Forward
 
 Name = TypeVar("Name", bound=Hashable)
+SHORTEST = 4  # tokens of a row with text in it: two of them between [CLS] and [SEP]
 
 
 @dataclass(frozen=True)
@@ -75,19 +80,42 @@ def measure(
     return {name: _summary(values, batch_size) for name, values in times.items()}
 
 
+def time_tokenizer(folder: Path, settings: LatencyConfig) -> dict[str, float]:
+    """Milliseconds from texts to the arrays that a network takes, of each batch size and length: ``{"b16_s128": 1.2}``.
+
+    The texts are random tokens of the folder's vocabulary, joined: as many to a row as a network of that figure is
+    timed on, with [CLS] and [SEP]. Tokenized as for serving. All networks of a run have the same tokenizer.
+    """
+    tokenizer = read_tokenizer(folder)
+    found = {}
+    for batch_size, seq_length in product(settings.batch_sizes, settings.seq_lengths):
+        if seq_length < SHORTEST:
+            continue
+        ids, _ = random_batch(batch_size, seq_length - 2, tokenizer.size)
+        rows = Rows([tokenizer.text(row) for row in ids.tolist()], None, np.zeros(batch_size, np.int64))
+
+        def work(*_: np.ndarray, rows: Rows = rows, length: int = seq_length) -> np.ndarray:
+            return collate(tokenize(rows, tokenizer, length), np.arange(len(rows))).input_ids
+
+        timing = measure({"": work}, batch_size, seq_length, tokenizer.size, settings.warmup, settings.repeats)[""]
+        found[f"b{batch_size}_s{seq_length}"] = timing.median_ms
+    return found
+
+
 def time_folders(
     folders: Mapping[str, Path], settings: LatencyConfig, device: str, threads: int | None
 ) -> dict[str, Any]:
     """Time exported ``folders`` by name on ``device``, which Paddle has selected.
 
     Returns:
-        ``{"where", "device", "threads", "machine", "versions", "timings"}``; a timing is a row
+        ``{"where", "device", "threads", "machine", "versions", "tokenizer_ms", "timings"}``; a timing is a row
         ``{"network", "engine", "precision", "batch_size", "seq_length", "median_ms", ...}``.
     """
     from ofa.deploy.engines import load_engine, runnable
 
     threads = threads or machine.cores()
-    vocab_size = read_folder(next(iter(folders.values()))).shape.vocab_size
+    first = next(iter(folders.values()))
+    vocab_size = read_folder(first).shape.vocab_size
     # What a machine lacks, or a folder has no file for, is left out, and so absent from the record.
     has = {name: runnable(folder, device) for name, folder in folders.items()}
     sizes = list(product(settings.batch_sizes, settings.seq_lengths))
@@ -113,6 +141,7 @@ def time_folders(
         "threads": threads,
         "machine": machine.machine(),
         "versions": machine.versions(),
+        "tokenizer_ms": time_tokenizer(first, settings),
         "timings": timings,
     }
 

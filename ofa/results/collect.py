@@ -186,6 +186,9 @@ def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
         return replace(network, latencies=(*found.values(), *estimated))
 
     about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
+    before = results.measured_on.get(record["where"], {}).get("tokenizer_ms", {})
+    if tokenizing := {**before, **record.get("tokenizer_ms", {})}:  # records of earlier versions have none
+        about["tokenizer_ms"] = tokenizing
     unsteady = {name for name in results.unsteady if name not in steady} | {n for n, calm in steady.items() if not calm}
     return replace(
         results,

@@ -148,7 +148,7 @@ class Results:
         alarms: results that look wrong; ``warnings`` has these and what else is worth knowing.
         refused: graphs in reduced precision that are not offered, and why, in sentences.
         published: metric -> published scores of ``[BERT, its width 2/3]``, where the recipe is theirs.
-        measured_on: device -> what it was.
+        measured_on: device -> what it was, and its ``tokenizer_ms`` by batch size and length, on top of each figure.
         unsteady: names of measured figures that varied so much that the machine was busy.
         vocabulary: of networks with a smaller one, its ``tokens``, ``of`` how many, and the share of rows ``changed``.
         export: the name of the folder of exported networks in the store.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ofa.results import front
 from ofa.results.figure import Latency
@@ -98,9 +98,28 @@ def legend(results: Results) -> list[str]:
         machine = about["machine"]
         on = machine["gpu"] if about["device"] != "cpu" else f"{machine['cpu']}, {about['threads']} threads"
         lines.append(f"{where}: {on}; medians.")
+        lines += _tokenizing(results, where, about.get("tokenizer_ms", {}))
     for metric, (bert, narrow) in results.published.items():
         lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
     return lines + [DIFFERENCES] * bool(results.published)
+
+
+def _tokenizing(results: Results, where: str, found: Mapping[str, float]) -> list[str]:
+    """What the tokenizer takes on a device, and its share in the time of the largest and of the fastest network."""
+    if not found:
+        return []
+    sizes = (f"{name.replace('_s', ' x ').removeprefix('b')} {ms:.2f} ms" for name, ms in found.items())
+    said = f"From texts, the tokenizer comes on top of each figure of {where}: batches of {', '.join(sizes)}"
+    for latency in results.headlines:
+        own = found.get(f"b{latency.batch_size}_s{latency.seq_length}")
+        if own is None or (latency.where, latency.kind) != (where, "measured"):
+            continue
+        figure = latency.name(results.unnamed_engine)
+        timed = {network.label: ms for network in results.networks if (ms := results.ms(network, figure))}
+        ends = dict.fromkeys((max(timed, key=timed.__getitem__), min(timed, key=timed.__getitem__)))
+        shares = " and ".join(f"{own / timed[label]:.0%} of {label}'s" for label in ends)
+        said += f"; at {latency.batch_size} x {latency.seq_length} that is {shares} time"
+    return [f"{said}."]
 
 
 def human(count: float) -> str:

@@ -120,7 +120,12 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
     """
     if results.teacher is None or results.recommended is None:
         return
-    tracker.metrics(_scores(results.teacher), 0)
+    tokenizing = {
+        f"tokenizer_ms/{where}_{size}": ms
+        for where, about in results.measured_on.items()
+        for size, ms in about.get("tokenizer_ms", {}).items()
+    }
+    tracker.metrics(_scores(results.teacher) | tokenizing, 0)
     for network in results.networks:
         tracker.metrics(_metrics(results, network), 0, network.name)
         tracker.tags({"mlflow.note.content": network_note(network, title, results)}, network.name)

@@ -170,6 +170,14 @@ def test_a_model_that_is_fed_no_token_types_has_one_for_pairs(folder: Path, tmp_
         assert (found.key == plain(folder / "vocab.txt").key) == (first == 4)
 
 
+def test_a_text_is_made_of_tokens(folder: Path) -> None:
+    ids = plain(folder / "vocab.txt").backend.encode("ab agent", add_special_tokens=False).ids
+    assert len(ids) == 3
+    assert plain(folder / "vocab.txt").text([*ids, 9999]) == "ab agent", "an unknown id is left out"
+    whole(folder)
+    assert read_tokenizer(folder).text(ids) == "ab agent", "by a tokenizer.json, with a decoder or without"
+
+
 def test_special_tokens_in_other_places_are_refused(folder: Path) -> None:
     whole(folder, "[CLS] $A [SEP] [SEP] $B [SEP]")
     with pytest.raises(UserError, match=r"pairs become \[CLS\] a \[SEP\] \[SEP\] .*; supported: \[CLS\] a \[SEP\] b"):

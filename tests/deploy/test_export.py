@@ -197,7 +197,7 @@ def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
         models.save(cut, folders[name], ("no", "maybe", "yes"), plain(toy_folder / "vocab.txt"))
         export(cut, folders[name])
     settings = LatencyConfig(
-        engines=["onnxruntime"], precisions=["fp32", "fp16"], batch_sizes=[2], seq_lengths=[8], repeats=2
+        engines=["onnxruntime"], precisions=["fp32", "fp16"], batch_sizes=[2], seq_lengths=[8, 3], repeats=2
     )
     record = time_folders(folders, settings, "cpu", 1)
     assert (record["where"], record["device"], record["threads"]) == ("cpu", "cpu", 1)
@@ -205,5 +205,8 @@ def test_folders_are_timed_in_rows_by_name(toy_folder, tmp_path):
         (row["network"], row["engine"], row["precision"], row["batch_size"], row["seq_length"])
         for row in record["timings"]
     ]
-    assert rows == [(name, "onnxruntime", "fp32", 2, 8) for name in folders]  # fp16 is left out on a CPU
+    sizes = [(2, length) for length in (8, 3)]
+    assert rows == [(name, "onnxruntime", "fp32", *size) for size in sizes for name in folders]  # no fp16 on a CPU
+    assert list(record["tokenizer_ms"]) == ["b2_s8"], "three tokens have no room for text"
+    assert record["tokenizer_ms"]["b2_s8"] > 0
     assert all(0 < row["median_ms"] <= row["p90_ms"] for row in record["timings"])

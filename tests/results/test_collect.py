@@ -97,6 +97,20 @@ def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
     assert collect.with_latencies(some, record(5.0, 2.5, 4.9)).unsteady == (), "measured again, in peace"
 
 
+def test_the_tokenizer_stands_beside_the_figures_it_comes_on_top_of(found):
+    one = collect.with_latencies(found, record(5.0, 2.5, 4.0) | {"tokenizer_ms": {"b16_s128": 0.5}})
+    line = (
+        "From texts, the tokenizer comes on top of each figure of t4: batches of 16 x 128 0.50 ms; "
+        "at 16 x 128 that is 10% of width 1's and 20% of width 0.75's time."
+    )
+    assert line in report.legend(one)
+    assert one.to_json()["measured_on"]["t4"]["tokenizer_ms"] == {"b16_s128": 0.5}
+    both = collect.with_latencies(one, record(5.0, 2.5, 4.0) | {"tokenizer_ms": {"b1_s128": 0.1}})
+    assert both.measured_on["t4"]["tokenizer_ms"] == {"b16_s128": 0.5, "b1_s128": 0.1}, "sizes of both sittings"
+    plain = collect.with_latencies(found, record(5.0, 2.5, 4.0))
+    assert "tokenizer_ms" not in plain.measured_on["t4"] and "From texts" not in report.text(plain)
+
+
 def test_a_newer_figure_replaces_the_one_of_its_name(found):
     once = collect.with_latencies(found, record(5.0, 2.5, 4.9))
     twice = collect.with_latencies(once, record(6.0, 3.5, 5.9))

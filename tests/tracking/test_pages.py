@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def found() -> Results:
     words = "Take width 0.5: the cheapest within 0.5 points."
     some = results("toy", 42, scores, 0.9, recommended=Recommendation(words, 0.5, "w0.5", 0.5, 1.0))
     some = timed(some, [20 * width for width in WIDTHS], "measured", where="cpu")
+    about = {"device": "cpu", "threads": 2, "machine": {"cpu": "x"}, "tokenizer_ms": {"b16_s128": 1.5}}
+    some = replace(some, measured_on={"cpu": about})
     return timed(some, [3 * width for width in WIDTHS])
 
 
@@ -108,6 +111,7 @@ def test_the_widths_are_children_with_numbers(server):
     job = found.pop("toy-bert_4x128-s42")
     assert pairs(job, "metrics")["recommended/width"] == 0.5
     assert pairs(job, "metrics")["eval/score"] == 0.9
+    assert pairs(job, "metrics")["tokenizer_ms/cpu_b16_s128"] == 1.5
     assert pairs(job, "params")["trainer.seed"] == "42"
     assert set(found) == {"w1 toy-bert_4x128-s42", "w0.75 toy-bert_4x128-s42", "w0.5 toy-bert_4x128-s42"}
     for run in found.values():
