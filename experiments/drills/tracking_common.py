@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPO), str(REPO / "tests")]
+sys.path[:0] = [str(REPO), str(REPO / "tests"), str(REPO / "experiments")]
 
+import claiming
 from filelock import FileLock
 from helpers.servers import Server
 
@@ -116,7 +117,7 @@ def conclude(drill: str, record: dict) -> int:
     with FileLock(f"{RESULTS}.lock"):
         known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         known[drill] = record
-        RESULTS.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+        claiming.write(RESULTS.parent, dict(sorted(known.items())))
     Path(f"{RESULTS}.lock").unlink(missing_ok=True)
     print(json.dumps(record, indent=1))
     print(f"{drill}: {'passed' if record['passed'] else 'FAILED'}")

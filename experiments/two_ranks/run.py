@@ -3,7 +3,8 @@
     python experiments/two_ranks/run.py scores [--seeds 1 2 3]
     python experiments/two_ranks/run.py throughput [--rounds 3]
 
-Each writes its part of ``results.json``. Run the second on a machine that does nothing else.
+Each writes its part of ``results.json``, which begins with the claims. Run the second on a machine that does nothing
+else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+import claiming
 
 from ofa.jobs import spawn
 from ofa.system import machine, process, ranks
@@ -195,7 +198,7 @@ def main() -> None:
     record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     record[command] = scores(**args) if command == "scores" else throughput(**args)
     record |= {"machine": machine.machine(), "versions": machine.versions()}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    claiming.write(HERE, record)
 
 
 if __name__ == "__main__":
