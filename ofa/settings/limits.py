@@ -29,7 +29,7 @@ class SearchConfig:
     # How many of the front become networks of the job (search1, ...): the best, and others at even distances. All of
     # the front is in results.json.
     networks: int = 3
-    # Passes in which each network found is distilled alone; kept where it helps on the rows held out. 0: not at all.
+    # Passes in which each of them is then distilled alone; kept where it helps on the rows held out. 0: none.
     specialise_epochs: int = added(0)
 
     @property
