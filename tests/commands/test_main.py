@@ -157,7 +157,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path):
         cwd=REPO,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0.1"},
     )
     while "step/s" not in (process.stderr.readline() or "step/s"):
         pass  # the bar is drawn: training has begun

@@ -41,7 +41,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
         cwd=REPO,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0.1"},
     )
     assert process.stderr is not None
     while "step/s" not in (process.stderr.readline() or "step/s"):

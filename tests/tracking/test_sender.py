@@ -106,7 +106,7 @@ def test_a_server_that_goes_away_and_comes_back_has_everything_once(tmp_path, ca
         conclude(tracker, out)
         page = tracker.finish("FINISHED")
         assert_whole(server.url)
-        assert page.startswith(f"{server.url}/#/experiments/1/runs/")
+        assert page.address.startswith(f"{server.url}/#/experiments/1/runs/")
         assert caplog.text.count("The tracking server is not available") == 1
         assert "does not answer" in caplog.text
 
