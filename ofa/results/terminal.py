@@ -111,6 +111,8 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
         lines.append(("Deploy", str(where.run / "recommended")))
         text = shlex.quote("the film was not good")
         lines.append(("Try", f"ofa predict {shlex.quote(str(where.run))} {text}"))
+    if results.unsteady:  # a remark says which; on a narrow screen its end, the command, is cut off
+        lines.append(("Again", f"ofa time {shlex.quote(str(where.run))}"))
     lines.append(("Results", str(where.run / "results.json")))
     command, address = where.pages or (None, None)
     return [*lines, *((name, line) for name, line in (("Compare", command), ("MLflow", address)) if line)]

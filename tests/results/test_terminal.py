@@ -67,6 +67,11 @@ def test_three_remarks_at_most_and_lines_to_paste(found):
     ]
 
 
+def test_figures_that_cannot_be_relied_on_are_measured_again_by_a_line_to_paste(found):
+    assert "Again" not in shown(found, 80)
+    assert "\nAgain    ofa time out/runs/a\n" in shown(replace(found, unsteady=("cpu_fp32_b16_s128_measured",)), 80)
+
+
 def test_plain_when_piped_and_without_color(found, monkeypatch):
     assert "\x1b[" not in shown(found, 80)
     assert "\x1b[" in shown(found, 80, force_terminal=True)
