@@ -63,20 +63,25 @@ def run_job(config: Config, yaml: str) -> Results:
     tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
     with ranks.main_first():
         _open_folder(folder, yaml)
+
+    def open_found(stage: str, folder: Path) -> None:
+        """Networks that a search found have runs of their own before a later stage reports to them."""
+        if stage == "search":
+            logged.open_networks(tracker, title, config, inputs.shape, networks_found(record_of_search(folder)))
+
     status = "FAILED"
     try:
         logged.open_runs(tracker, title, config, inputs.shape, inputs.networks)
         logged.log_data(tracker, config, inputs.counts, inputs.row_digests, inputs.networks)
         process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
         with _stop_signals() as stop:
-            folders = run_stages(config, inputs, tracker, store, stop.is_set)
+            folders = run_stages(config, inputs, tracker, store, stop.is_set, open_found)
         found = networks_found(record_of_search(folders.get("search")))
         parts = (config, folder, folders, inputs.shape, inputs.networks | found, inputs.counts)
         here = collect.collect(*parts) if ranks.is_main() else None
         results: Results = ranks.broadcast(here)
         if not ranks.is_main():
             return results
-        logged.open_networks(tracker, title, config, inputs.shape, found)
         _publish(tracker, config, folder, folders, results)
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:

@@ -157,11 +157,19 @@ def plan(config: Config, inputs: Inputs, store: Store) -> Iterator[tuple[Stage, 
 
 
 def run_stages(
-    config: Config, inputs: Inputs, monitor: Any, store: Store, stop: Callable[[], bool] = lambda: False
+    config: Config,
+    inputs: Inputs,
+    monitor: Any,
+    store: Store,
+    stop: Callable[[], bool] = lambda: False,
+    done: Callable[[str, Path], None] = lambda stage, folder: None,
 ) -> dict[str, Path]:
     """Run what the store does not have yet; returns the complete folder of each stage by name.
 
     Rank 0 takes the locks, decides and keeps the store; the other ranks do their part of each stage's work.
+
+    Args:
+        done: told of each stage that is complete, and its folder, before the next one begins.
 
     Raises:
         Interrupted: if ``stop`` says so, which is asked between stages and by their training loops.
@@ -178,9 +186,10 @@ def run_stages(
                 _set_aside_damaged(stage, folder, store)
             if ranks.broadcast(store.complete(folder) and stage.name not in config.force):
                 log.info("%s: taken from the store (%s)", stage.name, folder.name)
-                continue
-            needs = {name: folders[name] for name in stage.needs}
-            _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
+            else:
+                needs = {name: folders[name] for name in stage.needs}
+                _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
+        done(stage.name, folder)
     return folders
 
 

@@ -16,7 +16,7 @@ from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
 from ofa.results.collect import read
 from ofa.settings.limits import SearchConfig
-from ofa.settings.schema import STAGES, Config
+from ofa.settings.schema import STAGES, Config, TrackingConfig
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import run_stages
 from ofa.store import Store
@@ -144,6 +144,15 @@ def test_a_stopped_distillation_of_one_network_goes_on_to_the_same_bits(speciali
     resumed = stages(again)
     names = json.loads((whole["specialise"] / "specialise.json").read_text())
     assert all(folder_of(whole, "specialise", name) == folder_of(resumed, "specialise", name) for name in names)
+
+
+def test_networks_found_have_runs_before_a_later_stage_reports_to_them(specialising: Config) -> None:
+    tracked = replace(specialising, tracking=TrackingConfig(register_models=False), stages=["evaluate"])
+    run_job(tracked, "")
+    (journal,) = (config_path(tracked) / "runs").glob("*/tracking.jsonl")
+    entries = [json.loads(line) for line in journal.read_text().splitlines()]
+    of_found = [entry["op"] for entry in entries if entry.get("run") == "search1"]
+    assert of_found[0] == "run" and "metrics" in of_found
 
 
 def test_what_specialising_came_to_is_in_the_results(specialising: Config) -> None:
