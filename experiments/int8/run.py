@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from glue_minilm.run import SEEDS, TASKS
+from glue_minilm.jobs import SEEDS, TASKS, job
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
@@ -56,9 +56,8 @@ def study(options: argparse.Namespace) -> None:
     """Run the jobs one after the other; one that fails stops the study with its own message."""
     for seed in options.seeds:
         for task in options.tasks:
-            settings = ["experiment=glue_minilm", f"task={task}", f"trainer.seed={seed}", *TASKS[task]]
-            settings += [f"task.data_dir={options.data_dir}", f"model.path={options.model}"]
-            settings += ["hardware.threads=1", "latency.engines=[onnxruntime]", f"output_dir={options.output_dir}"]
+            settings = job(task, seed, options.data_dir, options.model, options.output_dir)
+            settings += ["hardware.threads=1", "latency.engines=[onnxruntime]"]
             subprocess.run([sys.executable, "main.py", *settings, *options.set], cwd=REPO, check=True)
             collect(options)
 
