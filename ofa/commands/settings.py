@@ -50,7 +50,7 @@ def described(key: str, owner: type) -> str:
     """One setting in a few lines: ``key = default``, its type, what it means, and who sets another default."""
     default, source = _default(key)
     by = f"  (by {source})" if source else ""
-    kind = f"type: {allowed(get_type_hints(owner)[key.rpartition('.')[2]])}"
+    kind = f"type: {_kind(key, owner)}"
     return "\n".join([f"{key} = {default}{by}", *(_wrapped(text) for text in (_meaning(key, owner), kind) if text)])
 
 
@@ -58,6 +58,10 @@ def _default(key: str) -> tuple[str, str | None]:
     """The default of a setting as it is typed, and the file that sets it if one does."""
     value, source = chosen(key)
     return _shown(reduce(getattr, key.split("."), schema.Config()) if source is None else value), source
+
+
+def _kind(key: str, owner: type) -> str:
+    return allowed(get_type_hints(owner)[key.rpartition(".")[2]])
 
 
 def _meaning(key: str, owner: type) -> str:
@@ -113,8 +117,7 @@ def _row(key: str, owner: type) -> str:
     """One setting as a row of a table."""
     default, source = _default(key)
     by = f" ({source})" if source else ""
-    kind = allowed(get_type_hints(owner)[key.rpartition(".")[2]])
-    cells = [f"`{key}`", f"`{default}`{by}", html.escape(_meaning(key, owner), quote=False), kind]
+    cells = [f"`{key}`", f"`{default}`{by}", html.escape(_meaning(key, owner), quote=False), _kind(key, owner)]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -25,7 +25,7 @@ from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.stages.pipeline import plan, run_stages
 from ofa.store import Store
-from ofa.supernet.space import networks_found, record_of_search
+from ofa.supernet.space import Network, networks_found, record_of_search
 from ofa.system import files, process, ranks
 from ofa.system.redact import without_secrets
 from ofa.tracking import logged
@@ -49,7 +49,6 @@ def run_job(config: Config, yaml: str) -> Results:
     with ranks.main_first():
         inputs = load_inputs(config)
     output_dir = Path(config.output_dir).expanduser()
-    title = config.title
     folder = output_dir / "runs" / f"{config.name}-{_digest(config, inputs)}"
     store = Store(output_dir / "store")
     before = ranks.broadcast(_finished(config, inputs, store, folder) if ranks.is_main() else None)
@@ -63,38 +62,47 @@ def run_job(config: Config, yaml: str) -> Results:
     tracker = Tracker(config.tracking if ranks.is_main() else TrackingConfig("none"), output_dir, folder)
     with ranks.main_first():
         _open_folder(folder, yaml)
-
-    def open_found(stage: str, folder: Path) -> None:
-        """Networks that a search found have runs of their own before a later stage reports to them."""
-        if stage == "search":
-            logged.open_networks(tracker, title, config, inputs.shape, networks_found(record_of_search(folder)))
-
     status = "FAILED"
     try:
-        logged.open_runs(tracker, title, config, inputs.shape, inputs.networks)
-        logged.log_data(tracker, config, inputs.counts, inputs.row_digests, inputs.networks)
-        process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
-        with _stop_signals() as stop:
-            folders = run_stages(config, inputs, tracker, store, stop.is_set, open_found)
-        found = networks_found(record_of_search(folders.get("search")))
-        parts = (config, folder, folders, inputs.shape, inputs.networks | found, inputs.counts)
-        here = collect.collect(*parts) if ranks.is_main() else None
-        results: Results = ranks.broadcast(here)
-        if not ranks.is_main():
-            return results
-        _publish(tracker, config, folder, folders, results)
+        folders, results = _work(config, inputs, tracker, store, folder)
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:
         status = "KILLED"
         raise KeyboardInterrupt(str(error)) from None
     finally:
         where = tracker.finish(status)
+    if not ranks.is_main():
+        return results
     if not tracker.unsent:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
     if not config.sweep.name:  # which has a line for each job, and one table at its end
         terminal.show(results, terminal.Where(folder, where))
     return results
+
+
+def _work(
+    config: Config, inputs: Inputs, tracker: Tracker, store: Store, folder: Path
+) -> tuple[dict[str, Path], Results]:
+    """Run the stages, then collect and publish what came of them; the folder of each stage, and the results."""
+    found: dict[str, Network] = {}
+
+    def open_found(stage: str, made: Path) -> None:
+        """Networks that a search found have runs of their own before a later stage reports to them."""
+        if stage == "search":
+            found.update(networks_found(record_of_search(made)))
+            logged.open_networks(tracker, config.title, config, inputs.shape, found)
+
+    logged.open_runs(tracker, config.title, config, inputs.shape, inputs.networks)
+    logged.log_data(tracker, config, inputs.counts, inputs.row_digests, inputs.networks)
+    process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
+    with _stop_signals() as stop:
+        folders = run_stages(config, inputs, tracker, store, stop.is_set, open_found)
+    parts = (config, folder, folders, inputs.shape, inputs.networks | found, inputs.counts)
+    results: Results = ranks.broadcast(collect.collect(*parts) if ranks.is_main() else None)
+    if ranks.is_main():
+        _publish(tracker, config, folder, folders, results)
+    return folders, results
 
 
 def _publish(tracker: Tracker, config: Config, folder: Path, folders: Mapping[str, Path], results: Results) -> None:
