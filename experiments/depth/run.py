@@ -2,11 +2,13 @@
 
     python experiments/depth/run.py step estimate cpu
     python experiments/depth/run.py study --data-dir GLUE --model FOLDER [--output-dir DIR]
+    python experiments/depth/run.py collect --output-dir DIR
 
 ``study`` runs the product itself: 4 widths x 3 depths of a pretrained BERT of 6 layers x 384 on three tasks, three
-seeds each; hours on two cores, and it goes on where it was stopped. The others need no data: latency and the cost of a
-step do not depend on the weights, which are random there. Each part replaces its own entry of ``results.json``, whose
-``claims`` are then made anew.
+seeds each, with the settings of ``experiments/glue_minilm``, whose ``--output-dir`` has the teachers already; hours on
+two cores, and it goes on where it was stopped. Of each finished job a small file stays in ``runs/``, of which
+``collect`` makes the study's part anew. The others need no data: latency and the cost of a step do not depend on the
+weights, which are random there. Each part replaces its own entry of ``results.json``; the claims are in ``claims.py``.
 """
 
 from __future__ import annotations
@@ -24,35 +26,23 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+from claiming import write
+from glue_minilm.jobs import SEEDS, finished, job
 
 from ofa.hardware import estimate
 from ofa.supernet.space import name_of, networks
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params
 from ofa.system import machine, process
 
-RESULTS = HERE / "results.json"
+RESULTS, RUNS = HERE / "results.json", HERE / "runs"
 BASE = EncoderShape(12, 768, 12, 3072)
 SMALL = EncoderShape(6, 384, 12, 1536)  # the pretrained BERT of the study
 WIDTHS, DEPTHS = [1.0, 0.75, 0.5, 0.25], [1.0, 2 / 3, 0.5]
-TASKS, SEEDS = ["sst2", "cola", "mrpc"], [1, 2, 3]
+TASKS = ["sst2", "cola", "mrpc"]
 # Rates of the first stage's: as conf/experiment/glue_minilm.yaml, which chose them on training rows held out.
-STUDY = "experiment=glue_minilm trainer.depth.learning_rate=1e-4 trainer.depth.warmup_ratio=0.05 stages=[evaluate]"
-# Points that DynaBERT (from 12 layers) loses by width at depths 1, .75 and .5: mean of SST-2, QNLI and MNLI-m, and
-# SST-2 alone; read off figures/main_results.png of princeton-nlp/CoFiPruning, +- 0.1.
-DYNABERT = {
-    "mean": {1.0: (0.17, 0.93, 3.17), 0.75: (0.17, 1.33, 3.60), 0.5: (1.33, 2.27, 4.40), 0.25: (3.33, 4.53, 6.53)},
-    "sst2": {1.0: (0.5, 0.8, 2.0), 0.75: (0.8, 1.0, 2.3), 0.5: (1.2, 1.2, 2.6), 0.25: (2.8, 2.6, 3.6)},
-}
-ALLOWED_MORE = 1.0  # points
-
-
-def dynabert(of: str, width: float, depth: float) -> float:
-    """Its loss at any depth from .5 to 1, on the line between its neighbours: 6 layers have no 3/4."""
-    full, quarters, half = DYNABERT[of][width]
-    if depth >= 0.75:
-        return quarters + (full - quarters) * (depth - 0.75) / 0.25
-    return half + (quarters - half) * (depth - 0.5) / 0.25
+DEPTH_LOOP = ("trainer.depth.learning_rate=1e-4", "trainer.depth.warmup_ratio=0.05", "stages=[evaluate]")
 
 
 def step_cost(rounds: int) -> dict[str, Any]:
@@ -125,56 +115,46 @@ def cpu(rounds: int) -> dict[str, Any]:
 
 
 def study(options: argparse.Namespace) -> dict[str, Any]:
-    """Points lost by every network against its own teacher, per task and seed, from runs of the product."""
-    place = Path(options.output_dir)
+    """Run the jobs one after the other, with the teachers of ``glue_minilm`` in its folder; collect after each."""
     listed = {"ofa.widths": WIDTHS, "ofa.depths": DEPTHS}
-    command = [sys.executable, "main.py", "-m", *STUDY.split(), f"output_dir={place}", "sweep.name=depth"]
-    command += [f"{key}=[{','.join(f'{value:.6g}' for value in values)}]" for key, values in listed.items()]
-    command += [f"task={','.join(TASKS)}", f"trainer.seed={','.join(map(str, SEEDS))}"]
-    command += [f"task.data_dir={options.data_dir}", f"model.path={options.model}", *options.set]
-    subprocess.run(command, cwd=REPO, check=True)
-    lost: dict[str, Any] = {task: {} for task in TASKS}
-    for path in sorted((place / "runs").glob("*/results.json")):
-        run = json.loads(path.read_text())
-        points = {one["name"]: 100 * (run["teacher"]["score"] - one["score"]) for one in run["widths"]}
-        last = {one["name"]: 100 * (run["teacher"]["score"] - one["last"]) for one in run["widths"]}
-        lost[run["task"]][str(run["seed"])] = {"teacher": run["teacher"]["score"], "best": points, "last": last}
+    grid = [f"{key}=[{','.join(f'{value:.6g}' for value in values)}]" for key, values in listed.items()]
+    for seed, task in product(options.seeds, options.tasks):
+        settings = job(task, seed, options.data_dir, options.model, options.output_dir)
+        subprocess.run([sys.executable, "main.py", *settings, *grid, *DEPTH_LOOP, *options.set], cwd=REPO, check=True)
+        collect(options)
+    return collect(options)
+
+
+def collect(options: argparse.Namespace) -> dict[str, Any]:
+    """Points lost by every network against its own teacher, mean of seeds; a small file of every job stays in runs/."""
+    RUNS.mkdir(exist_ok=True)
     names = list(networks(WIDTHS, DEPTHS, SMALL))
-    of_tasks = {
-        name: {task: statistics.mean(seed["best"][name] for seed in lost[task].values()) for task in TASKS}
-        for name in names
+    for found in finished(REPO / options.output_dir, names):
+        scores = {one["name"]: {key: one[key] for key in ("score", "last")} for one in found["widths"]}
+        record = {key: found[key] for key in ("task", "seed", "dev_rows")} | {"teacher": found["teacher"]["score"]}
+        kept = RUNS / f"{found['task']}-s{found['seed']}.json"
+        kept.write_text(json.dumps({**record, "networks": scores}, indent=1) + "\n")
+    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+    tasks = [task for task in TASKS if any(one["task"] == task for one in records)]
+
+    def lost(name: str, key: str, task: str) -> float:
+        of_task = [one for one in records if one["task"] == task]
+        return statistics.mean(100 * (one["teacher"] - one["networks"][name][key]) for one in of_task)
+
+    of_tasks = {name: {task: lost(name, "last", task) for task in tasks} for name in names}
+    best = {name: statistics.mean(lost(name, "score", task) for task in tasks) for name in names} if tasks else {}
+    return {
+        "jobs": [[one["task"], one["seed"]] for one in records],
+        "teachers": {f"{one['task']}-s{one['seed']}": one["teacher"] for one in records},
+        "settings": [*DEPTH_LOOP],
+        "points_lost": {name: {**of, "mean": statistics.mean(of.values())} for name, of in of_tasks.items() if of},
+        "points_lost_at_best": best,
     }
-    mean = {name: statistics.mean(of_task.values()) for name, of_task in of_tasks.items()}
-    return {"settings": STUDY, "points_lost": {"mean": mean, "tasks": of_tasks, "runs": lost}}
-
-
-def claims(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the parts that have been run show, against what was asked."""
-    found = []
-
-    def claim(name: str, got: float, least: float | None = None, most: float | None = None) -> None:
-        aim = f">= {least:g}" if least is not None else f"<= {most:g}"
-        met = got >= least if least is not None else got <= (most or 0)
-        found.append({"name": name, "aim": aim, "got": round(got, 4), "met": bool(met)})
-
-    if "step" in parts:
-        claim("a step over 3 x 3 networks, in steps over 3 widths", parts["step"]["ratio"], most=2.5)
-    if "estimate" in parts:
-        claim("T4 estimate, BERT-base, FP16, batch 1: times faster at half depth",
-              parts["estimate"]["w1-d0.5"]["speedup"], least=1.9)  # fmt: skip
-    for figure, shares in parts.get("cpu", {}).get("figures", {}).items():
-        claim(f"CPU, random weights, {figure}: share of time at half depth", shares["w1-d0.5"]["time_share"], most=0.55)
-    lost = parts.get("study", {}).get("points_lost")
-    for depth, width in product(DEPTHS, WIDTHS) if lost else ():
-        name = name_of(width, depth)
-        for of, got in (("mean", lost["mean"][name]), ("sst2", lost["tasks"][name]["sst2"])):
-            claim(f"{name}: points lost, {of}", got, most=round(dynabert(of, width, depth) + ALLOWED_MORE, 2))
-    return found
 
 
 def front(parts: dict[str, Any]) -> dict[str, list[str]]:
     """By figure: the networks worth shipping, which none beats in both points lost and time."""
-    lost = parts.get("study", {}).get("points_lost", {}).get("mean")
+    lost = {name: of["mean"] for name, of in parts.get("study", {}).get("points_lost", {}).items()}
     found = {}
     for figure, shares in parts.get("cpu", {}).get("figures", {}).items() if lost else ():
         cost = {name: (shares[name]["time_share"], lost[name]) for name in lost}
@@ -187,7 +167,7 @@ def front(parts: dict[str, Any]) -> dict[str, list[str]]:
 
 def draw(parts: dict[str, Any]) -> None:
     """Points lost over time, one curve per depth."""
-    lost = parts.get("study", {}).get("points_lost", {}).get("mean")
+    lost = {name: of["mean"] for name, of in parts.get("study", {}).get("points_lost", {}).items()}
     figures = parts.get("cpu", {}).get("figures", {})
     if not lost or not figures:
         return
@@ -207,11 +187,13 @@ def draw(parts: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="+", choices=("step", "estimate", "cpu", "study"))
+    parser.add_argument("parts", nargs="+", choices=("step", "estimate", "cpu", "study", "collect"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data-dir", help="the folder with GLUE's tasks")
     parser.add_argument("--model", help="the folder of the pretrained BERT, 6 layers x 384")
-    parser.add_argument("--output-dir", default=str(REPO / "outputs" / "depth"))
+    parser.add_argument("--output-dir", default="outputs/glue_minilm")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--set", nargs="*", default=[], help="more settings of the study, e.g. trainer.depth.epochs=1")
     options = parser.parse_args()
     if "study" in options.parts and not (options.data_dir and options.model):
@@ -222,16 +204,16 @@ def main() -> None:
         "estimate": estimated,
         "cpu": lambda: cpu(options.rounds),
         "study": lambda: study(options),
+        "collect": lambda: collect(options),
     }
     parts = json.loads(RESULTS.read_text())["parts"] if RESULTS.exists() else {}
     for name in options.parts:
-        parts[name] = run[name]()
+        parts["study" if name == "collect" else name] = run[name]()
     sizes = {name: count_params(SMALL, one.subnet) for name, one in networks(WIDTHS, DEPTHS, SMALL).items()}
-    record = {"claims": claims(parts), "front": front(parts), "machine": machine.machine(),
-              "versions": machine.versions(), "params": sizes, "parts": parts}  # fmt: skip
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    write(HERE, {"front": front(parts), "machine": machine.machine(), "versions": machine.versions(),
+                 "params": sizes, "parts": parts})  # fmt: skip
     draw(parts)
-    for one in record["claims"]:
+    for one in json.loads(RESULTS.read_text())["claims"]:
         print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
 
 

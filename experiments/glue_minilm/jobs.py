@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MODEL = "minilm_6x384"  # in one folder, jobs that other studies named otherwise are not these
 SMALL_TASK = ("trainer.finetune.epochs=8", "trainer.finetune.warmup_ratio=0.1")
 LARGE_TASK = ("trainer.finetune.epochs=3", "trainer.finetune.warmup_ratio=0.1")
 # Task -> its settings, in the order of their cost.
@@ -22,3 +28,12 @@ def job(task: str, seed: int, data_dir: str, model: str, output_dir: str) -> lis
     """The settings of one job of the study."""
     settings = ["experiment=glue_minilm", f"task={task}", f"trainer.seed={seed}", *TASKS[task]]
     return [*settings, f"task.data_dir={data_dir}", f"model.path={model}", f"output_dir={output_dir}"]
+
+
+def finished(output_dir: str | Path, networks: list[str]) -> Iterator[dict[str, Any]]:
+    """The results of every finished job under ``output_dir`` whose networks are those of the names ``networks``."""
+    for path in sorted(Path(output_dir).glob("runs/*/results.json")):
+        found = json.loads(path.read_text())
+        names = [one["name"] for one in found.get("widths", ())]
+        if found.get("model") == MODEL and found["task"] in TASKS and names == networks:
+            yield found

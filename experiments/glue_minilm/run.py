@@ -22,12 +22,12 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path.insert(0, str(REPO))
 
-from jobs import SEEDS, TASKS, job
+from jobs import SEEDS, TASKS, finished, job
 
 from ofa.system import machine
 
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
-MODEL = "minilm_6x384"  # jobs of other studies in the same folder have other names
+NETWORKS = ["w1", "w0.8333", "w0.6667", "w0.5"]
 TWO_THIRDS, HALF = "w0.6667", "w0.5"
 # What a teacher that clearly learned scores at least: SST-2's aim; else the constant answer's score and some points.
 LEARNED = {"cola": 0.10, "mrpc": 0.85, "stsb": 0.10, "sst2": 0.90, "qnli": 0.60, "qqp": 0.73}
@@ -46,11 +46,9 @@ def run(options: argparse.Namespace) -> None:
 def collect(options: argparse.Namespace) -> None:
     """Keep a small file of every finished job under ``--output-dir``, and make results and figure of all kept ones."""
     RUNS.mkdir(exist_ok=True)
-    for path in sorted(Path(options.output_dir).glob("runs/*/results.json")):
-        found = json.loads(path.read_text())
-        if "widths" in found and found["task"] in TASKS and found["model"] == MODEL:
-            kept = RUNS / f"{found['task']}-s{found['seed']}.json"
-            kept.write_text(json.dumps(_record(found), indent=1) + "\n")
+    for found in finished(options.output_dir, NETWORKS):
+        kept = RUNS / f"{found['task']}-s{found['seed']}.json"
+        kept.write_text(json.dumps(_record(found), indent=1) + "\n")
     records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
     table = {task: of for task in TASKS if (of := _mean_of([one for one in records if one["task"] == task]))}
     results = {"claims": claims(table), "tasks": table, "settings": TASKS}

@@ -3,7 +3,8 @@
     python experiments/search/run.py --data-dir GLUE --model FOLDER [--tasks cola mrpc --seeds 1] [--set KEY=VALUE ...]
 
 Runs the product on a pretrained BERT of 6 layers x 384, widths 1, 3/4, 1/2 and 1/4, with a limit at the MACs of width
-3/4; it goes on where it was stopped. For each narrower width the network of the front that costs no more, and scored
+3/4, with the settings of ``experiments/glue_minilm`` (in its ``--output-dir`` the teachers are there already); it goes
+on where it was stopped. For each narrower width the network of the front that costs no more, and scored
 best on the rows held out of distillation, is compared with it on the dev rows. Both have the shared weights of the last
 step (``ofa.keep=last``), so dev rows choose nothing. ``results.json`` begins with the claims.
 """
@@ -16,22 +17,26 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+from glue_minilm.jobs import SEEDS, job
 
 from ofa.supernet.space import name_of
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 from ofa.system import machine
 
 RESULTS = HERE / "results.json"
+NAME = "search_6x384"  # of this study's jobs, beside others in the same folder
 SHAPE = EncoderShape(6, 384, 12, 1536)
-TASKS, SEEDS = ["sst2", "cola", "mrpc"], [1, 2, 3]
+TASKS = ["sst2", "cola", "mrpc"]
 WIDTHS = [0.75, 0.5, 0.25]  # compared; 1 is trained beside them
-SETTINGS = "experiment=glue_minilm ofa.widths=[1,0.75,0.5,0.25] ofa.sampling=layers ofa.keep=last search.networks=100"
+SETTINGS = "ofa.widths=[1,0.75,0.5,0.25] ofa.sampling=layers ofa.keep=last search.networks=100"
 LENGTH = 128  # tokens of a row, as trainer.max_seq_length
 LEAST_GAIN = 0.3  # points, in the mean
 MOST_MINUTES = 10.0
@@ -39,10 +44,11 @@ MOST_MINUTES = 10.0
 
 def run(options: argparse.Namespace) -> None:
     limit = count_macs(SHAPE, SubNet.at(max(WIDTHS), 1.0, SHAPE), LENGTH)
-    command = [sys.executable, "main.py", "-m", *SETTINGS.split(), f"search.max_macs={limit}", "stages=[evaluate]"]
-    command += [f"task={','.join(options.tasks)}", f"trainer.seed={','.join(map(str, options.seeds))}"]
-    command += [f"task.data_dir={options.data_dir}", f"model.path={options.model}", "tracking=none"]
-    subprocess.run([*command, f"output_dir={options.output_dir}", *options.set], cwd=REPO, check=True)
+    for seed, task in product(options.seeds, options.tasks):
+        settings = job(task, seed, options.data_dir, options.model, options.output_dir)
+        settings += [*SETTINGS.split(), f"search.max_macs={limit}", "stages=[evaluate]", f"model.name={NAME}"]
+        command = [sys.executable, "main.py", *settings, "tracking=none", *options.set]
+        subprocess.run(command, cwd=REPO, check=True)
 
 
 def compared(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -70,6 +76,8 @@ def collected(place: Path) -> list[dict[str, Any]]:
     runs = []
     for path in sorted((place / "runs").glob("*/results.json")):
         results = json.loads(path.read_text())
+        if results.get("model") != NAME:
+            continue
         search = {key: results["search"][key] for key in ("rows", "evaluations", "metric")}
         about = {"task": results["task"], "seed": results["seed"], "dev_rows": results["dev_rows"], "search": search}
         runs.append({**about, "front": len(results["search"]["front"]), "compared": list(compared(results))})
@@ -103,13 +111,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, help="the folder with GLUE's tasks")
     parser.add_argument("--model", required=True, help="the folder of the pretrained BERT, 6 layers x 384")
-    parser.add_argument("--output-dir", default=str(REPO / "outputs" / "search"))
+    parser.add_argument("--output-dir", default="outputs/glue_minilm")
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--set", nargs="*", default=[], help="more settings, e.g. task.max_train_rows=2000")
     options = parser.parse_args()
     run(options)
-    place = Path(options.output_dir)
+    place = REPO / options.output_dir
     runs = collected(place)
     minutes = [json.loads(p.read_text())["seconds"] / 60 for p in (place / "store").glob("search-*/stage.json")]
     record = {"claims": claims(runs, minutes), "settings": [*SETTINGS.split(), *options.set], "minutes": minutes}
