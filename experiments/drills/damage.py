@@ -10,6 +10,7 @@ checkpoint is damaged, then both: it must go on from the one before, then start 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -107,6 +108,7 @@ def _checkpoints(out: Path) -> list[Path]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # any argument would be a mistake
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         _, expected = finish(root / "whole")

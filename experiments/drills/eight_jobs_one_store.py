@@ -5,6 +5,7 @@ python experiments/drills/eight_jobs_one_store.py        (minutes: eight process
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ LIMIT_S = 900.0
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # any argument would be a mistake
     out = Path(tempfile.mkdtemp(prefix="drill-eight-")) / "out"
     started = time.monotonic()
     processes = [start_job(out, f"trainer.seed={seed}") for seed in range(1, JOBS + 1)]

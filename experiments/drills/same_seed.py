@@ -8,6 +8,7 @@ the stores of two runs from empty folders; whether one thread and two agree as w
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ def digests(folder: Path, threads: int) -> dict[str, str]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # any argument would be a mistake
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         found = {

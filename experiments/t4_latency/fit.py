@@ -7,6 +7,7 @@ Writes results.json beside this file; its ``constants`` are those of conf/hardwa
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
@@ -247,4 +248,6 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "published.csv")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", nargs="?", type=Path, default=HERE / "published.csv", help="rows as published.csv's")
+    main(parser.parse_args().table)
