@@ -102,19 +102,26 @@ def _measured(results: Results) -> list[str]:
 
 def _estimated(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """Networks whose estimated speed-ups are much smaller than their MACs promise, by what bounds their time."""
-    by_bound: dict[str, list[tuple[str, float]]] = {}
+    by_bound: dict[str, list[tuple[str, float, list[str]]]] = {}
     for network in results.networks:
         share = network.macs / results.largest.macs
         stuck = [(one, part) for one, part in _left(results, network, "estimated") if 1 - part < LITTLE * (1 - share)]
         if stuck:
             bound, bound_share = _bound(stuck[0][0], config, shape, networks[network.name])
-            gains = _span([1 / part for _, part in stuck], ".2f")
-            by_bound.setdefault(bound, []).append((f"{network.label} {gains}x", bound_share))
-    return [
-        f"Estimated speed-ups are small: {', '.join(words for words, _ in ones)}; "
-        f"{_span([part for _, part in ones], '.0%')} of that time is bound by {BOUND_BY[bound]}."
-        for bound, ones in by_bound.items()
-    ]
+            words = f"{network.label} {_span([1 / part for _, part in stuck], '.2f')}x"
+            sizes = [f"batch {one.batch_size} x {one.seq_length}" for one, _ in stuck]
+            by_bound.setdefault(bound, []).append((words, bound_share, sizes))
+    return [_stuck(bound, ones) for bound, ones in by_bound.items()]
+
+
+def _stuck(bound: str, ones: Sequence[tuple[str, float, list[str]]]) -> str:
+    """What networks bound by the same gain, at which sizes of a batch, and what would help where something does."""
+    sizes = ", ".join(dict.fromkeys(size for _, _, of in ones for size in of))
+    line = (
+        f"At {sizes} fewer MACs save little time (estimated): {', '.join(words for words, _, _ in ones)}; "
+        f"{_span([part for _, part, _ in ones], '.0%')} of it goes into {BOUND_BY[bound]}"
+    )
+    return line + (", which only fewer layers save (ofa.depths)." if bound == "launch" else ".")
 
 
 def _bound(latency: Latency, config: Config, shape: EncoderShape, network: Network) -> tuple[str, float]:
