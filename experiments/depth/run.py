@@ -29,6 +29,7 @@ REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
 from claiming import write
+from depth.claims import dynabert
 from glue_minilm.jobs import SEEDS, finished, job
 
 from ofa.hardware import estimate
@@ -152,6 +153,18 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def rows(parts: dict[str, Any]) -> list[str]:
+    """The table of the README: points lost at the last step, with DynaBERT's at the same share in brackets."""
+    lost = parts.get("study", {}).get("points_lost", {})
+    tasks = [key for key in next(iter(lost.values()), {}) if key != "mean"]
+    lines = [f"| network | {' | '.join(tasks)} | mean | DynaBERT |", f"| :--- |{' ---: |' * (len(tasks) + 2)}"]
+    for width, depth in product(WIDTHS, DEPTHS) if lost else ():
+        of = lost[name_of(width, depth)]
+        cells = [f"{of[key]:+.1f}" for key in (*tasks, "mean")]
+        lines.append(f"| {name_of(width, depth)} | {' | '.join(cells)} | {dynabert('mean', width, depth):+.1f} |")
+    return lines
+
+
 def front(parts: dict[str, Any]) -> dict[str, list[str]]:
     """By figure: the networks worth shipping, which none beats in both points lost and time."""
     lost = {name: of["mean"] for name, of in parts.get("study", {}).get("points_lost", {}).items()}
@@ -215,6 +228,7 @@ def main() -> None:
     draw(parts)
     for one in json.loads(RESULTS.read_text())["claims"]:
         print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
+    print("\n".join(rows(parts)))
 
 
 if __name__ == "__main__":
