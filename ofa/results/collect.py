@@ -206,6 +206,7 @@ def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
 
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
+    results = replace(results, search=front.checked(results))
     found = remarks(results, config, shape, networks)
     return replace(
         results,

@@ -22,11 +22,21 @@ def distill_problems(config: Config) -> Iterable[str]:
         yield "ofa.vocabulary_files: nothing is left out of the vocabulary; set ofa.vocabulary=seen, or leave them out"
 
 
-def optional_stage_problems(config: Config) -> Iterable[str]:
-    """Stages that are asked for by name where no setting gives them any work."""
+def optional_stage_problems(config: Config, times_layers: bool) -> Iterable[str]:
+    """Stages that are asked for by name where no setting gives them any work.
+
+    Args:
+        times_layers: whether a limit of a search is on a measured latency.
+    """
     ofa, final = config.ofa, config.trainer.final
-    wanted = {"vocabulary": ofa.vocabulary == "seen", "distill_depth": ofa.has_depths}
-    wanted |= {"search": config.search.runs, "specialise": config.search.specialises, "final": final.runs}
+    wanted = {
+        "vocabulary": ofa.vocabulary == "seen",
+        "distill_depth": ofa.has_depths,
+        "layer_times": times_layers,
+        "search": config.search.runs,
+        "specialise": config.search.specialises,
+        "final": final.runs,
+    }
     for name, ask in OPTIONAL_STAGES.items():
         if name in config.stages and not wanted[name]:
             yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"

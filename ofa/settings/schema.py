@@ -23,6 +23,7 @@ STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "l
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
 # What asks for them: a setting as an example.
 OPTIONAL_STAGES = {
+    "layer_times": "search.max_latency_ms=8 search.figure=cpu_fp32_b1_s128_measured",
     "vocabulary": "ofa.vocabulary=seen",
     "distill_depth": "ofa.depths=[1,0.5]",
     "search": "search.max_macs=1e9",

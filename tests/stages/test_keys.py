@@ -217,6 +217,39 @@ def test_what_says_how_a_job_runs_is_in_no_key(key: str, config: Config, root: P
     assert changed(config, key, root) == set()
 
 
+TIMED = {"search.max_latency_ms": 8.0, "search.rows": 1, "search.figure": "cpu_onnxruntime_int8_b1_s16_measured"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("search.max_latency_ms", 9.0, "search"),
+        ("search.evaluations", 9, "search"),
+        ("search.figure", "cpu_fp32_b1_s16_measured", "layer_times search"),
+        ("latency.repeats", 7, "layer_times latency"),
+        ("latency.precisions", ["int8", "fp32"], "latency"),
+        ("hardware.threads", 3, "layer_times latency"),
+        ("int8.reduce_range", True, "layer_times quantize"),
+        ("int8.tries", 0, "quantize"),
+        ("ofa.widths", [1.0, 0.25], "layer_times distill export"),
+        ("model.intermediate_size", 64, "layer_times finetune"),
+        ("model.num_hidden_layers", 8, "finetune"),
+        ("trainer.seed", 7, "finetune reorder distill search"),
+        ("task.train", "other.tsv", "finetune"),
+    ],
+)
+def test_a_table_of_layers_serves_any_job_that_has_such_layers_on_this_machine(
+    key: str, value: Any, stages: str, config: Config, root: Path
+) -> None:
+    for name, held in TIMED.items():
+        put(config, name, held, root)
+    before = reads(config, root, "before")
+    assert before["layer_times"] != "{}"
+    put(config, key, value, root)
+    after = reads(config, root, "after")
+    assert {stage for stage in before if before[stage] != after[stage]} == set(stages.split())
+
+
 def test_bad_rows_are_left_out_or_there_is_no_key(config: Config, root: Path) -> None:
     with (root / "data" / "train.tsv").open("a") as file:
         file.write("cut short\n")
