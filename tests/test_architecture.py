@@ -110,6 +110,7 @@ TESTED_IN = {
     "stages.shared_weights": "stages/test_pipeline.py",
     "stages.evaluate": "stages/test_pipeline.py",
     "stages.export": "stages/test_pipeline.py",
+    "stages.augment": "stages/test_learned_rows.py",
     "stages.latency": "stages/test_pipeline.py",
     "stages.layer_times": "stages/test_search.py",
     "system.redact": "tracking/test_address.py",  # no secret is written or said

@@ -61,7 +61,7 @@ def collect(
         results,
         target=config.hardware.name,
         dev_rows=scores["rows"],
-        rows={split: dict(counts) for split, counts in rows.items()},
+        rows={split: dict(counts) for split, counts in {**rows, **_augmented(folders)}.items()},
         learned=scores["learned"],
         teacher=Scored(**scores["teacher"]),
         networks=tuple(
@@ -93,6 +93,10 @@ def unnamed(config: Config) -> dict[str, str]:
     """The engines that the names of figures leave out: the first that is timed, and the first that is estimated."""
     estimated = engines_to_estimate(config.hardware, config.latency.estimate_engines)
     return {"measured": config.latency.engines[0], **({"estimated": estimated[0]} if estimated else {})}
+
+
+def _augmented(folders: Mapping[str, Path]) -> dict[str, dict[str, int]]:
+    return {"augmented": _read(folders["augment"] / "augmented.json")["counts"]} if "augment" in folders else {}
 
 
 def _read(path: Path) -> Any:

@@ -15,6 +15,9 @@ def distill_problems(config: Config) -> Iterable[str]:
     yield from between("ofa.temperature", ofa.temperature, 0.1, 100)
     if ofa.temperature != 1 and task.kind == "score":
         yield f"ofa.temperature: {ofa.temperature:g} is for classes, {task.name} is a regression task; allowed: 1"
+    yield from at_least("ofa.augment.copies", ofa.augment.copies, 0)
+    yield from between("ofa.augment.share", ofa.augment.share, 0.01, 1)
+    yield from at_least("ofa.augment.candidates", ofa.augment.candidates, 1)
     yield from once("task.unlabelled", task.unlabelled)
     yield from choice("ofa.vocabulary", ofa.vocabulary, VOCABULARIES)
     yield from once("ofa.vocabulary_files", ofa.vocabulary_files)
@@ -30,6 +33,7 @@ def optional_stage_problems(config: Config, times_layers: bool) -> Iterable[str]
     """
     ofa, final = config.ofa, config.trainer.final
     wanted = {
+        "augment": ofa.augment.copies > 0,
         "vocabulary": ofa.vocabulary == "seen",
         "distill_depth": ofa.has_depths,
         "layer_times": times_layers,

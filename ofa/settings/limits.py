@@ -44,6 +44,11 @@ class SearchConfig:
         return bool(self.limits)
 
     @property
+    def held_out(self) -> int:
+        """Training rows that distillation does not see."""
+        return self.rows if self.runs else 0
+
+    @property
     def specialises(self) -> bool:
         """Whether the networks found are distilled further."""
         return self.runs and self.specialise_epochs > 0

@@ -132,7 +132,9 @@ def load_inputs(config: Config) -> Inputs:
     tokenizer = given_tokenizer(config.model, folder) or _trained_tokenizer(config.model, rows["train"], cache_dir)
     files = _vocabulary_files(config, cache_dir)
     if config.ofa.vocabulary == "seen":
-        require_wordpiece(tokenizer)
+        require_wordpiece(tokenizer, "ofa.vocabulary", "seen", "full")
+    if copies := config.ofa.augment.copies:
+        require_wordpiece(tokenizer, "ofa.augment.copies", copies, 0)
     shape = model_shape(config, folder, tokenizer)
     kind = config.model.architecture
     digests = {

@@ -55,6 +55,12 @@ def _unlabelled(inputs: Inputs) -> dict[str, str]:
     return {"unlabelled": inputs.digests["unlabelled"]} if "unlabelled" in inputs.digests else {}
 
 
+def augment(config: Config, inputs: Inputs) -> dict[str, Any]:
+    held_out = {"held_out": config.search.rows} if config.search.runs else {}
+    test = {"test": inputs.digests["test"]} if "test" in inputs.digests else {}  # whose rows are left out
+    return {"augment": key_of(config.ofa.augment), "seed": config.trainer.seed, **held_out, **test}
+
+
 def vocabulary(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {**_unlabelled(inputs), "vocabulary": config.ofa.vocabulary}
 
@@ -63,7 +69,7 @@ def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
     ofa = {
         key: value
         for key, value in key_of(config.ofa).items()
-        if key not in ("importance", "vocabulary", "vocabulary_files", *DEPTH)
+        if key not in ("importance", "augment", "vocabulary", "vocabulary_files", *DEPTH)
     }
     return {
         **_unlabelled(inputs),
