@@ -57,7 +57,7 @@ def _off(search: Mapping[str, Any]) -> list[str]:
     if "checked" not in search:
         return []
     if not search["checked"]:
-        return [f"The limit on {search['figure']} is on sums over layers: no network was timed whole (stage latency)."]
+        return [f"The limit on {search['figure']} is on sums over layers: none of those found has it timed whole."]
     found, limit = [], search["limits"]["max_latency_ms"]
     far = {name: one for name, one in search["checked"].items() if abs(one["error"]) > FAR}
     if far:
