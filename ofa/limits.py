@@ -141,4 +141,5 @@ def figure_problems(config: Config) -> Iterator[str]:
 def timing_problems(config: Config) -> Iterator[str]:
     """In words, why this machine cannot time the latency that is limited: it has another name, or lacks the engine."""
     if times_layers(config) and figure(config) not in (known := figures(config)):
-        yield f"search.figure: {figure(config)!r} cannot be timed here; allowed: {', '.join(known)}"
+        here = [name for name, one in known.items() if one.kind == "measured"]
+        yield f"search.figure: {figure(config)!r} cannot be timed here; allowed: {', '.join(here)}, or an estimate"
