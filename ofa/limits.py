@@ -4,28 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
+from ofa.deploy.engines import available
+from ofa.deploy.graphs import GRAPHS, reduced
+from ofa.errors import UserError
 from ofa.hardware import estimate
 from ofa.results.collect import unnamed, ways
 from ofa.results.figure import Latency
 from ofa.settings.schema import Config
+from ofa.supernet.layer_times import LayerTimes
 from ofa.supernet.layerwise import Space
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs, count_params
+from ofa.system import machine
 
 HERE = ("device", "devices", "threads", "name", "description")  # of hardware: where a job runs, and words
 WEIGHT, GRAPH = 4, 10_000  # bytes in model.onnx of a parameter in FP32; of the nodes of a layer, and of all others
 
 
 def figures(config: Config) -> dict[str, Latency]:
-    """The estimates that a job has of its networks in floating point, by name, without their milliseconds."""
+    """The latencies that can be limited, by name, without their milliseconds: what is estimated of a job's networks in
+    floating point, then what this machine can time of ``latency.*``."""
     found = [Latency(config.hardware.name, *way, "estimated", 0.0) for way in ways(config)]
+    device = "gpu" if config.hardware.device != "cpu" and "gpu" in machine.machine() else "cpu"
+    settings, has, where = config.latency, available(device), machine.device_name(device)
+    written = reduced(config.int8)
+    for way in product(settings.engines, settings.precisions, settings.batch_sizes, settings.seq_lengths):
+        readable = way[1] == "fp32" or way[:2] in written or way[:2] not in GRAPHS
+        if way[1] in has.get(way[0], ()) and readable:
+            found.append(Latency(where, *way, "measured", 0.0))
     return {latency.name(unnamed(config)): latency for latency in found}
 
 
 def figure(config: Config) -> str | None:
     """The name of the latency that is limited; None if there is none."""
     return config.search.figure or next(iter(figures(config)), None)
+
+
+def times_layers(config: Config) -> bool:
+    """Whether a limit is on what this machine takes, so that layers are timed for it."""
+    return config.search.max_latency_ms is not None and str(figure(config)).endswith("_measured")
 
 
 def target(config: Config) -> dict[str, Any]:
@@ -46,21 +66,23 @@ class Limits:
     counted: Mapping[str, Callable[[SubNet], float]]
 
     @classmethod
-    def of(cls, config: Config, shape: EncoderShape) -> Limits:
+    def of(cls, config: Config, shape: EncoderShape, times: LayerTimes | None = None) -> Limits:
+        """The limits of ``config``; one on a measured latency is among them once there are ``times`` of its layers."""
         one = figures(config).get(str(figure(config)))  # once: a search asks for hundreds of networks
 
-        def milliseconds(subnet: SubNet) -> float:
+        def estimated(subnet: SubNet) -> float:
             assert one is not None  # `figure_problems` has refused the job else
             sizes = (one.batch_size, one.seq_length)
             return estimate(config.hardware, one.engine, one.precision, shape, subnet, *sizes).ms
 
         counted: dict[str, Callable[[SubNet], float]] = {
-            "max_latency_ms": milliseconds,
+            "max_latency_ms": times.ms if times else estimated,
             "max_params": lambda subnet: count_params(shape, subnet),
             "max_macs": lambda subnet: count_macs(shape, subnet, config.trainer.max_seq_length),
             "max_bytes": lambda subnet: WEIGHT * count_params(shape, subnet) + GRAPH * (subnet.depth + 1),
         }
-        allowed = config.search.limits
+        unknown = {"max_latency_ms"} if times_layers(config) and times is None else set()
+        allowed = {name: limit for name, limit in config.search.limits.items() if name not in unknown}
         return cls(allowed, {name: counted[name] for name in allowed})
 
     def costs(self, subnet: SubNet) -> dict[str, float]:
@@ -86,12 +108,38 @@ def _rounded_up(least: float) -> str:
     return f"{least:.0f}" if least == int(least) else f"{least + 5e-4:.3f}"
 
 
+def require_reachable(config: Config, shape: EncoderShape, space: Space, table: Path) -> None:
+    """Refuse a limit on a measured latency that no network meets, by the table of layers in the folder ``table``.
+
+    Raises:
+        UserError: with the least that is reachable.
+    """
+    if found := list(Limits.of(config, shape, LayerTimes.read(table)).problems(space)):
+        raise UserError("\n".join(found))
+
+
 def figure_problems(config: Config) -> Iterator[str]:
-    """In words, why the latency that is limited cannot be estimated."""
-    known = figures(config)
-    if config.search.max_latency_ms is None or config.search.figure in known:
+    """In words, why the latency that is limited cannot be estimated, or not be timed on any machine."""
+    if config.search.max_latency_ms is None:
         return
-    if not known:
-        yield f"search.max_latency_ms: nothing is estimated for {config.hardware.name}; allowed: max_macs, max_params"
-    elif config.search.figure is not None:
+    if times_layers(config):
+        jobs = config.sweep.parallel_jobs
+        if jobs > 1:
+            yield (
+                f"search.figure: {figure(config)} would be timed while {jobs} jobs run at once (sweep.parallel_jobs); "
+                "allowed: an estimate, or sweep.parallel_jobs=1"
+            )
+    elif (known := figures(config)) and figure(config) not in known:
         yield f"search.figure: {config.search.figure!r} is unknown; allowed: {', '.join(known)}"
+    elif not known:
+        yield (
+            f"search.max_latency_ms: nothing is estimated for {config.hardware.name}, and latency.* names nothing that "
+            "this machine can time; allowed: max_macs, max_params"
+        )
+
+
+def timing_problems(config: Config) -> Iterator[str]:
+    """In words, why this machine cannot time the latency that is limited: it has another name, or lacks the engine."""
+    if times_layers(config) and figure(config) not in (known := figures(config)):
+        here = [name for name, one in known.items() if one.kind == "measured"]
+        yield f"search.figure: {figure(config)!r} cannot be timed here; allowed: {', '.join(here)}, or an estimate"

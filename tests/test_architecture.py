@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evaluation": "data model system",
     "deploy": "data model settings system",
     "results": "hardware settings supernet system",
-    "limits": "hardware results settings supernet",
+    "limits": "deploy hardware results settings supernet system",
     "stages": "data deploy evaluation limits model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
     "jobs": "limits model results settings stages store supernet system tracking",
@@ -54,6 +54,9 @@ WITHOUT_PADDLE = (
     "supernet.space",
     "supernet.layerwise",
     "supernet.nsga2",
+    "supernet.layer_times",
+    "deploy.engines",
+    "deploy.graphs",
     "limits",
     "model.architectures",
     "model.folder",
@@ -107,7 +110,9 @@ TESTED_IN = {
     "stages.shared_weights": "stages/test_pipeline.py",
     "stages.evaluate": "stages/test_pipeline.py",
     "stages.export": "stages/test_pipeline.py",
+    "stages.augment": "stages/test_learned_rows.py",
     "stages.latency": "stages/test_pipeline.py",
+    "stages.layer_times": "stages/test_search.py",
     "system.redact": "tracking/test_address.py",  # no secret is written or said
     "tracking.__main__": "tracking/test_tracker.py",
     "tracking.logged": "tracking/test_pages.py",  # as MLflow shows it

@@ -26,11 +26,11 @@ from ofa.settings.schema import TaskConfig
 OF_BERT = ("BertNormalizer", "BertPreTokenizer")
 
 
-def require_wordpiece(tokenizer: TextTokenizer) -> None:
-    """Raises UserError for a tokenizer that is not cut here."""
+def require_wordpiece(tokenizer: TextTokenizer, key: str, value: object, allowed: object) -> None:
+    """Raises UserError for a tokenizer whose tokens are not words and their parts, as ``value`` of a setting needs."""
     if not isinstance(tokenizer.backend.model, WordPiece):
         kind = type(tokenizer.backend.model).__name__
-        raise UserError(f"ofa.vocabulary: seen is for WordPiece, the model's tokenizer is {kind}; allowed: full")
+        raise UserError(f"{key}: {value} is for WordPiece, the model's tokenizer is {kind}; allowed: {allowed}")
 
 
 def kept_ids(tokenizer: TextTokenizer, used: np.ndarray) -> np.ndarray:

@@ -74,8 +74,8 @@ class Encoded:
 
     def hold_out(self, count: int, seed: int) -> tuple[Encoded, Encoded]:
         """All but ``count`` rows that ``seed`` draws, and these; both in their order here."""
-        order = np.random.default_rng(seed).permutation(len(self))
-        return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+        rest, held = held_out(len(self), count, seed)
+        return self.take(rest), self.take(held)
 
     def join(self, others: Sequence[Encoded]) -> Encoded:
         """These rows and then those of ``others``."""
@@ -85,6 +85,12 @@ class Encoded:
             for name in ("input_ids", "first_lengths", "labels", "cut")
         }
         return Encoded(offsets=_offsets(np.concatenate([part.lengths for part in parts])), **whole, pad=self.pad)
+
+
+def held_out(rows: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of all of so many ``rows`` but ``count`` that ``seed`` draws, and of these; ascending."""
+    order = np.random.default_rng(seed).permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

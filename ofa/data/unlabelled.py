@@ -37,6 +37,7 @@ class Unlabelled:
         digest: SHA-256 of the rows that do.
         counts: rows ``used``, and ``left_out`` as malformed, as ``repeated`` (among themselves or in the training
             rows), or because they are ``in_dev`` (or test).
+        key: the setting that asks for them.
     """
 
     paths: tuple[Path, ...]
@@ -44,9 +45,12 @@ class Unlabelled:
     new: np.ndarray
     digest: str
     counts: dict[str, int]
+    key: str = "task.unlabelled"
 
     @classmethod
-    def scan(cls, paths: Sequence[Path], task: TaskConfig, splits: Mapping[str, Rows]) -> Unlabelled:
+    def scan(
+        cls, paths: Sequence[Path], task: TaskConfig, splits: Mapping[str, Rows], key: str = "task.unlabelled"
+    ) -> Unlabelled:
         """Read ``paths`` once, and find the rows that none of ``splits`` (train, the dev splits, test) has.
 
         Raises:
@@ -61,7 +65,7 @@ class Unlabelled:
                 else:
                     hashes.append(_hash(texts))
             if len(hashes) == before:
-                raise UserError(f"task.unlabelled: {path} has no usable row")
+                raise UserError(f"{key}: {path} has no usable row")
         found = np.frombuffer(hashes, np.uint64)
         first = np.zeros(len(found), bool)
         first[np.unique(found, return_index=True)[1]] = True
@@ -75,12 +79,12 @@ class Unlabelled:
             f"{counts['repeated']:,} are repeated or training rows, {counts['in_dev']:,} stand in dev or test"
         )
         if not new.any():
-            raise UserError(f"task.unlabelled: {words}; at least one new row is needed")
+            raise UserError(f"{key}: {words}; at least one new row is needed")
         words += f"; {malformed:,} are malformed" if malformed else ""
         if ignored := [path.name for path in paths if _has_label(path, task)]:
             words += f"; column {task.label!r} of {', '.join(ignored)} is not read"
-        (log.warning if in_dev.any() or malformed else log.info)("task.unlabelled: %s", words)
-        return cls(tuple(paths), task, new, hashlib.sha256(found[new].tobytes()).hexdigest(), counts)
+        (log.warning if in_dev.any() or malformed else log.info)("%s: %s", key, words)
+        return cls(tuple(paths), task, new, hashlib.sha256(found[new].tobytes()).hexdigest(), counts, key)
 
     def encoded(self, tokenizer: TextTokenizer, max_seq_length: int, like: np.ndarray) -> Encoded:
         """The new rows as token ids, without labels, in an array as ``like``, the labels of the training rows."""
@@ -91,7 +95,7 @@ class Unlabelled:
             labels = np.full([len(chunk), *like.shape[1:]], NO_LABEL[like.dtype.type], like.dtype)
             parts.append(tokenize(rows_of(chunk, labels), tokenizer, max_seq_length))
         if digest.hexdigest() != self.digest:
-            raise UserError(f"task.unlabelled: {', '.join(map(str, self.paths))} changed while the job ran")
+            raise UserError(f"{self.key}: {', '.join(map(str, self.paths))} changed while the job ran")
         return parts[0].join(parts[1:])
 
 

@@ -8,15 +8,17 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
-from ofa.model.network import Forward
 from ofa.system.machine import cpu_flags
+
+if TYPE_CHECKING:
+    from ofa.model.network import Forward
 
 # TensorRT optimisation profile: optimal batch and length (those of the published measurements) and the largest allowed.
 TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ofa.settings.schema import Int8Config
+
 PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
 ONNX_GRAPH = "model.onnx"
 INPUTS = ("input_ids", "token_type_ids")
@@ -20,3 +22,14 @@ GRAPHS = {
 def graph(folder: Path, engine: str, precision: str) -> Path:
     """The file of an exported ``folder`` that ``engine`` reads for ``precision``; it may not be there."""
     return folder / GRAPHS.get((engine, precision), f"{PADDLE_GRAPH}.json")
+
+
+def reduced(settings: Int8Config) -> dict[tuple[str, str], str]:
+    """Engine and precision of each graph that is written anew from ONNX -> a key of ``ofa.deploy.quantize.METHODS``."""
+    if not settings.enabled:
+        return {}
+    found = {("onnxruntime", "int8"): settings.method}
+    for name in settings.gpu_graphs:
+        engine, _, precision = name.partition("_")
+        found[engine, precision] = name
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ofa.errors import UserError
-from ofa.limits import figure_problems
+from ofa.limits import figure_problems, times_layers, timing_problems
 from ofa.model.architectures import ARCHITECTURES
 from ofa.model.hub import folder_here
 from ofa.settings.bounds import choice, file_name, per_cpu
@@ -66,7 +66,7 @@ def problems(config: Config) -> Iterable[str]:
     yield from timed or figure_problems(config)
     yield from int8_problems(config)
     yield from stage_problems(config)
-    yield from optional_stage_problems(config)
+    yield from optional_stage_problems(config, not timed and times_layers(config))
     yield from _folders(config)
     yield from _tracking(config)
     yield from sweep_problems(config)
@@ -77,6 +77,8 @@ def _machine(config: Config) -> Iterable[str]:
     yield from per_cpu("hardware.threads", config.hardware.threads)
     if ranks.size() == 1:  # a launcher has started its own
         yield from per_cpu("hardware.devices", config.hardware.devices)
+    if not list(latency_problems(config.latency, config.hardware)):
+        yield from timing_problems(config)
 
 
 def _model(config: Config) -> Iterable[str]:

@@ -61,7 +61,7 @@ def collect(
         results,
         target=config.hardware.name,
         dev_rows=scores["rows"],
-        rows={split: dict(counts) for split, counts in rows.items()},
+        rows={split: dict(counts) for split, counts in {**rows, **_augmented(folders)}.items()},
         learned=scores["learned"],
         teacher=Scored(**scores["teacher"]),
         networks=tuple(
@@ -93,6 +93,10 @@ def unnamed(config: Config) -> dict[str, str]:
     """The engines that the names of figures leave out: the first that is timed, and the first that is estimated."""
     estimated = engines_to_estimate(config.hardware, config.latency.estimate_engines)
     return {"measured": config.latency.engines[0], **({"estimated": estimated[0]} if estimated else {})}
+
+
+def _augmented(folders: Mapping[str, Path]) -> dict[str, dict[str, int]]:
+    return {"augmented": _read(folders["augment"] / "augmented.json")["counts"]} if "augment" in folders else {}
 
 
 def _read(path: Path) -> Any:
@@ -206,6 +210,7 @@ def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
 
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
+    results = replace(results, search=front.checked(results))
     found = remarks(results, config, shape, networks)
     return replace(
         results,

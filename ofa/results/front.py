@@ -11,7 +11,8 @@ from ofa.results.record import Results
 from ofa.supernet.space import record_of_search
 from ofa.supernet.subnet import SubNet, uniform
 
-FRONT = "front.png"
+FRONT, MEASURED = "front.png", "_measured"  # the name of a picture; how names of measured figures end
+FAR = 15  # percent by which a prediction may be off without a word
 UNITS = {"max_latency_ms": "ms", "max_params": "parameters", "max_macs": "MACs", "max_bytes": "bytes"}
 
 
@@ -26,8 +27,53 @@ def found(folders: Mapping[str, Path]) -> dict[str, Any] | None:
     return record
 
 
+def checked(results: Results) -> dict[str, Any] | None:
+    """The record of the search with what its networks take that were timed whole, where the limit is on that.
+
+    ``checked``: by name, ``predicted_ms`` by the table of layers, ``measured_ms``, and the ``error`` of the one
+    against the other in percent.
+    """
+    search = results.search
+    if search is None or not str(search["figure"]).endswith(MEASURED):
+        return search
+    found = {}
+    for entry in search["front"]:
+        network = results.network(entry["name"])
+        if network is None or (ms := results.ms(network, search["figure"])) is None:
+            continue
+        predicted = entry["costs"]["max_latency_ms"]
+        error = round(100 * (predicted / ms - 1), 1)
+        found[entry["name"]] = {"predicted_ms": predicted, "measured_ms": ms, "error": error}
+    return {**search, "checked": found}
+
+
 def remarks(search: Mapping[str, Any]) -> list[str]:
-    """What came of distilling the networks found alone, in one sentence."""
+    """What is worth knowing of a search: how far its table of layers is off, and what distilling alone came to."""
+    return [*_off(search), *_specialised(search)]
+
+
+def _off(search: Mapping[str, Any]) -> list[str]:
+    """Networks whose latency was predicted badly, or is over the limit; that none was timed whole."""
+    if "checked" not in search:
+        return []
+    if not search["checked"]:
+        return [f"The limit on {search['figure']} is on sums over layers: none of those found has it timed whole."]
+    found, limit = [], search["limits"]["max_latency_ms"]
+    far = {name: one for name, one in search["checked"].items() if abs(one["error"]) > FAR}
+    if far:
+        said = ", ".join(f"{name} {one['error']:+.0f}%" for name, one in far.items())
+        found.append(
+            f"The table of layers is off by more than {FAR}% ({said}), as on a machine that was busy at either time: "
+            "force=[layer_times,search,latency] times all of it again."
+        )
+    over = {name: one["measured_ms"] for name, one in search["checked"].items() if one["measured_ms"] > limit}
+    if over:
+        said = ", ".join(f"{name} {ms:.3g} ms" for name, ms in over.items())
+        found.append(f"Timed whole, over the limit of {limit:g} ms: {said}.")
+    return found
+
+
+def _specialised(search: Mapping[str, Any]) -> list[str]:
     specialised = search.get("specialised", {})
     if not specialised:
         return []
@@ -54,8 +100,17 @@ def words(search: Mapping[str, Any]) -> str:
     return (
         f"The front of the search within {limits_of(search)}{by}: of {scored}, those that none "
         f"beats at its cost. Scores are {scores}. ★: networks of this job; below the front, "
-        "the uniform ones as the search saw them."
+        "the uniform ones as the search saw them." + _checks(search)
     )
+
+
+def _checks(search: Mapping[str, Any]) -> str:
+    """What was predicted by the table of layers, beside what was measured."""
+    said = "; ".join(
+        f"{name} {one['predicted_ms']:.3g} ms, measured {one['measured_ms']:.3g} ms ({one['error']:+.1f}%)"
+        for name, one in search.get("checked", {}).items()
+    )
+    return f" Predicted by a table of layers: {said}." if said else ""
 
 
 def table(search: Mapping[str, Any]) -> list[list[str]]:

@@ -73,11 +73,12 @@ def legend(results: Results) -> list[str]:
     if any(counts["left_out"] for counts in results.rows.values()):
         of_splits = (f"{split} {c['used']:,} ({c['left_out']:,})" for split, c in results.rows.items())
         lines.append(f"Rows used, and malformed ones left out: {', '.join(of_splits)}.")
-    if more := results.rows.get("unlabelled"):
-        lines.append(
-            f"Distilled from {more['used']:,} rows without labels, too; left out: {more['repeated']:,} repeated or "
-            f"training rows, {more['in_dev']:,} of dev or test."
-        )
+    for split, what in (("unlabelled", "rows without labels"), ("augmented", "copies with words replaced")):
+        if more := results.rows.get(split):
+            lines.append(
+                f"Distilled from {more['used']:,} {what}, too; left out: {more['repeated']:,} repeated or training "
+                f"rows, {more['in_dev']:,} of dev or test."
+            )
     if known := results.vocabulary:
         shares = ", ".join(f"{share:.2%} of the rows of {name}" for name, share in known["changed"].items())
         lines.append(

@@ -15,6 +15,9 @@ def distill_problems(config: Config) -> Iterable[str]:
     yield from between("ofa.temperature", ofa.temperature, 0.1, 100)
     if ofa.temperature != 1 and task.kind == "score":
         yield f"ofa.temperature: {ofa.temperature:g} is for classes, {task.name} is a regression task; allowed: 1"
+    yield from at_least("ofa.augment.copies", ofa.augment.copies, 0)
+    yield from between("ofa.augment.share", ofa.augment.share, 0.01, 1)
+    yield from at_least("ofa.augment.candidates", ofa.augment.candidates, 1)
     yield from once("task.unlabelled", task.unlabelled)
     yield from choice("ofa.vocabulary", ofa.vocabulary, VOCABULARIES)
     yield from once("ofa.vocabulary_files", ofa.vocabulary_files)
@@ -22,11 +25,22 @@ def distill_problems(config: Config) -> Iterable[str]:
         yield "ofa.vocabulary_files: nothing is left out of the vocabulary; set ofa.vocabulary=seen, or leave them out"
 
 
-def optional_stage_problems(config: Config) -> Iterable[str]:
-    """Stages that are asked for by name where no setting gives them any work."""
+def optional_stage_problems(config: Config, times_layers: bool) -> Iterable[str]:
+    """Stages that are asked for by name where no setting gives them any work.
+
+    Args:
+        times_layers: whether a limit of a search is on a measured latency.
+    """
     ofa, final = config.ofa, config.trainer.final
-    wanted = {"vocabulary": ofa.vocabulary == "seen", "distill_depth": ofa.has_depths}
-    wanted |= {"search": config.search.runs, "specialise": config.search.specialises, "final": final.runs}
+    wanted = {
+        "augment": ofa.augment.copies > 0,
+        "vocabulary": ofa.vocabulary == "seen",
+        "distill_depth": ofa.has_depths,
+        "layer_times": times_layers,
+        "search": config.search.runs,
+        "specialise": config.search.specialises,
+        "final": final.runs,
+    }
     for name, ask in OPTIONAL_STAGES.items():
         if name in config.stages and not wanted[name]:
             yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"

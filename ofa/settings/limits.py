@@ -23,7 +23,9 @@ class SearchConfig:
     max_params: float | None = None  # parameters, embeddings included
     max_macs: float | None = None  # multiply-accumulates of a row of trainer.max_seq_length tokens
     max_bytes: float | None = None  # of model.onnx in FP32
-    figure: str | None = None  # an estimate by its name, e.g. t4_fp16_b1_s128_estimated; null: the target's first
+    # By its name, an estimate (t4_fp16_b1_s128_estimated), or a timing of this machine that is among latency.*
+    # (cpu_onnxruntime_fp32_b1_s128_measured); null: the target's first estimate, else the first timing.
+    figure: str | None = None
     rows: int = 1000  # training rows held out of distillation, which networks are scored on; dev rows only judge
     evaluations: int = 300  # networks scored at most
     # How many of the front become networks of the job (search1, ...): the best, and others at even distances. All of
@@ -40,6 +42,11 @@ class SearchConfig:
     @property
     def runs(self) -> bool:
         return bool(self.limits)
+
+    @property
+    def held_out(self) -> int:
+        """Training rows that distillation does not see."""
+        return self.rows if self.runs else 0
 
     @property
     def specialises(self) -> bool:

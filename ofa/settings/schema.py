@@ -23,6 +23,8 @@ STAGES = ("finetune", "reorder", "distill", "evaluate", "export", "quantize", "l
 # Only in jobs whose settings ask for them; evaluate and export bring them along.
 # What asks for them: a setting as an example.
 OPTIONAL_STAGES = {
+    "layer_times": "search.max_latency_ms=8 search.figure=cpu_fp32_b1_s128_measured",
+    "augment": "ofa.augment.copies=4",
     "vocabulary": "ofa.vocabulary=seen",
     "distill_depth": "ofa.depths=[1,0.5]",
     "search": "search.max_macs=1e9",
@@ -70,6 +72,15 @@ class ImportanceConfig:
 
 
 @dataclass
+class AugmentConfig:
+    """Copies of the training rows with words replaced, for distillation alone (TinyBERT's augmentation)."""
+
+    copies: int = 0  # of each row; 0: none. Words are replaced as the model's masked-language head says, if it has one
+    share: float = 0.4  # probability with which a word is replaced; of a pair, in one of the texts
+    candidates: int = 15  # words that one is drawn from, those that fit best
+
+
+@dataclass
 class OfaConfig:
     """The supernet: which widths and depths it serves and how they are distilled.
 
@@ -102,6 +113,7 @@ class OfaConfig:
     vocabulary: str = added("full")
     vocabulary_files: list[str] = added([])  # files of rows, as task.unlabelled; how many read otherwise is reported
     importance: ImportanceConfig = setting(ImportanceConfig)
+    augment: AugmentConfig = added(AugmentConfig)
     tolerance: float = collected(0.5)  # points of score a recommended width may lose against the teacher
 
     @property

@@ -28,8 +28,9 @@ def task_problems(task: TaskConfig) -> list[str]:
     if not task.dev:
         found.append("task.dev is empty: name at least one split and its file, e.g. +task.dev.dev=dev.tsv")
     found += [*_label_problems(task), *_metric_problems(task)]
-    for name in sorted({"train", "test", "unlabelled"} & set(task.dev)):
-        found.append(f"task.dev: the split name {name!r} is taken by task.{name}")
+    taken = {name: f"task.{name}" for name in ("train", "test", "unlabelled")} | {"augmented": "ofa.augment"}
+    for name in sorted(taken.keys() & set(task.dev)):
+        found.append(f"task.dev: the split name {name!r} is taken by {taken[name]}")
     if task.test is not None and task.test_share is not None:
         found.append("task.test_share: task.test names a file already; allowed: one of them")
     for key in ("test_share", "dev_share"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ofa.data.augment import kept
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.supernet.space import Network, networks_found, record_of_search
@@ -66,11 +67,18 @@ class StageContext:
         return next(path for path in places if path.is_dir())
 
     def training_rows(self) -> tuple[Encoded, Encoded]:
-        """The rows that networks are distilled on, also those without labels, and those held out for a search."""
-        search = self.config.search
-        held_out = search.rows if search.runs else 0
+        """The rows that networks are distilled on, with all :meth:`with_more`, and those held out for a search."""
+        held_out = self.config.search.held_out
         distilled, scored = self.inputs.encoded("train").hold_out(held_out, self.config.trainer.seed)
-        return self.inputs.with_unlabelled(distilled), scored
+        return self.with_more(distilled), scored
+
+    def with_more(self, train: Encoded) -> Encoded:
+        """Of the training rows ``train``, then the rows without labels, then copies with words replaced."""
+        found = self.inputs.with_unlabelled(train)
+        if "augment" not in self.needs:
+            return found
+        copies = kept(self.needs["augment"], self.config.task)
+        return found.join([copies.encoded(self.inputs.tokenizer, self.inputs.max_seq_length, train.labels)])
 
     def loop(
         self,

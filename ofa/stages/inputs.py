@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_byte_level, train_vocab
 from ofa.errors import UserError
 from ofa.limits import Limits
-from ofa.model.architectures import ARCHITECTURES
+from ofa.model.architectures import ARCHITECTURES, Architecture
 from ofa.model.folder import Folder
 from ofa.model.hub import find_folder
 from ofa.settings.limits import row_problems
@@ -83,6 +83,17 @@ class Inputs:
             return train
         return train.join([self.unlabelled.encoded(self.tokenizer, self.max_seq_length, train.labels)])
 
+    def kind(self, model: ModelConfig) -> tuple[Architecture, Mapping[str, object]]:
+        """The architecture of the networks, and what it needs besides sizes: the folder's, or that of the settings."""
+        if self.folder:
+            return self.folder.architecture, self.folder.extra
+        return ARCHITECTURES[model.architecture], ARCHITECTURES[model.architecture].defaults
+
+    @property
+    def space(self) -> Space:
+        """All sub-networks that a search of the job may find."""
+        return Space.between((network.subnet for network in self.networks.values()), self.shape)
+
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """How many rows of each split are ``used``, and ``left_out`` as malformed."""
@@ -121,7 +132,9 @@ def load_inputs(config: Config) -> Inputs:
     tokenizer = given_tokenizer(config.model, folder) or _trained_tokenizer(config.model, rows["train"], cache_dir)
     files = _vocabulary_files(config, cache_dir)
     if config.ofa.vocabulary == "seen":
-        require_wordpiece(tokenizer)
+        require_wordpiece(tokenizer, "ofa.vocabulary", "seen", "full")
+    if copies := config.ofa.augment.copies:
+        require_wordpiece(tokenizer, "ofa.augment.copies", copies, 0)
     shape = model_shape(config, folder, tokenizer)
     kind = config.model.architecture
     digests = {
@@ -135,14 +148,10 @@ def load_inputs(config: Config) -> Inputs:
         digests["unlabelled"] = unlabelled.digest
     if files:
         digests["vocabulary_files"] = hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
-    of_job = networks(config.ofa.widths, config.ofa.depths, shape)
-    space = Space.between([network.subnet for network in of_job.values()], shape)
-    if found := list(Limits.of(config, shape).problems(space)):
-        raise UserError("\n".join(found))
-    return Inputs(
+    inputs = Inputs(
         rows=rows,
         shape=shape,
-        networks=of_job,
+        networks=networks(config.ofa.widths, config.ofa.depths, shape),
         tokenizer=tokenizer,
         folder=folder,
         label_order=label_order(config, folder) if folder else None,
@@ -152,6 +161,9 @@ def load_inputs(config: Config) -> Inputs:
         unlabelled=unlabelled,
         vocabulary_files=files,
     )
+    if found := list(Limits.of(config, shape).problems(inputs.space)):
+        raise UserError("\n".join(found))
+    return inputs
 
 
 def _rows_digest(rows: dict[str, Rows], splits: Iterable[str]) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ofa.limits import figure, target
+from ofa.deploy.graphs import reduced
+from ofa.limits import figure, figures, target, times_layers
 from ofa.settings.fields import key_of
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
+from ofa.supernet.layer_times import as_timed
 from ofa.system.machine import machine
 
 # Of the section ``ofa``, for distill_depth alone.
@@ -53,6 +55,12 @@ def _unlabelled(inputs: Inputs) -> dict[str, str]:
     return {"unlabelled": inputs.digests["unlabelled"]} if "unlabelled" in inputs.digests else {}
 
 
+def augment(config: Config, inputs: Inputs) -> dict[str, Any]:
+    held_out = {"held_out": config.search.rows} if config.search.runs else {}
+    test = {"test": inputs.digests["test"]} if "test" in inputs.digests else {}  # whose rows are left out
+    return {"augment": key_of(config.ofa.augment), "seed": config.trainer.seed, **held_out, **test}
+
+
 def vocabulary(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {**_unlabelled(inputs), "vocabulary": config.ofa.vocabulary}
 
@@ -61,7 +69,7 @@ def distill(config: Config, inputs: Inputs) -> dict[str, Any]:
     ofa = {
         key: value
         for key, value in key_of(config.ofa).items()
-        if key not in ("importance", "vocabulary", "vocabulary_files", *DEPTH)
+        if key not in ("importance", "augment", "vocabulary", "vocabulary_files", *DEPTH)
     }
     return {
         **_unlabelled(inputs),
@@ -82,8 +90,8 @@ def distill_depth(config: Config, inputs: Inputs) -> dict[str, Any]:
 def search(config: Config, inputs: Inputs) -> dict[str, Any]:
     own = {name: value for name, value in key_of(config.search).items() if name != "specialise_epochs"}
     key = {"search": own, "seed": config.trainer.seed}
-    if config.search.max_latency_ms is None:
-        return key
+    if config.search.max_latency_ms is None or times_layers(config):
+        return key  # what was timed is known by its own stage
     return {**key, "figure": figure(config), "target": target(config)}
 
 
@@ -107,8 +115,30 @@ def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:
     return {"int8": key_of(config.int8)}
 
 
-def latency(config: Config, inputs: Inputs) -> dict[str, Any]:
+def _where(config: Config) -> dict[str, Any]:
     found = machine()
     if config.hardware.device == "cpu":
         found.pop("gpu", None)  # not timed, although it is there
-    return {"latency": key_of(config.latency), "threads": config.hardware.threads, "machine": found}
+    return {"threads": config.hardware.threads, "machine": found}
+
+
+def layer_times(config: Config, inputs: Inputs) -> dict[str, Any]:
+    """Neither rows nor weights nor any limit: other jobs on this machine have the same table."""
+    if not times_layers(config):
+        return {}
+    one, space = figures(config)[str(figure(config))], inputs.space
+    method = reduced(config.int8).get((one.engine, one.precision))
+    architecture, extra = inputs.kind(config.model)
+    return {
+        **_where(config),
+        "figure": [one.engine, one.precision, one.batch_size, one.seq_length],
+        "timed": [config.latency.warmup, config.latency.repeats],
+        "architecture": [architecture.name, extra],
+        "shape": as_timed(inputs.shape).to_dict(),
+        "sizes": [space.heads, space.neurons],
+        **({"int8": [method, config.int8.reduce_range]} if method else {}),
+    }
+
+
+def latency(config: Config, inputs: Inputs) -> dict[str, Any]:
+    return {"latency": key_of(config.latency), **_where(config)}

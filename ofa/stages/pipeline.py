@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.errors import Interrupted
+from ofa.limits import require_reachable, times_layers
 from ofa.settings.schema import Config
 from ofa.stages import keys
 from ofa.stages.context import StageContext as StageContext
@@ -42,6 +43,7 @@ class Stage:
         alone: run by rank 0 while the others wait.
         wanted: whether a job has it.
         also: what else it needs in this job.
+        check: of its finished folder, made now or before: raises a UserError where this job cannot go on.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Stage:
     alone: bool = False
     wanted: Callable[[Config], bool] = lambda config: True
     also: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    check: Callable[[Config, Inputs, Path], None] = lambda config, inputs, folder: None
 
     def run(self, context: StageContext) -> None:
         """Import the stage's module, and with it Paddle, only now that there is work for it."""
@@ -62,28 +65,50 @@ LAST_DISTILLED = ("distill", "distill_depth")
 LAST_FOUND = (*LAST_DISTILLED, "search", "specialise")
 LAST_TRAINED = (*LAST_FOUND, "final")
 PIPELINE = (
+    Stage(
+        "layer_times",  # first: a limit that no network meets is refused before anything is trained
+        "Time layers on this machine",
+        (),
+        keys.layer_times,
+        alone=True,
+        wanted=times_layers,
+        check=lambda config, inputs, folder: require_reachable(config, inputs.shape, inputs.space, folder),
+    ),
     Stage("finetune", "Finetune the teacher", (), keys.finetune),
+    Stage(
+        "augment",
+        "Replace words in copies of the training rows",
+        ("finetune",),
+        keys.augment,
+        alone=True,
+        wanted=lambda config: config.ofa.augment.copies > 0,
+    ),
     Stage("reorder", "Score heads and neurons, permute the weights", ("finetune",), keys.reorder),
     Stage(
         "vocabulary",
         "Leave out the tokens that no training row needs",
-        ("finetune", "reorder"),
+        ("finetune", "augment", "reorder"),
         keys.vocabulary,
         alone=True,
         wanted=lambda config: config.ofa.vocabulary == "seen",
     ),
-    Stage("distill", "Distil the supernet at every width", ("finetune", "reorder", "vocabulary"), keys.distill),
+    Stage(
+        "distill",
+        "Distil the supernet at every width",
+        ("finetune", "augment", "reorder", "vocabulary"),
+        keys.distill,
+    ),
     Stage(
         "distill_depth",
         "Distil the supernet at every width and depth",
-        ("finetune", "vocabulary", "distill"),
+        ("finetune", "augment", "vocabulary", "distill"),
         keys.distill_depth,
         wanted=lambda config: config.ofa.has_depths,
     ),
     Stage(
         "search",
         "Search for the best networks within the limits",
-        ("reorder", *LAST_DISTILLED),
+        ("layer_times", "reorder", *LAST_DISTILLED),
         keys.search,
         alone=True,
         wanted=lambda config: config.search.runs,
@@ -91,7 +116,7 @@ PIPELINE = (
     Stage(
         "specialise",
         "Distil each network that was found alone",
-        ("finetune", "vocabulary", *LAST_DISTILLED, "search"),
+        ("finetune", "augment", "vocabulary", *LAST_DISTILLED, "search"),
         keys.specialise,
         wanted=lambda config: config.search.specialises,
     ),
@@ -189,6 +214,7 @@ def run_stages(
             else:
                 needs = {name: folders[name] for name in stage.needs}
                 _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
+        stage.check(config, inputs, folder)
         done(stage.name, folder)
     return folders
 

@@ -16,13 +16,12 @@ from tqdm import tqdm
 from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.kinds import KINDS
 from ofa.deploy.engines import run_onnx
-from ofa.deploy.graphs import ONNX_GRAPH, graph
+from ofa.deploy.graphs import ONNX_GRAPH, graph, reduced
 from ofa.deploy.quantize import Source, most_sensitive, write
 from ofa.evaluation import alarms
 from ofa.evaluation.parity import compare_logits
 from ofa.evaluation.scores import main_score, predict, scores
 from ofa.model.folder import read_folder
-from ofa.settings.schema import Int8Config
 from ofa.stages.context import StageContext
 from ofa.system import files, machine
 
@@ -54,7 +53,7 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     layers = read_folder(folder).shape.num_hidden_layers
     source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
     expected, found = _logits(context, fp32), []
-    for engine, precision, method in _ways(settings):
+    for (engine, precision), method in reduced(settings).items():
         target = graph(folder, engine, precision)
         for kept in _attempts(source, method, settings.tries):
             write(source, target, method, kept)
@@ -67,14 +66,6 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
             log.warning("quantize: %s", entry["refused"])
         found.append(entry)
     return found
-
-
-def _ways(settings: Int8Config) -> Iterator[tuple[str, str, str]]:
-    """Engine, precision and method of every graph to write."""
-    yield "onnxruntime", "int8", settings.method
-    for name in settings.gpu_graphs:
-        engine, _, precision = name.partition("_")
-        yield engine, precision, name
 
 
 def _attempts(source: Source, method: str, tries: int) -> Iterator[list[str]]:

@@ -20,6 +20,7 @@ from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.stages.context import StageContext
 from ofa.supernet import elastic
+from ofa.supernet.layer_times import LayerTimes
 from ofa.supernet.layerwise import Space, by_importance
 from ofa.supernet.nsga2 import Scored, pareto, search
 from ofa.supernet.space import FOUND, network_found
@@ -36,7 +37,8 @@ def run(context: StageContext) -> None:
     """
     config, shape, settings = context.config, context.inputs.shape, context.config.search
     given = {name: network.subnet for name, network in context.inputs.networks.items()}
-    limits, space = Limits.of(config, shape), Space.between(given.values(), shape)
+    times, space = context.needs.get("layer_times"), context.inputs.space
+    limits = Limits.of(config, shape, LayerTimes.read(times) if times else None)
     supernet, folder = models.load(context.distilled / "supernet")
     elastic.make_elastic(supernet)
     start = [*given.values(), *_uniform(space), *_ranked(context, space)]

@@ -33,7 +33,7 @@ def run(context: StageContext) -> None:
         UserError: if a row whose tokens all stay is read otherwise, or answered otherwise to the bit.
     """
     inputs = context.inputs
-    kept = kept_ids(inputs.tokenizer, np.unique(inputs.with_unlabelled(inputs.encoded("train")).input_ids))
+    kept = kept_ids(inputs.tokenizer, np.unique(context.with_more(inputs.encoded("train")).input_ids))
     smaller = cut(inputs.tokenizer, kept)
     for source, name in ((context.needs["finetune"], "teacher"), (context.needs["reorder"], "model")):
         cut_embeddings(source / "model", context.folder / name, kept, smaller)

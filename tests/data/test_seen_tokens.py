@@ -122,9 +122,9 @@ def test_added_tokens_and_settings_go_along(tmp_path: Path) -> None:
 def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
     full = tokenizer_of(tmp_path, CHARACTERS)
     other = TextTokenizer(Tokenizer(WordLevel({"a": 0})), 0, 0, 0, None, "", None)
-    require_wordpiece(full)
+    require_wordpiece(full, "ofa.vocabulary", "seen", "full")
     with pytest.raises(UserError, match="ofa.vocabulary: seen is for WordPiece, the model's tokenizer is WordLevel"):
-        require_wordpiece(other)
+        require_wordpiece(other, "ofa.vocabulary", "seen", "full")
 
 
 def test_the_share_of_a_file_that_changes(tmp_path: Path) -> None:

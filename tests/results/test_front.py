@@ -77,6 +77,34 @@ def test_a_sweep_s_curves_over_the_width_are_of_uniform_networks(tmp_path: Path,
     assert list(drawn[0].axes[0].lines[0].get_xdata()) == [0.5, 0.75, 1.0]
 
 
+MS = {"limits": {"max_latency_ms": 10.0}, "figure": "cpu_fp32_b16_s128_measured"}
+
+
+def predicted(ms: float, measured: list[float]) -> Results:
+    """A search whose best network takes ``ms`` by its table of layers; each network's own time, if it was timed."""
+    one = searched(**MS, front=[{**ENTRIES[0], "costs": {"max_latency_ms": ms}}])
+    found = timed(one, measured, kind="measured", where="cpu") if measured else one
+    return replace(found, search=front.checked(found))
+
+
+def test_what_the_table_of_layers_predicted_stands_beside_what_was_measured() -> None:
+    found = predicted(9.0, [16.0, 12.0, 8.0, 9.5])
+    assert found.search is not None
+    checked = {"search1": {"predicted_ms": 9.0, "measured_ms": 9.5, "error": -5.3}}
+    assert found.search["checked"] == checked == found.to_json()["search"]["checked"]
+    assert front.words(found.search).endswith("by a table of layers: search1 9 ms, measured 9.5 ms (-5.3%).")
+    assert front.remarks(found.search) == []
+    assert front.checked(searched()) == SEARCH and front.checked(results()) is None, "no limit on what is measured"
+
+
+def test_a_table_that_is_far_off_a_limit_that_is_passed_and_what_nobody_timed_are_remarks() -> None:
+    far, over = front.remarks(predicted(9.0, [16.0, 12.0, 8.0, 12.0]).search or {})
+    assert "more than 15% (search1 -25%)" in far and "force=[layer_times,search,latency]" in far
+    assert over == "Timed whole, over the limit of 10 ms: search1 12 ms."
+    (said,) = front.remarks(predicted(9.0, []).search or {})
+    assert said.startswith("The limit on cpu_fp32_b16_s128_measured is on sums over layers")
+
+
 def test_what_distilling_alone_came_to_is_a_remark() -> None:
     kept = {"search1": {"before": 0.85, "step": 40, "score": 0.87}, "search3": {"before": 0.8, "step": 0, "score": 0.8}}
     (said,) = front.remarks({**SEARCH, "specialised": kept})

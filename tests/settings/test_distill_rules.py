@@ -24,6 +24,14 @@ from ofa.settings.schema import Config
             "task.unlabelled[0]: 's3://bucket/a.tsv' is an address; allowed: a path",
         ),
         ("+task.dev.unlabelled=dev.tsv", "task.dev: the split name 'unlabelled' is taken by task.unlabelled"),
+        ("ofa.augment.copies=-1", "ofa.augment.copies: -1 is not allowed; allowed: from 0"),
+        ("ofa.augment.share=0", "ofa.augment.share: 0.0 is outside [0.01, 1]"),
+        ("ofa.augment.candidates=0", "ofa.augment.candidates: 0 is not allowed; allowed: from 1"),
+        ("+task.dev.augmented=dev.tsv", "task.dev: the split name 'augmented' is taken by ofa.augment"),
+        (
+            "stages=[augment]",
+            "stages: augment has nothing to do in this job; ask for it with e.g. ofa.augment",
+        ),
         ("ofa.vocabulary=small", "ofa.vocabulary: 'small' is unknown; allowed: full, seen"),
         ("ofa.vocabulary_files=[a.tsv]", "ofa.vocabulary_files: nothing is left out of the vocabulary; set ofa.vocab"),
         (

@@ -30,22 +30,23 @@ STAGES_OF = {
     "ofa.widths": "distill export",
     **dict.fromkeys([f"ofa.{key}" for key in keys.DEPTH], "distill_depth"),
     "ofa.importance": "reorder",
+    "ofa.augment": "augment",
     "ofa.vocabulary": "vocabulary",
     "ofa.vocabulary_files": "evaluate",
     "trainer.max_seq_length": "finetune",
-    "trainer.seed": "finetune reorder distill search",
+    "trainer.seed": "finetune augment reorder distill search",
     "trainer.precision": "finetune distill",
     "trainer.finetune": "finetune",
     "trainer.distill": "distill",
     "trainer.depth": "distill_depth",
     "search": "search",
-    "search.rows": "distill search",
+    "search.rows": "augment distill search",
     "search.specialise_epochs": "specialise",
-    **dict.fromkeys([f"search.{name}" for name in LIMITS], "distill search"),
+    **dict.fromkeys([f"search.{name}" for name in LIMITS], "augment distill search"),
     "trainer.final": "final",
     "trainer.final_held_out": "final",
-    "task.test": "evaluate",
-    "task.test_share": "finetune evaluate",
+    "task.test": "augment evaluate",
+    "task.test_share": "finetune augment evaluate",
     "task.unlabelled": "vocabulary distill",
     "hardware.devices": "finetune distill",
     "hardware.device": "latency",
@@ -215,6 +216,39 @@ def test_a_setting_is_in_the_keys_of_the_stages_it_decides(key: str, config: Con
 @pytest.mark.parametrize("key", [key for key, role in ALL.items() if role and key not in ("stages", "cache_dir")])
 def test_what_says_how_a_job_runs_is_in_no_key(key: str, config: Config, root: Path) -> None:
     assert changed(config, key, root) == set()
+
+
+TIMED = {"search.max_latency_ms": 8.0, "search.rows": 1, "search.figure": "cpu_onnxruntime_int8_b1_s16_measured"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("search.max_latency_ms", 9.0, "search"),
+        ("search.evaluations", 9, "search"),
+        ("search.figure", "cpu_fp32_b1_s16_measured", "layer_times search"),
+        ("latency.repeats", 7, "layer_times latency"),
+        ("latency.precisions", ["int8", "fp32"], "latency"),
+        ("hardware.threads", 3, "layer_times latency"),
+        ("int8.reduce_range", True, "layer_times quantize"),
+        ("int8.tries", 0, "quantize"),
+        ("ofa.widths", [1.0, 0.25], "layer_times distill export"),
+        ("model.intermediate_size", 64, "layer_times finetune"),
+        ("model.num_hidden_layers", 8, "finetune"),
+        ("trainer.seed", 7, "finetune augment reorder distill search"),
+        ("task.train", "other.tsv", "finetune"),
+    ],
+)
+def test_a_table_of_layers_serves_any_job_that_has_such_layers_on_this_machine(
+    key: str, value: Any, stages: str, config: Config, root: Path
+) -> None:
+    for name, held in TIMED.items():
+        put(config, name, held, root)
+    before = reads(config, root, "before")
+    assert before["layer_times"] != "{}"
+    put(config, key, value, root)
+    after = reads(config, root, "after")
+    assert {stage for stage in before if before[stage] != after[stage]} == set(stages.split())
 
 
 def test_bad_rows_are_left_out_or_there_is_no_key(config: Config, root: Path) -> None:

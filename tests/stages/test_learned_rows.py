@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from helpers.jobs import WORDS, config_path, made, stages_of
 
+from ofa.data.tokens import held_out
+from ofa.errors import UserError
 from ofa.jobs.job import run_job
 from ofa.results.report import text
-from ofa.settings.schema import Config, LoopConfig
+from ofa.settings.limits import SearchConfig
+from ofa.settings.schema import AugmentConfig, Config, LoopConfig
 from ofa.stages.inputs import load_inputs
 
 pytestmark = pytest.mark.job
@@ -57,3 +60,56 @@ def test_a_temperature_makes_the_distillation_again(config: Config) -> None:
     cold, _ = history(config)[0]["distill/logit_loss"], run_job(softer, "")
     assert stages_of(set(made(config)) - before) == ["distill", "evaluate"]
     assert history(config)[0]["distill/logit_loss"] > 4 * cold  # 16 times what is near ln 2
+
+
+def augmented(config: Config, **values: float) -> Config:
+    return replace(config, ofa=replace(config.ofa, augment=AugmentConfig(copies=2, **values)))
+
+
+def copies(config: Config) -> list[str]:
+    (path,) = (config_path(config) / "store").glob("augment-*[0-9a-f]/augmented.jsonl")
+    return [json.loads(line)["sentence"] for line in path.read_text().splitlines()]
+
+
+def test_copies_with_words_replaced_join_the_distillation_alone(config: Config, tmp_path: Path) -> None:
+    run_job(config, "")
+    before = set(made(config))
+    results = run_job(augmented(config), "")
+    assert stages_of(set(made(config)) - before) == ["augment", "distill", "evaluate"]
+    counts, new = results.rows["augmented"], copies(config)
+    assert counts["used"] == len(new) > 96 and sum(counts.values()) == 192
+    known = {tuple(row.split()) for split in load_inputs(config).rows.values() for row in split.text_a}
+    assert not known & {tuple(row.split()) for row in new}
+    assert f"Distilled from {len(new)} copies with words replaced, too; left out: " in text(results)
+    again = augmented(replace(config, output_dir=str(tmp_path / "again"), stages=["augment"]))
+    run_job(again, "")
+    assert copies(again) == new
+    assert load_inputs(config).counts.keys() == {"train", "dev"}
+
+
+def test_rows_that_are_held_out_for_a_search_have_no_copies(config: Config) -> None:
+    """One word in a hundred is replaced: a copy is a row but for one word or two."""
+    search = SearchConfig(max_params=1e9, rows=48)
+    few = augmented(replace(config, search=search, stages=["augment"]), share=0.01)
+    run_job(few, "")
+    inputs = load_inputs(few)
+    rest, _ = held_out(96, 48, few.trainer.seed)
+    words = [row.split() for row in inputs.rows["train"].text_a]
+
+    def near(copy: list[str], rows: np.ndarray) -> bool:
+        same = [row for row in rows if len(words[row]) == len(copy)]
+        return any(sum(a != b for a, b in zip(words[row], copy, strict=True)) <= 2 for row in same)
+
+    found = [copy.split() for copy in copies(few)]
+    assert found and [copy for copy in found if not near(copy, rest)] == []
+
+
+def test_nothing_is_replaced_where_nothing_can_be(config: Config, tmp_path: Path) -> None:
+    """No letters, no words: one line, and it says which setting."""
+    for name in ("train", "dev"):
+        lines = ["sentence\tlabel", *(f"{row} {row * row}\t{row % 2}" for row in range(8))]
+        (tmp_path / "data" / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError) as caught:
+        run_job(replace(augmented(config), stages=["augment"]), "")
+    assert str(caught.value).startswith("ofa.augment.copies: 0 of 16 rows of copies.jsonl join the distillation")
+    assert "\n" not in str(caught.value)

@@ -16,10 +16,11 @@ from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
 from ofa.results.collect import read
 from ofa.settings.limits import SearchConfig
-from ofa.settings.schema import STAGES, Config, TrackingConfig
+from ofa.settings.schema import STAGES, Config, Int8Config, TrackingConfig
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import run_stages
 from ofa.store import Store
+from ofa.supernet.layer_times import LayerTimes
 from ofa.supernet.subnet import SubNet, count_macs
 from ofa.training.loop import NullMonitor
 
@@ -159,6 +160,51 @@ def test_what_specialising_came_to_is_in_the_results(specialising: Config) -> No
     results = run_job(replace(specialising, stages=["evaluate"]), "")
     assert results.search is not None and results.search["specialised"].keys() == {"search1", results.networks[-1].name}
     assert any("distilled alone" in remark for remark in results.warnings)
+
+
+def timing(config: Config, way: str, limit: float, names: list[str]) -> Config:
+    """A search with a limit on what this machine takes, as far as the stages of these names."""
+    own = SearchConfig(max_latency_ms=limit, figure=f"cpu_{way}_b2_s8_measured", rows=20, evaluations=8, networks=1)
+    return replace(config, search=own, stages=names)
+
+
+def test_a_limit_on_this_machine_s_own_time_is_on_layers_that_are_timed_once(searching: Config) -> None:
+    searching = replace(searching, int8=Int8Config(enabled=False))
+    results = run_job(timing(searching, "onnxruntime_fp32", 1e3, list(STAGES)), "")
+    assert results.search is not None and results.search["figure"] == "cpu_onnxruntime_fp32_b2_s8_measured"
+    checked, best = results.search["checked"]["search1"], results.network("search1")
+    assert best is not None and checked["measured_ms"] == results.ms(best, results.search["figure"])
+    assert checked["predicted_ms"] == results.search["front"][0]["costs"]["max_latency_ms"] > 0
+    (table,) = (config_path(searching) / "store").glob("layer_times-*")
+    before = (table / "stage.json").stat().st_mtime_ns
+    least = LayerTimes.read(table).ms(load_inputs(searching).space.smallest)
+    again = stages(timing(searching, "onnxruntime_fp32", 1.2 * least, ["search"]))
+    assert again["layer_times"] == table and (table / "stage.json").stat().st_mtime_ns == before
+    assert all(entry["costs"]["max_latency_ms"] <= 1.2 * least for entry in found(again)["front"])
+
+
+def test_a_measured_limit_that_nothing_meets_is_refused_before_training_also_by_a_table_of_before(
+    searching: Config,
+) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError) as caught:
+            run_job(timing(searching, "fp32", 0.001, list(STAGES)), "")
+        assert str(caught.value).startswith("search.max_latency_ms: 0.001 is less than any network of this job has")
+        assert [path.name.split("-")[0] for path in (config_path(searching) / "store").glob("*-*")] == ["layer_times"]
+
+
+def test_layers_are_timed_in_int8_too_and_go_on_where_they_were_stopped(searching: Config) -> None:
+    config = timing(searching, "onnxruntime_int8", 1e3, ["layer_times"])
+    with pytest.raises(Interrupted, match="layer_times stopped after 2 networks"):
+        stages(config, stop_after(1 + 2))
+    (kept,) = (config_path(searching) / "store").glob("layer_times-*.part/work/1")
+    made = (kept / "model.int8.onnx").stat().st_mtime_ns
+    asked = []
+    stages(config, lambda: asked.append((kept / "model.int8.onnx").stat().st_mtime_ns) is not None)
+    assert set(asked[1:3]) == {made}
+    (folder,) = (config_path(searching) / "store").glob("layer_times-*")
+    table = LayerTimes.read(folder)
+    assert list(table.heads) == [2, 3, 4] and list(table.neurons) == [32, 48, 64]
 
 
 @pytest.mark.parametrize(
