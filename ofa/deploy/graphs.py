@@ -13,6 +13,9 @@ GRAPHS = {
     ("onnxruntime", "fp32"): ONNX_GRAPH,
     ("onnxruntime", "int8"): "model.int8.onnx",
     ("onnxruntime", "fp16"): "model.fp16.onnx",  # on GPUs
+    ("openvino", "fp32"): ONNX_GRAPH,
+    ("openvino", "bf16"): ONNX_GRAPH,
+    ("openvino", "int8"): "model.int8.openvino.onnx",  # it runs the other's in FP32, slower than the FP32 graph
     ("tensorrt", "int8"): "model.int8.qdq.onnx",  # scales of activations are part of the graph
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ofa.limits import figure, target
 from ofa.settings.fields import key_of
+from ofa.settings.rules import EXTRAS
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.system.machine import machine
@@ -100,7 +101,8 @@ def evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def export(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"widths": config.ofa.widths}
+    further = [engine for engine in config.latency.engines if engine in EXTRAS]  # proven only if they are asked for
+    return {"widths": config.ofa.widths, **({"engines": sorted(further)} if further else {})}
 
 
 def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from tqdm import tqdm
 
 from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.kinds import KINDS
-from ofa.deploy.engines import run_onnx
+from ofa.deploy.engines import run_onnx, run_openvino
 from ofa.deploy.graphs import ONNX_GRAPH, graph
 from ofa.deploy.quantize import Source, most_sensitive, write
 from ofa.evaluation import alarms
 from ofa.evaluation.parity import compare_logits
 from ofa.evaluation.scores import main_score, predict, scores
 from ofa.model.folder import read_folder
-from ofa.settings.schema import Int8Config
+from ofa.settings.schema import Config
 from ofa.stages.context import StageContext
 from ofa.system import files, machine
 
@@ -54,7 +54,7 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     layers = read_folder(folder).shape.num_hidden_layers
     source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
     expected, found = _logits(context, fp32), []
-    for engine, precision, method in _ways(settings):
+    for engine, precision, method in _ways(context.config):
         target = graph(folder, engine, precision)
         for kept in _attempts(source, method, settings.tries):
             write(source, target, method, kept)
@@ -69,10 +69,12 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     return found
 
 
-def _ways(settings: Int8Config) -> Iterator[tuple[str, str, str]]:
+def _ways(config: Config) -> Iterator[tuple[str, str, str]]:
     """Engine, precision and method of every graph to write."""
-    yield "onnxruntime", "int8", settings.method
-    for name in settings.gpu_graphs:
+    yield "onnxruntime", "int8", config.int8.method
+    if "openvino" in config.latency.engines:
+        yield "openvino", "int8", "openvino_int8"
+    for name in config.int8.gpu_graphs:
         engine, _, precision = name.partition("_")
         yield engine, precision, name
 
@@ -94,7 +96,7 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
     name, engine, precision = whose
     what = f"{name} in {precision} for {engine}"
     task, dev, most = context.config.task, context.inputs.dev, context.config.int8.max_drop
-    found = _logits(context, path)
+    found = _logits(context, path, engine)
     of_network, of_graph = (np.concatenate(list(logits.values())) for logits in (expected, found))
     wrong = alarms.reduced(what, of_network, of_graph, KINDS[task.kind])
     if wrong:
@@ -113,8 +115,10 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
     }
 
 
-def _logits(context: StageContext, path: Path) -> Logits:
-    forward, batch_size = run_onnx(path, threads=_threads(context)), context.config.trainer.eval_batch_size
+def _logits(context: StageContext, path: Path, engine: str = "onnxruntime") -> Logits:
+    """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
+    run = run_openvino if engine == "openvino" else run_onnx
+    forward, batch_size = run(path, threads=_threads(context)), context.config.trainer.eval_batch_size
     return {split: predict(forward, encoded, batch_size) for split, encoded in context.inputs.dev.items()}
 
 
