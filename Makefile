@@ -8,7 +8,7 @@ PORT ?= 5000
 # Two processes share the files of tests: as many as keep the memory small.
 WORKERS ?= -n 2 --dist loadfile
 
-.PHONY: run test test-fast test-slow test-interop check docs ui install clean help
+.PHONY: run test test-fast test-slow test-interop check docs ui openvino install clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,9 @@ check: install  ## what CI runs: ruff, mypy, tests
 
 ui: install  ## MLflow's pages on this machine only
 	$(BIN)/python main.py ui --port $(PORT) --output-dir '$(subst ','\'',$(OUTPUT))'
+
+openvino: install  ## the engine OpenVINO, without the package by which it reports its use
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps openvino==2026.4.1
 
 test-interop: install .venv-interop4/installed .venv-interop5/installed  ## exported folders in Transformers 4 and 5, optimum
 	$(BIN)/python -m pytest tests/interop

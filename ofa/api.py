@@ -176,7 +176,8 @@ def load(
     Args:
         network: of a run, its name, e.g. ``w0.5``; None: the recommended one.
         precision: ``fp32`` or ``int8``; None: as the run recommends, else fp32.
-        engine: ``onnxruntime``, or ``paddle``, which loads Paddle and runs fp32.
+        engine: ``onnxruntime``; ``openvino``, of the extra of that name; or ``paddle``, which loads Paddle and runs
+            fp32.
 
     Raises:
         UserError: if the folder is neither, or has no such network, engine or precision.

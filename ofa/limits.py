@@ -30,7 +30,7 @@ def figures(config: Config) -> dict[str, Latency]:
     found = [Latency(config.hardware.name, *way, "estimated", 0.0) for way in ways(config)]
     device = "gpu" if config.hardware.device != "cpu" and "gpu" in machine.machine() else "cpu"
     settings, has, where = config.latency, available(device), machine.device_name(device)
-    written = reduced(config.int8)
+    written = reduced(config)
     for way in product(settings.engines, settings.precisions, settings.batch_sizes, settings.seq_lengths):
         readable = way[1] == "fp32" or way[:2] in written or way[:2] not in GRAPHS
         if way[1] in has.get(way[0], ()) and readable:

@@ -16,26 +16,28 @@ from ofa.data.tables import BadRow, decode, listed, numbered, open_table
 from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
-from ofa.results.reduced import MAIN
 from ofa.settings.compose import load
+from ofa.settings.rules import extras_missing
 from ofa.system.command import as_command
 from ofa.system.files import read_json
 from ofa.system.output import run_folder
 
 CHUNK = 512  # rows that are read, answered and written at once
-ENGINES = ("onnxruntime", "paddle")
+ENGINES = ("onnxruntime", "paddle", "openvino")
 PRECISIONS = ("fp32", "int8")
 OPTIONS = {"quoting": "--quoting", "columns": "--columns"}
 Texts = list[str]  # of a row: one, or two of a pair
 
 
-def chosen(given: Path, network: str | None = None, precision: str | None = None) -> tuple[Path, dict[str, Any]]:
+def chosen(
+    given: Path, network: str | None = None, precision: str | None = None, engine: str = ENGINES[0]
+) -> tuple[Path, dict[str, Any]]:
     """A network's folder and what :class:`TextClassifier` needs beside it.
 
     Args:
         given: a run's folder, its name in the output folder, or the folder of one exported network.
         network: of a run, e.g. ``w0.5``; None: the recommended one.
-        precision: ``fp32`` or ``int8``; None: of a run, int8 where it is recommended, too; else fp32.
+        precision: ``fp32`` or ``int8``; None: of a run, int8 where it is recommended and ``engine`` has it; else fp32.
 
     Raises:
         UserError: if the folder is neither, or the run did not export the network.
@@ -45,7 +47,7 @@ def chosen(given: Path, network: str | None = None, precision: str | None = None
         if network:
             raise UserError(f"--network: {given} is one network; leave it out, or give the folder of its run")
         return given, _settings(given, given.absolute().parent, precision or "fp32")
-    name, advised = _chosen(given, network)
+    name, advised = _chosen(given, network, engine)
     folder = given / name
     if not folder.is_dir():
         raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
@@ -59,9 +61,11 @@ def classifier(
     for what, given_one, allowed in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if given_one is not None and given_one not in allowed:
             raise UserError(f"--{what}: {given_one!r}; allowed: {', '.join(allowed)}")
-    folder, settings = chosen(given, network, precision)
+    if found := extras_missing("--engine", [engine]):
+        raise UserError(found[0])
+    folder, settings = chosen(given, network, precision, engine)
     if (engine, settings["precision"]) == ("paddle", "int8"):
-        raise UserError("--precision: int8 is for onnxruntime; paddle runs fp32")
+        raise UserError("--precision: int8 is for onnxruntime and openvino; paddle runs fp32")
     if engine == "paddle":
         from ofa.system import process
 
@@ -69,8 +73,8 @@ def classifier(
     return TextClassifier(folder, settings, engine)
 
 
-def _chosen(run: Path, network: str | None) -> tuple[str, str]:
-    """The network of a run to ask, and the precision that is recommended for it."""
+def _chosen(run: Path, network: str | None, engine: str) -> tuple[str, str]:
+    """The network of a run to ask, and the precision that is recommended for it, of those it has for ``engine``."""
     results = collect.read_given(run)
     recommended = results.recommended
     name = network or (recommended.name if recommended else None)
@@ -80,7 +84,7 @@ def _chosen(run: Path, network: str | None) -> tuple[str, str]:
         said = f"{name} is unknown" if name else "this run recommends no network"
         raise UserError(f"--network: {said}; it has: {known}")
     advised = recommended.precision if recommended and not network else None
-    return found.name, "int8" if advised == "int8" and found.in_precision(*MAIN) else "fp32"
+    return found.name, "int8" if advised == "int8" and found.in_precision(engine, "int8") else "fp32"
 
 
 def _settings(folder: Path, run: Path, precision: str) -> dict[str, Any]:

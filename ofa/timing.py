@@ -20,7 +20,7 @@ from ofa.results.card import CARD, write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings.compose import load
-from ofa.settings.rules import latency_problems, position_problems
+from ofa.settings.rules import extras_missing, latency_problems, position_problems
 from ofa.settings.schema import LatencyConfig
 from ofa.store import Store
 from ofa.supernet.space import networks, networks_found
@@ -64,7 +64,7 @@ def time_run(
     from ofa.deploy.engines import available
 
     chosen, shape = settings or config.latency, read_folder(folders[results.largest.name]).own_shape
-    problems = [*latency_problems(chosen, config.hardware)]
+    problems = [*latency_problems(chosen, config.hardware), *extras_missing("latency.engines", chosen.engines)]
     problems += position_problems(config.trainer, chosen, shape.max_tokens, str(store))
     if problems:
         raise UserError("\n".join(problems))
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run_folder", type=Path, help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if left out")
-    parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, tensorrt")
+    parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, openvino, tensorrt")
     parser.add_argument("--precisions", nargs="+", help="fp32, bf16, fp16, int8")
     parser.add_argument("--batch-sizes", nargs="+", type=int)
     parser.add_argument("--seq-lengths", nargs="+", type=int)

@@ -26,6 +26,10 @@ def _kill(found: dict[str, Any]) -> Checks:
     ]
 
 
+def _kill_quantize(found: dict[str, Any]) -> Checks:
+    return [("runs with the same deployed files to the byte", found["runs"], found["identical"])]
+
+
 def _disk_full(found: dict[str, Any]) -> Checks:
     parts = [part for part in found.values() if isinstance(part, dict)]
     whole = sum(part["whole"] == part["checkpoints"] and not part["traceback"] for part in parts)
@@ -70,6 +74,7 @@ def _amiss(found: dict[str, Any]) -> int:
 
 CHECKS = {
     "kill": _kill,
+    "kill_quantize": _kill_quantize,
     "disk_full": _disk_full,
     "tracking_server_down": _tracking_server_down,
     "eight_jobs_one_store": _eight_jobs_one_store,

@@ -9,9 +9,9 @@ import socket
 import sys
 from pathlib import Path
 
-from ofa.deploy.serving import TextClassifier, columns
+from ofa.deploy.serving import columns
 from ofa.errors import UserError
-from ofa.predict import chosen
+from ofa.predict import ENGINES, classifier
 from ofa.system.command import as_command
 
 EXAMPLES = {"text": "the film was not good", "text_pair": "the film was bad"}
@@ -24,19 +24,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("path", type=Path, help="the folder of a run, or of one exported network")
     parser.add_argument("--network", help="e.g. w0.5; the recommended one if left out")
     parser.add_argument("--precision", choices=("fp32", "int8"), help="int8 where it is recommended, else fp32")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in; nobody is asked to log in")
     parser.add_argument("--port", type=int, default=5001)
     options = parser.parse_args(arguments)
-    folder, settings = chosen(options.path, options.network, options.precision)
-    classifier = TextClassifier(folder, settings)
+    answers = classifier(options.path, options.network, options.precision, options.engine)
+    settings = answers.settings
     _require_free(options.host, options.port)
     import uvicorn
 
     from ofa.deploy.server import app
 
-    print(f"Serving {folder} ({settings.get('precision', 'fp32')}). Try:")
+    print(f"Serving {answers.folder} ({settings.get('precision', 'fp32')}). Try:")
     print(f"  {example(settings['pair'], options.port)}", flush=True)
-    uvicorn.run(app(classifier), host=options.host, port=options.port, log_level="warning")
+    uvicorn.run(app(answers), host=options.host, port=options.port, log_level="warning")
     return 0
 
 

@@ -1,8 +1,9 @@
-"""Run exported folders: Paddle Inference and ONNX Runtime, in the precisions a machine has."""
+"""Run exported folders: Paddle Inference, ONNX Runtime, OpenVINO and TensorRT, in the precisions a machine has."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
@@ -91,7 +92,15 @@ def _onnxruntime_precisions(kind: str) -> tuple[str, ...]:
 def _paddle_precisions(kind: str) -> tuple[str, ...]:
     if kind == "gpu":
         return ("fp32", "fp16")
-    return ("fp32", "bf16") if cpu_flags() & {"avx512_bf16", "amx_bf16"} else ("fp32",)
+    return ("fp32", *_bf16())
+
+
+def _bf16() -> tuple[str, ...]:
+    return ("bf16",) if cpu_flags() & {"avx512_bf16", "amx_bf16"} else ()
+
+
+def _openvino_precisions(kind: str) -> tuple[str, ...]:
+    return ("fp32", *_bf16(), "int8") if kind == "cpu" and importlib.util.find_spec("openvino") else ()
 
 
 def _tensorrt_precisions(kind: str) -> tuple[str, ...]:
@@ -121,6 +130,30 @@ def run_onnx(path: Path, providers: Sequence[Any] = ("CPUExecutionProvider",), t
         return session.run(None, dict(zip(INPUTS, (input_ids, token_type_ids), strict=True)))[0]
 
     return forward
+
+
+def run_openvino(path: Path, precision: str = "fp32", threads: int = 1) -> Forward:
+    """The same by OpenVINO on the CPU: what the graph has in INT8 as that, the rest in FP32 or BF16."""
+    # As if it were not installed: with this package, OpenVINO's import tells its makers over the network.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # left to itself it takes BF16
+        "ENABLE_CPU_PINNING": False,  # jobs beside each other would be bound to the same cores
+    }
+    request = openvino.Core().compile_model(str(path), "CPU", options).create_infer_request()
+
+    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
+        return request.infer(dict(zip(INPUTS, (input_ids, token_type_ids), strict=True)), share_inputs=True)[0]
+
+    return forward
+
+
+def _openvino(folder: Path, precision: str, device: str, threads: int) -> Forward:
+    return run_openvino(graph(folder, "openvino", precision), precision, threads)
 
 
 def _onnxruntime(folder: Path, precision: str, device: str, threads: int) -> Forward:
@@ -209,6 +242,7 @@ ENGINES = {
     for engine in (
         Engine("paddle", _paddle_precisions, _paddle),
         Engine("onnxruntime", _onnxruntime_precisions, _onnxruntime),
+        Engine("openvino", _openvino_precisions, _openvino),
         Engine("tensorrt", _tensorrt_precisions, _tensorrt),
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ofa.settings.schema import Int8Config
+from ofa.settings.schema import Config
 
 PADDLE_GRAPH = "inference"  # inference.json (the program) and inference.pdiparams (the weights)
 ONNX_GRAPH = "model.onnx"
@@ -15,6 +15,9 @@ GRAPHS = {
     ("onnxruntime", "fp32"): ONNX_GRAPH,
     ("onnxruntime", "int8"): "model.int8.onnx",
     ("onnxruntime", "fp16"): "model.fp16.onnx",  # on GPUs
+    ("openvino", "fp32"): ONNX_GRAPH,
+    ("openvino", "bf16"): ONNX_GRAPH,
+    ("openvino", "int8"): "model.int8.openvino.onnx",  # it runs the other's in FP32, slower than the FP32 graph
     ("tensorrt", "int8"): "model.int8.qdq.onnx",  # scales of activations are part of the graph
 }
 
@@ -24,12 +27,14 @@ def graph(folder: Path, engine: str, precision: str) -> Path:
     return folder / GRAPHS.get((engine, precision), f"{PADDLE_GRAPH}.json")
 
 
-def reduced(settings: Int8Config) -> dict[tuple[str, str], str]:
+def reduced(config: Config) -> dict[tuple[str, str], str]:
     """Engine and precision of each graph that is written anew from ONNX -> a key of ``ofa.deploy.quantize.METHODS``."""
-    if not settings.enabled:
+    if not config.int8.enabled:
         return {}
-    found = {("onnxruntime", "int8"): settings.method}
-    for name in settings.gpu_graphs:
+    found = {("onnxruntime", "int8"): config.int8.method}
+    if "openvino" in config.latency.engines:
+        found["openvino", "int8"] = "openvino_int8"
+    for name in config.int8.gpu_graphs:
         engine, _, precision = name.partition("_")
         found[engine, precision] = name
     return found

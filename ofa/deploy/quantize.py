@@ -124,25 +124,34 @@ def _dynamic(source: Source, target: Path, excluded: list[str]) -> None:
     )
 
 
-def _static(source: Source, target: Path, excluded: list[str], tensorrt: bool) -> None:
-    """``tensorrt``: activations symmetric too, and embeddings as they are, as its kernels want."""
+def _static(
+    source: Source,
+    target: Path,
+    excluded: list[str],
+    symmetric: bool = False,
+    embeddings: bool = True,
+    **options: bool,
+) -> None:
+    """Ranges of activations, ``symmetric`` or not, are part of the graph; TensorRT wants ``embeddings`` as they are."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    options = {"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]}
-    if tensorrt:
-        options |= {"ActivationSymmetric": True, "DedicatedQDQPair": True, "QuantizeBias": False}
     quantize_static(
         source.path,
         target,
         _reader(source.batches),
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul"] if tensorrt else ["MatMul", "Gather"],
+        op_types_to_quantize=["MatMul", "Gather"] if embeddings else ["MatMul"],
         per_channel=True,
         reduce_range=source.reduce_range,
-        activation_type=QuantType.QInt8 if tensorrt else QuantType.QUInt8,
+        activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=excluded,
-        extra_options=options,
+        extra_options={
+            "MatMulConstBOnly": True,
+            "OpTypesToExcludeOutputQuantization": ["MatMul"],
+            "ActivationSymmetric": symmetric,
+            **options,
+        },
     )
 
 
@@ -169,7 +178,8 @@ def _half(source: Source, target: Path, excluded: list[str]) -> None:
 
 METHODS: dict[str, Callable[[Source, Path, list[str]], None]] = {
     "dynamic": _dynamic,
-    "static": partial(_static, tensorrt=False),
-    "tensorrt_int8": partial(_static, tensorrt=True),
+    "static": _static,
+    "openvino_int8": partial(_static, symmetric=True),
+    "tensorrt_int8": partial(_static, symmetric=True, embeddings=False, DedicatedQDQPair=True, QuantizeBias=False),
     "onnxruntime_fp16": _half,
 }

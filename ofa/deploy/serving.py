@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,12 +46,12 @@ class TextClassifier:
         """
         Args:
             settings: see :func:`settings_of`; by default those in the folder's ``serving.json``.
-            engine: ``onnxruntime``, or ``paddle``, which loads Paddle.
+            engine: ``onnxruntime``, ``openvino``, or ``paddle``, which loads Paddle.
 
         Raises:
             UserError: if the folder has no graph for that, or it cannot be read.
         """
-        self.settings = settings or json.loads((folder / SETTINGS).read_text())
+        self.folder, self.settings = folder, settings or json.loads((folder / SETTINGS).read_text())
         self.kind = KINDS[self.settings["kind"]]
         precision = self.settings.get("precision", "fp32")
         path = graph(folder, engine, precision)
@@ -107,10 +108,16 @@ def _onnxruntime(path: Path) -> Forward:
 
 
 def _loaded(folder: Path, engine: str, precision: str) -> Forward:
-    from ofa.deploy.engines import load_engine  # loads Paddle
+    from ofa.deploy.engines import load_engine
     from ofa.system.machine import cores
 
-    return load_engine(folder, engine, precision, "cpu", cores())
+    forward, turn = load_engine(folder, engine, precision, "cpu", cores()), Lock()
+
+    def one_at_a_time(*tokens: np.ndarray) -> np.ndarray:  # neither engine lets threads share what it has loaded
+        with turn:
+            return forward(*tokens)
+
+    return one_at_a_time
 
 
 def _load_pyfunc(path: str) -> TextClassifier:

@@ -18,6 +18,7 @@ from ofa.settings.distill_rules import distill_problems, optional_stage_problems
 from ofa.settings.limits import search_problems
 from ofa.settings.places import path_problems
 from ofa.settings.rules import (
+    extras_missing,
     hardware_problems,
     int8_problems,
     latency_problems,
@@ -75,6 +76,7 @@ def problems(config: Config) -> Iterable[str]:
 def _machine(config: Config) -> Iterable[str]:
     """Not among ``problems``: the jobs of a sweep may run on another machine than the one that launches them."""
     yield from per_cpu("hardware.threads", config.hardware.threads)
+    yield from extras_missing("latency.engines", config.latency.engines)
     if ranks.size() == 1:  # a launcher has started its own
         yield from per_cpu("hardware.devices", config.hardware.devices)
     if not list(latency_problems(config.latency, config.hardware)):

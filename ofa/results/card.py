@@ -10,7 +10,7 @@ import yaml
 
 from ofa.errors import UserError
 from ofa.results.record import NetworkResult, Results
-from ofa.results.reduced import MAIN
+from ofa.results.reduced import ON_CPU
 from ofa.results.report import human
 from ofa.settings.schema import Config, ModelConfig
 from ofa.system.files import read_json, write_whole
@@ -76,9 +76,9 @@ def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator
     size = f", model.onnx {human(network.bytes)}B" if network.bytes is not None else ""
     yield f"Size: {human(network.params)} parameters, {human(network.macs)} MACs per row{size}."
     yield f"Heads in each layer: {network.heads}; neurons: {network.neurons}."
-    small = network.in_precision(*MAIN)
-    if small:
-        yield f"INT8 (model.int8.onnx): {human(small.bytes)}B, loses at most {small.drop:.2f} points in a metric."
+    for way, file in ON_CPU.items():
+        if small := network.in_precision(*way):
+            yield f"INT8 ({file}): {human(small.bytes)}B, loses at most {small.drop:.2f} points in a metric."
     for latency in results.headlines:
         ms = results.ms(network, latency.name(results.unnamed_engine))
         if ms is not None:

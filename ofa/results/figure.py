@@ -10,6 +10,7 @@ ENGINES = {
     "paddle_tensorrt": "Paddle's TensorRT",
     "onnxruntime": "ONNX Runtime",
     "onnxruntime_optimized": "optimized ONNX Runtime",
+    "openvino": "OpenVINO",
     "tensorrt": "TensorRT",
     "torchscript": "TorchScript",
     "pytorch_eager": "eager PyTorch",

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ofa.results.figure import Latency
-from ofa.results.reduced import Reduced, entries, of_entries
+from ofa.results.reduced import Reduced, entries, of_entries, unsound
 from ofa.supernet.space import SEARCHED
 
-MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 UNNAMED = {"measured": "paddle", "estimated": "paddle"}  # of results.json files that do not say
 
 
@@ -213,13 +212,8 @@ class Results:
         measured = [latency for latency in latencies if latency.kind == "measured"] or list(latencies)
         first = (measured[0].batch_size, measured[0].seq_length)
         sized = [latency for latency in measured if (latency.batch_size, latency.seq_length) == first]
-        drifts = {
-            (parity["engine"], parity["precision"])
-            for network in self.networks
-            for parity in network.parity
-            if parity["score_drift"] > MOST_DRIFT and not network.in_precision(parity["engine"], parity["precision"])
-        }
-        return [latency for latency in sized if (latency.engine, latency.precision) not in drifts] or sized
+        wary = unsound(self.networks, sized)
+        return [latency for latency in sized if (latency.engine, latency.precision) not in wary] or sized
 
     def speedups(self, network: NetworkResult) -> dict[str, float]:
         return network.speedups(self.unnamed_engine, self.largest)

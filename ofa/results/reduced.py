@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from ofa.results.figure import ENGINES, Latency
 
 if TYPE_CHECKING:
     from ofa.results.record import NetworkResult, Results
 
 MAIN = ("onnxruntime", "int8")
+ON_CPU = {MAIN: "model.int8.onnx", ("openvino", "int8"): "model.int8.openvino.onnx"}  # what a CPU runs: its file
+FURTHER = {"cpu_graphs": ("openvino",), "gpu_graphs": ("tensorrt", "onnxruntime")}  # key in results.json: its engines
+MOST_DRIFT = 0.5  # points a reduced precision may change a score by and still be recommended
 SMALL = 0.05  # share of the time that INT8 must save to be worth its name
 
 
@@ -49,40 +54,69 @@ KEYS = ("score", "metrics", "drop", "bytes", "kept_fp32")  # in results.json; th
 
 
 def entries(reduced: tuple[Reduced, ...]) -> dict[str, Any]:
-    """``int8``, which runs on a CPU, and ``gpu_graphs``, in a network's entry of results.json."""
+    """``int8``, and by engine the further graphs for CPUs and for GPUs, in a network's entry of results.json."""
     found = {one.what: {key: getattr(one, key) for key in KEYS} for one in reduced}
     main = {"int8": found.pop(MAIN)} if MAIN in found else {}
-    return main | ({"gpu_graphs": {"_".join(what): entry for what, entry in found.items()}} if found else {})
+    of_engines = {
+        name: {"_".join(what): entry for what, entry in found.items() if what[0] in engines}
+        for name, engines in FURTHER.items()
+    }
+    return main | {name: graphs for name, graphs in of_engines.items() if graphs}
 
 
 def of_entries(entry: Mapping[str, Any]) -> tuple[Reduced, ...]:
     """The graphs in reduced precision that a network's entry of results.json tells of."""
     parities = {(parity["engine"], parity["precision"]): parity for parity in entry.get("parity", ())}
     found = {MAIN: entry["int8"]} if "int8" in entry else {}
-    found |= {tuple(name.split("_")): values for name, values in entry.get("gpu_graphs", {}).items()}
+    for key in FURTHER:
+        found |= {tuple(name.split("_")): values for name, values in entry.get(key, {}).items()}
     return tuple(
         Reduced.of({**values, "engine": what[0], "precision": what[1], "parity": parities[what]})
         for what, values in found.items()
     )
 
 
+def unsound(networks: Sequence[NetworkResult], latencies: Sequence[Latency]) -> set[tuple[str, str]]:
+    """Engines and precisions that answer otherwise than the networks scored, or, on a CPU, were not compared with them.
+
+    A graph of its own has a score of its own. FP32 that differs is not exported.
+    """
+    parities = [
+        (network, parity, (parity["engine"], parity["precision"])) for network in networks for parity in network.parity
+    ]
+    drift = {
+        what
+        for network, parity, what in parities
+        if parity["score_drift"] > MOST_DRIFT and not network.in_precision(*what)
+    }
+    on_cpu = {(one.engine, one.precision) for one in latencies if one.where == "cpu" and one.precision != "fp32"}
+    return drift | (on_cpu - {what for _, _, what in parities})
+
+
 def slower(results: Results) -> list[str]:
-    """A sentence for each network and figure in INT8 that is not faster than the same in FP32."""
-    return [sentence for network in results.networks for sentence in _slower(network)]
+    """A sentence for each engine and device of the networks and figures in INT8 that are not faster than in FP32."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for network in results.networks:
+        for one, base in _slower(network):
+            of_engine = found.setdefault((one.engine, one.where), {})
+            figures = of_engine.setdefault(network.label, [])
+            figures.append(f"batch {one.batch_size}, {one.ms:.3g} ms, FP32 {base:.3g} ms")
+    return [
+        f"INT8 gains nothing in {ENGINES.get(engine, engine)} on {where}: "
+        + "; ".join(f"{label} ({'; '.join(figures)})" for label, figures in networks.items())
+        + "."
+        for (engine, where), networks in found.items()
+    ]
 
 
-def _slower(network: NetworkResult) -> list[str]:
+def _slower(network: NetworkResult) -> Iterator[tuple[Latency, float]]:
+    """Measured figures in INT8, and the same in FP32 in milliseconds, where that is no more."""
     fp32 = {_setting(one): one.ms for one in network.latencies if one.precision == "fp32"}
-    found = []
     for one in network.latencies:
         base = fp32.get(_setting(one)) if one.precision == "int8" and one.kind == "measured" else None
         if base is not None and one.ms > (1 - SMALL) * base:
-            found.append(
-                f"{network.label}: INT8 gains nothing on {one.where} at batch {one.batch_size} "
-                f"({one.ms:.3g} ms, FP32 {base:.3g} ms)."
-            )
-    return found
+            yield one, base
 
 
-def _setting(latency: Any) -> tuple:
+def _setting(latency: Latency) -> tuple:
     return latency.where, latency.engine, latency.batch_size, latency.seq_length, latency.kind

@@ -7,6 +7,7 @@ takes a folder, a file or this machine to see.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
 from ofa.settings.schema import (
@@ -27,7 +28,8 @@ from ofa.settings.schema import (
     TrainerConfig,
 )
 
-ENGINES = ("paddle", "onnxruntime", "tensorrt")  # what ofa.deploy.engines can time
+ENGINES = ("paddle", "onnxruntime", "openvino", "tensorrt")  # what ofa.deploy.engines can time
+EXTRAS = ("openvino",)  # of these, what comes with an extra of its name
 TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*TRAINING_PRECISIONS, "int8")  # of engines
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
@@ -118,6 +120,15 @@ def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterab
     for engine in latency.estimate_engines or []:
         yield from choice("latency.estimate_engines", engine, sorted(hardware.engines))
     yield from once("latency.estimate_engines", latency.estimate_engines or [])
+
+
+def extras_missing(key: str, engines: Iterable[str]) -> list[str]:
+    """Engines that come with an extra of their name, which is not installed here."""
+    return [
+        f"{key}: {engine!r} is not installed; get it with pip install -e '.[{engine}]'"
+        for engine in engines
+        if engine in EXTRAS and find_spec(engine) is None
+    ]
 
 
 def int8_problems(config: Config) -> Iterable[str]:

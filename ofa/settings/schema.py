@@ -176,7 +176,7 @@ class LatencyConfig:
     Engines and precisions that a machine lacks are skipped.
     """
 
-    engines: list[str] = setting(["paddle", "onnxruntime"])  # to measure: paddle, onnxruntime, tensorrt
+    engines: list[str] = setting(["paddle", "onnxruntime"])  # to measure: paddle, onnxruntime, openvino, tensorrt
     precisions: list[str] = setting(["fp32", "bf16", "fp16", "int8"])  # to measure and to estimate
     batch_sizes: list[int] = setting([16, 1])  # rows at once
     seq_lengths: list[int] = setting([128])  # tokens of each row
@@ -188,7 +188,7 @@ class LatencyConfig:
 
 @dataclass
 class Int8Config:
-    """INT8 networks for ONNX Runtime, offered only if they score on the dev rows as the network does."""
+    """INT8 for ONNX Runtime, and OpenVINO if it is timed; offered if it scores on the dev rows as the network does."""
 
     enabled: bool = collected(True)  # false: no INT8 networks are made
     # dynamic: activations are scaled as they come; static: by their range over calibration rows.

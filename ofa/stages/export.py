@@ -15,6 +15,7 @@ from ofa.deploy.serving import SETTINGS, settings_of
 from ofa.evaluation.parity import Parity, compare, require_equal
 from ofa.model import network as models
 from ofa.model.network import forward_of
+from ofa.settings.rules import EXTRAS
 from ofa.stages.context import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import TEACHER
@@ -47,10 +48,15 @@ def run(context: StageContext) -> None:
 
 
 def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list[Parity]:
-    """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with."""
+    """Compare the files with the network that was scored, on all dev rows, in all that a CPU can run them with.
+
+    Engines that come with an extra take their time on every row only where they are to be used.
+    """
     scored, _ = models.load(source)
     config, found = context.config, []
     for engine, precision in runnable(folder, "cpu"):
+        if engine in EXTRAS and engine not in config.latency.engines:
+            continue
         exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
         parity = compare(
             forward_of(scored),

@@ -10,6 +10,7 @@ from typing import Any
 from ofa.deploy.graphs import reduced
 from ofa.limits import figure, figures, target, times_layers
 from ofa.settings.fields import key_of
+from ofa.settings.rules import EXTRAS
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.supernet.layer_times import as_timed
@@ -108,7 +109,8 @@ def evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def export(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"widths": config.ofa.widths}
+    further = [engine for engine in config.latency.engines if engine in EXTRAS]  # proven only if they are asked for
+    return {"widths": config.ofa.widths, **({"engines": sorted(further)} if further else {})}
 
 
 def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def layer_times(config: Config, inputs: Inputs) -> dict[str, Any]:
     if not times_layers(config):
         return {}
     one, space = figures(config)[str(figure(config))], inputs.space
-    method = reduced(config.int8).get((one.engine, one.precision))
+    method = reduced(config).get((one.engine, one.precision))
     architecture, extra = inputs.kind(config.model)
     return {
         **_where(config),

@@ -71,12 +71,11 @@ def _export(context: StageContext, model: paddle.nn.Layer, depth: int, way: tupl
     shutil.rmtree(folder, ignore_errors=True)
     models.save(model, folder, ("0", "1"), context.inputs.tokenizer)
     export(model, folder)
-    settings = context.config.int8
-    if method := reduced(settings).get(way):
+    if method := reduced(context.config).get(way):
         ids, types = random_batch(1, context.config.latency.seq_lengths[0], as_timed(context.inputs.shape).vocab_size)
         rows = [Batch(ids, types, np.zeros(1, np.int64), np.zeros(1, np.int64))]  # any ranges take as long
         path = folder / ONNX_GRAPH
-        source = Source.prepare(path, depth, rows, settings.reduce_range, context.work, _threads(context))
+        source = Source.prepare(path, depth, rows, context.config.int8.reduce_range, context.work, _threads(context))
         write(source, graph(folder, *way), method)
     folder.rename(target)
 

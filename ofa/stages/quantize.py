@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ofa.data.batches import Batch, collate, eval_batches
 from ofa.data.kinds import KINDS
-from ofa.deploy.engines import run_onnx
+from ofa.deploy.engines import run_onnx, run_openvino
 from ofa.deploy.graphs import ONNX_GRAPH, graph, reduced
 from ofa.deploy.quantize import Source, most_sensitive, write
 from ofa.evaluation import alarms
@@ -53,7 +53,7 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     layers = read_folder(folder).shape.num_hidden_layers
     source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
     expected, found = _logits(context, fp32), []
-    for (engine, precision), method in reduced(settings).items():
+    for (engine, precision), method in reduced(context.config).items():
         target = graph(folder, engine, precision)
         for kept in _attempts(source, method, settings.tries):
             write(source, target, method, kept)
@@ -85,7 +85,7 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
     name, engine, precision = whose
     what = f"{name} in {precision} for {engine}"
     task, dev, most = context.config.task, context.inputs.dev, context.config.int8.max_drop
-    found = _logits(context, path)
+    found = _logits(context, path, engine)
     of_network, of_graph = (np.concatenate(list(logits.values())) for logits in (expected, found))
     wrong = alarms.reduced(what, of_network, of_graph, KINDS[task.kind])
     if wrong:
@@ -104,8 +104,10 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
     }
 
 
-def _logits(context: StageContext, path: Path) -> Logits:
-    forward, batch_size = run_onnx(path, threads=_threads(context)), context.config.trainer.eval_batch_size
+def _logits(context: StageContext, path: Path, engine: str = "onnxruntime") -> Logits:
+    """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
+    run = run_openvino if engine == "openvino" else run_onnx
+    forward, batch_size = run(path, threads=_threads(context)), context.config.trainer.eval_batch_size
     return {split: predict(forward, encoded, batch_size) for split, encoded in context.inputs.dev.items()}
 
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import psutil
 
-LIBRARIES = ("paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "paddleslim", "mlflow", "hydra-core", "numpy")
+LIBRARIES = (
+    *("paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "paddleslim", "mlflow", "hydra-core", "numpy"),
+    *("onnxruntime", "openvino"),
+)
 
 
 @lru_cache(maxsize=1)

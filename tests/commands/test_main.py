@@ -116,7 +116,7 @@ def test_a_later_timing_joins_the_run(finished):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--engines", "onnx"], "latency.engines: 'onnx' is unknown; allowed: paddle, onnxruntime, tensorrt"),
+        (["--engines", "onnx"], "latency.engines: 'onnx' is unknown; allowed: paddle, onnxruntime, openvino, tensorrt"),
         (["--seq-lengths", "4096"], "latency.seq_lengths: 4096 is more than the 128 positions of"),
         (
             ["--engines", "tensorrt", "--device", "cpu"],

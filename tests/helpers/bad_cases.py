@@ -175,7 +175,7 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "128 positions of model bert_4x128",
     ),
     "timed too long": (None, "latency.seq_lengths=[256]", "latency.seq_lengths: 256", "128 positions of model bert_4x"),
-    "unknown engine": (None, "latency.engines=[onnx]", "latency.engines: 'onnx'", "allowed: paddle, onnxruntime, tens"),
+    "unknown engine": (None, "latency.engines=[onnx]", "latency.engines: 'onnx'", "allowed: paddle, onnxruntime, open"),
     "nothing timed": (None, "latency.batch_sizes=[]", "latency.batch_sizes: [] is empty", "one or more numbers from 1"),
     "no such precision": (None, "latency.precisions=[int4]", "latency.precisions: 'int4'", "allowed: fp32, bf16, fp16"),
     "INT8 off, only that timed": (

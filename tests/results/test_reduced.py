@@ -58,10 +58,52 @@ def test_int8_that_loses_more_than_the_tolerance_is_not_recommended_although_its
 
 def test_int8_that_is_slower_is_a_warning_and_never_recommended():
     found = with_int8((0.93, 0.926, 0.91), [9, 7, 5], [9.5, 8, 6])
-    assert len(slower(found)) == 3
-    assert slower(found)[1] == "width 0.75: INT8 gains nothing on cpu at batch 16 (8 ms, FP32 7 ms)."
+    (said,) = slower(found)
+    assert said == (
+        "INT8 gains nothing in ONNX Runtime on cpu: width 1 (batch 16, 9.5 ms, FP32 9 ms); "
+        "width 0.75 (batch 16, 8 ms, FP32 7 ms); width 0.5 (batch 16, 6 ms, FP32 5 ms)."
+    )
     assert recommend(found, 0.5).precision == "fp32"
     assert slower(with_int8((0.93, 0.926, 0.91), [9, 7, 5], [4, 3, 2])) == []
+
+
+def test_of_two_engines_each_has_its_own_line_with_the_networks_concerned():
+    found = with_int8((0.93, 0.926, 0.91), [9, 7, 5], [9.5, 8, 2])
+    for precision, times in (("fp32", [8.0, 6.0, 4.0]), ("int8", [4.0, 3.0, 4.0])):
+        found = timed(found, times, precision=precision, **{**HERE, "engine": "openvino"})
+    assert [line.split(":")[0] for line in slower(found)] == [
+        "INT8 gains nothing in ONNX Runtime on cpu",
+        "INT8 gains nothing in OpenVINO on cpu",
+    ]
+    assert "width 0.5" not in slower(found)[0] and "width 1" not in slower(found)[1]
+
+
+def test_the_graph_of_each_engine_has_its_own_score_in_results_json_and_in_the_recommendation():
+    found = with_int8((0.93, 0.93, 0.9), [9, 7, 5], [4, 3, 2])
+    found = timed(found, [2.0, 1.5, 1.0], precision="int8", **{**HERE, "engine": "openvino"})
+    networks = []
+    for network, score in zip(found.networks, (0.93, 0.91, 0.8), strict=True):
+        more = small(score, "openvino")
+        networks.append(replace(network, reduced=(*network.reduced, more), parity=(*network.parity, more.parity)))
+    found = replace(found, networks=tuple(networks))
+    written = found.to_json()
+    assert [entry["cpu_graphs"]["openvino_int8"]["score"] for entry in written["widths"]] == [0.93, 0.91, 0.8]
+    assert "gpu_graphs" not in written["widths"][0]
+    assert Results.from_json(written).networks == found.networks
+    chosen = recommend(found, 0.5)
+    assert (chosen.name, chosen.engine, chosen.precision) == ("w1", "openvino", "int8")
+
+
+@pytest.mark.parametrize(("where", "engine"), [("cpu", "paddle"), ("t4", "onnxruntime")])
+def test_a_reduced_precision_of_a_cpu_that_was_not_compared_with_the_network_is_not_recommended(where, engine):
+    """BF16 of an engine that was not here when the network was exported; a GPU is never here then."""
+    found = results(target=where)
+    for precision, times in (("fp32", [9.0, 7.0, 5.0]), ("bf16", [4.0, 3.0, 2.0])):
+        found = timed(found, times, "measured", where=where, engine="onnxruntime", precision=precision)
+    assert recommend(found, 0.5).precision == ("fp32" if where == "cpu" else "bf16")
+    parity = {**small(0.9, engine, "bf16").parity, "score_drift": 0.1}
+    compared = replace(found, networks=tuple(replace(one, parity=(parity,)) for one in found.networks))
+    assert recommend(compared, 0.5).precision == ("bf16" if engine == "onnxruntime" else "fp32")
 
 
 @pytest.mark.parametrize("scores", [(0.93, None, 0.91), (None, 0.926, None)])

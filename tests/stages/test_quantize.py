@@ -3,13 +3,14 @@
 import json
 import logging
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.jobs import tiny
 
-from ofa.deploy.engines import load_engine
+from ofa.deploy.engines import load_engine, run_openvino
 from ofa.deploy.serving import TextClassifier, settings_of
 from ofa.jobs.job import run_job
 from ofa.settings.schema import STAGES, Int8Config
@@ -75,6 +76,23 @@ def test_stages_before_keep_their_keys(config):
         keys[len(keys)] = {name: folder.name for name, folder in folders.items()}
     assert all(keys[0][name] == keys[1][name] == keys[2][name] for name in STAGES[:5])
     assert "quantize" not in keys[0] and keys[1]["quantize"] != keys[2]["quantize"]
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed (make openvino)")
+def test_openvino_gets_a_graph_that_it_has_judged_itself(config, monkeypatch):
+    latency = replace(config.latency, engines=["onnxruntime", "openvino"])
+    asked = replace(config, latency=latency, int8=replace(config.int8, gpu_graphs=[]))
+    judged = []
+    monkeypatch.setattr(stage, "run_openvino", lambda path, **more: judged.append(path) or run_openvino(path, **more))
+    results = run_job(asked, "")
+    written = json.loads((run_folder(asked) / "results.json").read_text())
+    assert [path.name for path in judged] == ["model.int8.openvino.onnx"] * 2
+    for entry, network in zip(written["widths"], results.networks, strict=True):
+        file = folder_of(asked) / network.name / "model.int8.openvino.onnx"
+        assert entry["cpu_graphs"]["openvino_int8"]["bytes"] == file.stat().st_size < entry["bytes"]
+        proven = {(one["engine"], one["precision"]): one for one in entry["parity"]}
+        assert proven["openvino", "fp32"]["logit_difference"] < 1e-4 < proven["openvino", "int8"]["logit_difference"]
+        assert {"cpu_openvino_fp32_b2_s8_measured", "cpu_openvino_int8_b2_s8_measured"} <= set(entry["latency_ms"])
 
 
 @pytest.fixture
