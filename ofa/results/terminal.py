@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ofa.results import aggregate, report
 from ofa.results.record import Results
+from ofa.settings.rules import EXTRAS
 
 REMARKS = 3  # shown at most; all are in report.md
 GAP = 2  # spaces between two columns
@@ -109,8 +110,10 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
     lines = [("Report", str(where.run / "report.md"))] if results.recommended else []
     if results.export and results.recommended and results.recommended.name:
         lines.append(("Deploy", str(where.run / "recommended")))
-        text = shlex.quote("the film was not good")
-        lines.append(("Try", f"ofa predict {shlex.quote(str(where.run))} {text}"))
+        asked = [str(where.run), "the film was not good"]
+        if results.recommended.engine in EXTRAS:  # the others' answers come from ONNX Runtime, as they are installed
+            asked += ["--engine", results.recommended.engine]
+        lines.append(("Try", f"ofa predict {shlex.join(asked)}"))
     if results.unsteady:  # a remark says which; on a narrow screen its end, the command, is cut off
         lines.append(("Again", f"ofa time {shlex.quote(str(where.run))}"))
     lines.append(("Results", str(where.run / "results.json")))

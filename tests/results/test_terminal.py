@@ -67,6 +67,11 @@ def test_three_remarks_at_most_and_lines_to_paste(found):
     ]
 
 
+def test_the_line_to_try_asks_the_engine_that_is_recommended(found):
+    by = replace(found, recommended=replace(found.recommended, engine="openvino"))
+    assert "\nTry      ofa predict out/runs/a 'the film was not good' --engine openvino\n" in shown(by, 80)
+
+
 def test_figures_that_cannot_be_relied_on_are_measured_again_by_a_line_to_paste(found):
     assert "Again" not in shown(found, 80)
     assert "\nAgain    ofa time out/runs/a\n" in shown(replace(found, unsteady=("cpu_fp32_b16_s128_measured",)), 80)
