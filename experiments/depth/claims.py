@@ -47,8 +47,6 @@ def claims(record: dict[str, Any]) -> list[dict[str, Any]]:
         name = f"w{width:.4g}" + (f"-d{depth:.4g}" if depth < 1 else "")
         for of in DYNABERT:
             aim = round(dynabert(of, width, depth) + ALLOWED_MORE, 2)
-            one = claim(
-                f"{name}: points lost at the last step, {of}", "<=", aim, study["points_lost"].get(name, {}).get(of)
-            )
-            found.append({**one, "met": one["met"] and jobs >= JOBS})
+            got = study["points_lost"].get(name, {}).get(of)
+            found.append(claim(f"{name}: points lost at the last step, {of}", "<=", aim, got, jobs >= JOBS))
     return found

@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
+from claiming import claim
 from glue_minilm.jobs import SEEDS, TASKS, finished, job
 
 from ofa.deploy.engines import run_onnx
@@ -78,6 +79,19 @@ def collect(options: argparse.Namespace) -> None:
         [*claims("study", rows, complete), *study_claims(rows, complete)],
         {"settings": {one["task"]: TASKS[one["task"]] for one in records}, "rows": rows},
     )
+    print("\n".join(table(rows)))
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """The table of the README: a row for each job and network."""
+    lines = ["| task, seed | network | FP32 | INT8 | points lost | file | FP32 over INT8, batch 16 | batch 1 |"]
+    lines.append("| :--- | :--- |" + " ---: |" * 6)
+    for row in (row for row in rows if row["size"]):
+        score, ms = row["scores"], row["ms"]
+        cells = [f"{score['fp32']:.4f}", f"{score['int8']:.4f}", f"{row['drop']:+.2f}", f"{row['size']:.1%}"]
+        cells += [f"{ms[batch]['fp32'] / ms[batch]['int8']:.2f}" for batch in ("b16", "b1")]
+        lines.append(f"| {row['task']}, {row['seed']} | {row['network']} | {' | '.join(cells)} |")
+    return lines
 
 
 def _is_timed(found: dict[str, Any]) -> bool:
@@ -164,11 +178,11 @@ def claims(of: str, rows: list[dict[str, Any]], complete: bool = True) -> list[d
     """The aims on sizes and times; none is met by a study that is not ``complete``."""
     offered = [row for row in rows if row["size"]]
     sizes = [row["size"] for row in offered]
-    found = [_claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(sizes, default=None), complete)]
+    found = [claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(sizes, default=None), complete)]
     for batch in (f"b{batch}" for batch in BATCHES):
         ratios = [row["ms"][batch]["fp32"] / row["ms"][batch]["int8"] for row in offered]
         for which, got in (("median", _median(ratios)), ("least", min(ratios, default=None))):
-            found.append(_claim(f"{of}: FP32's time over INT8's, {batch}, {which}", ">=", FASTER, got, complete))
+            found.append(claim(f"{of}: FP32's time over INT8's, {batch}, {which}", ">=", FASTER, got, complete))
     return found
 
 
@@ -178,17 +192,17 @@ def study_claims(rows: list[dict[str, Any]], complete: bool) -> list[dict[str, A
     jobs = {(row["task"], row["seed"]) for row in rows}
     wanted = set(product(STUDIED, SEEDS))
     found = [
-        _claim("study: jobs finished", ">=", len(wanted), len(jobs & wanted), complete),
-        _claim("study: points lost, mean", "<=", MEAN_DROP, statistics.mean(drops) if drops else None, complete),
-        _claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
-        _claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
+        claim("study: jobs finished", ">=", len(wanted), len(jobs & wanted), complete),
+        claim("study: points lost, mean", "<=", MEAN_DROP, statistics.mean(drops) if drops else None, complete),
+        claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
+        claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
     ]
     for task in STUDIED:
         for batch in (f"b{batch}" for batch in BATCHES):
             gains = [_gain([row for row in rows if (row["task"], row["seed"]) == job], batch)
                      for job in jobs if job[0] == task]  # fmt: skip
             name = f"study: {task}, cheapest within {CLOSE:g} point of its teacher, speed-up, {batch}, least seed"
-            found.append(_claim(name, ">=", CHEAPEST, min(gains, default=None), complete))
+            found.append(claim(name, ">=", CHEAPEST, min(gains, default=None), complete))
     return found
 
 
@@ -207,18 +221,13 @@ def _median(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _claim(name: str, sign: str, aim: float, got: float | None, complete: bool) -> dict[str, Any]:
-    met = complete and got is not None and (got <= aim if sign == "<=" else got >= aim)
-    return {"name": name, "aim": f"{sign} {aim:g}", "got": got if got is None else round(got, 4), "met": met}
-
-
 def _write(of: str, found: list[dict[str, Any]], part: dict[str, Any]) -> None:
     """Replace one part of ``results.json`` and its claims."""
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"claims": []}
-    others = [claim for claim in before["claims"] if not claim["name"].startswith(f"{of}:")]
+    others = [one for one in before["claims"] if not one["name"].startswith(f"{of}:")]
     RESULTS.write_text(json.dumps({**before, "claims": [*found, *others], of: part}, indent=1) + "\n")
-    for claim in found:
-        print(f"{'met' if claim['met'] else 'NOT met'}: {claim['name']}: {claim['got']} ({claim['aim']})")
+    for one in found:
+        print(f"{'met' if one['met'] else 'NOT met'}: {one['name']}: {one['got']} ({one['aim']})")
 
 
 def main() -> None:

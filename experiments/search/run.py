@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
+from claiming import claim
 from glue_minilm.jobs import SEEDS, job
 
 from ofa.supernet.space import name_of
@@ -36,6 +37,7 @@ NAME = "search_6x384"  # of this study's jobs, beside others in the same folder
 SHAPE = EncoderShape(6, 384, 12, 1536)
 TASKS = ["sst2", "cola", "mrpc"]
 WIDTHS = [0.75, 0.5, 0.25]  # compared; 1 is trained beside them
+NAMES = [name_of(width) for width in WIDTHS]
 SETTINGS = "ofa.widths=[1,0.75,0.5,0.25] ofa.sampling=layers ofa.keep=last search.networks=100"
 LENGTH = 128  # tokens of a row, as trainer.max_seq_length
 LEAST_GAIN = 0.3  # points, in the mean
@@ -56,7 +58,7 @@ def compared(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     search = results["search"]
     by_name = {network["name"]: network for network in results["widths"]}
     held_out = {entry["name"]: entry["score"] for entry in search["uniform"]}
-    for name in map(name_of, WIDTHS):
+    for name in NAMES:
         uniform = by_name[name]
         fit = [entry for entry in search["front"] if entry["costs"]["max_macs"] <= uniform["macs"]]
         best = max(fit, key=lambda entry: entry["score"])
@@ -86,24 +88,16 @@ def collected(place: Path) -> list[dict[str, Any]]:
 
 def claims(runs: list[dict[str, Any]], minutes: list[float]) -> list[dict[str, Any]]:
     """What was asked, and what was found; a claim whose runs are not all there is not met."""
-    whole = {(task, seed) for task in TASKS for seed in SEEDS} <= {(run["task"], run["seed"]) for run in runs}
-    found = []
-
-    def claim(name: str, aim: str, got: float | None, met: bool) -> None:
-        shown = None if got is None else round(got, 3)
-        found.append({"name": name, "aim": aim, "got": shown, "met": bool(met and whole), "all_runs": whole})
-
-    for width in map(name_of, WIDTHS):
-        gains = [one["gain"] for run in runs for one in run["compared"] if one["width"] == width]
-        mean = statistics.mean(gains) if gains else None
-        claim(f"points gained on dev at the MACs of {width}", f">= {LEAST_GAIN}", mean, (mean or 0) >= LEAST_GAIN)
-    every = [one["gain"] for run in runs for one in run["compared"]]
-    mean = statistics.mean(every) if every else None
-    claim("points gained on dev, mean of widths", f">= {LEAST_GAIN}", mean, (mean or 0) >= LEAST_GAIN)
-    longest = max(minutes, default=None)
-    claim("minutes of a search", f"<= {MOST_MINUTES:g}", longest, (longest or 0) <= MOST_MINUTES)
-    fewest = min((run["front"] for run in runs), default=None)
-    claim("networks on a front", ">= 10", fewest, (fewest or 0) >= 10)
+    whole = set(product(TASKS, SEEDS)) <= {(run["task"], run["seed"]) for run in runs}
+    every = [one for run in runs for one in run["compared"]]
+    gains = {f"at the MACs of {name}": [one["gain"] for one in every if one["width"] == name] for name in NAMES}
+    gains["mean of widths"] = [one["gain"] for one in every]
+    found = [
+        claim(f"points gained on dev, {what}", ">=", LEAST_GAIN, statistics.mean(of) if of else None, whole)
+        for what, of in gains.items()
+    ]
+    found.append(claim("minutes of a search", "<=", MOST_MINUTES, max(minutes, default=None), whole))
+    found.append(claim("networks on a front", ">=", 10, min((run["front"] for run in runs), default=None), whole))
     return found
 
 
