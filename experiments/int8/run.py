@@ -197,7 +197,7 @@ def study_claims(rows: list[dict[str, Any]], complete: bool) -> list[dict[str, A
         claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
         claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
     ]
-    for task in STUDIED:
+    for task in dict.fromkeys([*STUDIED, *(row["task"] for row in rows)]):
         for batch in (f"b{batch}" for batch in BATCHES):
             gains = [_gain([row for row in rows if (row["task"], row["seed"]) == job], batch)
                      for job in jobs if job[0] == task]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from claiming import claim
 
 ALLOWED = 1.10  # of the share of MACs
+SUMS = 0.10  # relative error of a network's latency as the sum of its layers
 CHEAPEST = 3.5  # width 1/2 in INT8 over the full network in FP32
 
 
@@ -17,6 +18,8 @@ def claims(record: dict[str, Any]) -> list[dict[str, Any]]:
         for width, entry in widths.items()
         if width != "1.0"
     ]
+    sums = record.get("layer_sums", {}).get("figures", {})
+    found += [claim(f"sums over layers, {name}: worst error", "<=", SUMS, one["worst"]) for name, one in sums.items()]
     return found + _against_pytorch(record.get("against_pytorch", {}).get("ms", {}))
 
 
