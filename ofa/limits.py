@@ -14,6 +14,7 @@ from ofa.errors import UserError
 from ofa.hardware import estimate
 from ofa.results.collect import unnamed, ways
 from ofa.results.figure import Latency
+from ofa.results.front import MEASURED
 from ofa.settings.schema import Config
 from ofa.supernet.layer_times import LayerTimes
 from ofa.supernet.layerwise import Space
@@ -45,7 +46,7 @@ def figure(config: Config) -> str | None:
 
 def times_layers(config: Config) -> bool:
     """Whether a limit is on what this machine takes, so that layers are timed for it."""
-    return config.search.max_latency_ms is not None and str(figure(config)).endswith("_measured")
+    return config.search.max_latency_ms is not None and str(figure(config)).endswith(MEASURED)
 
 
 def target(config: Config) -> dict[str, Any]:
@@ -68,7 +69,9 @@ class Limits:
     @classmethod
     def of(cls, config: Config, shape: EncoderShape, times: LayerTimes | None = None) -> Limits:
         """The limits of ``config``; one on a measured latency is among them once there are ``times`` of its layers."""
-        one = figures(config).get(str(figure(config)))  # once: a search asks for hundreds of networks
+        limits = config.search.limits
+        # Once, as a search asks for hundreds of networks; and only where it is asked: it looks at the machine.
+        one = figures(config).get(str(figure(config))) if "max_latency_ms" in limits else None
 
         def estimated(subnet: SubNet) -> float:
             assert one is not None  # `figure_problems` has refused the job else
@@ -82,7 +85,7 @@ class Limits:
             "max_bytes": lambda subnet: WEIGHT * count_params(shape, subnet) + GRAPH * (subnet.depth + 1),
         }
         unknown = {"max_latency_ms"} if times_layers(config) and times is None else set()
-        allowed = {name: limit for name, limit in config.search.limits.items() if name not in unknown}
+        allowed = {name: limit for name, limit in limits.items() if name not in unknown}
         return cls(allowed, {name: counted[name] for name in allowed})
 
     def costs(self, subnet: SubNet) -> dict[str, float]:

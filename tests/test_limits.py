@@ -43,6 +43,14 @@ def test_a_network_costs_what_the_results_will_say() -> None:
     assert limits.share(SMALL) == max(cost / limits.allowed[name] for name, cost in limits.costs(SMALL).items()) > 1
 
 
+def test_the_machine_is_looked_at_only_for_a_limit_on_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr("ofa.limits.available", lambda device: looked.append(device) or {})
+    assert Limits.of(job(max_params=1e7), SHAPE).costs(SMALL) and not looked
+    Limits.of(job(max_latency_ms=1.0), SHAPE)
+    assert looked
+
+
 def test_without_a_name_the_latency_is_the_target_s_first_estimate() -> None:
     names = [name for name in figures(job(max_latency_ms=1.0)) if name.endswith("estimated")]
     assert figure(job(max_latency_ms=1.0)) == names[0] == "t4_fp16_b16_s128_estimated"
