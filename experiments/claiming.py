@@ -12,6 +12,7 @@ import json
 import operator
 import runpy
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,19 @@ def write(folder: Path, record: dict[str, Any]) -> None:
     (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
 
 
+def show(claims: Iterable[dict[str, Any]]) -> None:
+    """Print a line for each claim."""
+    for one in claims:
+        print(f"{'met' if one['met'] else 'NOT met'}: {one['name']}: {one['got']} (aim {one['aim']})")
+
+
 def main(folders: list[str]) -> None:
     if not folders:
         raise SystemExit("usage: python experiments/claiming.py FOLDER ...")
     for folder in map(Path, folders):
         write(folder, json.loads((folder / "results.json").read_text()))
-        for one in json.loads((folder / "results.json").read_text())["claims"]:
-            print(f"{'met' if one['met'] else 'NOT met'}: {folder.name}, {one['name']}: {one['got']} ({one['aim']})")
+        print(f"{folder.name}:")
+        show(json.loads((folder / "results.json").read_text())["claims"])
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim
-from glue_minilm.jobs import SEEDS, job
+from claiming import claim, show
+from glue_minilm.jobs import SEEDS, job, kept
 
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
 ROWS = {"cola": 8551, "mrpc": 3668, "rte": 2490}
@@ -89,7 +89,7 @@ def gained(records: list[dict[str, Any]], task: str, without: str, having: str, 
 
 def summarise() -> None:
     """Write ``results.json``, and print its claims."""
-    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+    records = kept(RUNS)
     worth: dict[str, Any] = {}
     for name, (without, having) in WORTH.items():
         for task in ROWS:
@@ -112,8 +112,7 @@ def summarise() -> None:
         for width, of_width in of_task.items()
     ]
     RESULTS.write_text(json.dumps({"claims": claims, "worth": worth, "jobs": records}, indent=1) + "\n")
-    for one in claims:
-        print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
+    show(claims)
 
 
 def main() -> None:

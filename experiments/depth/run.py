@@ -28,9 +28,9 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import write
+from claiming import show, write
 from depth.claims import dynabert
-from glue_minilm.jobs import SEEDS, finished, job
+from glue_minilm.jobs import SEEDS, finished, job, keep, kept
 
 from ofa.hardware import estimate
 from ofa.supernet.space import name_of, networks
@@ -128,14 +128,12 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
 
 def collect(options: argparse.Namespace) -> dict[str, Any]:
     """Points lost by every network against its own teacher, mean of seeds; a small file of every job stays in runs/."""
-    RUNS.mkdir(exist_ok=True)
     names = list(networks(WIDTHS, DEPTHS, SMALL))
     for found in finished(REPO / options.output_dir, names):
         scores = {one["name"]: {key: one[key] for key in ("score", "last")} for one in found["widths"]}
         record = {key: found[key] for key in ("task", "seed", "dev_rows")} | {"teacher": found["teacher"]["score"]}
-        kept = RUNS / f"{found['task']}-s{found['seed']}.json"
-        kept.write_text(json.dumps({**record, "networks": scores}, indent=1) + "\n")
-    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+        keep(RUNS, {**record, "networks": scores})
+    records = kept(RUNS)
     tasks = [task for task in TASKS if any(one["task"] == task for one in records)]
 
     def lost(name: str, key: str, task: str) -> float:
@@ -226,8 +224,7 @@ def main() -> None:
     write(HERE, {"front": front(parts), "machine": machine.machine(), "versions": machine.versions(),
                  "params": sizes, "parts": parts})  # fmt: skip
     draw(parts)
-    for one in json.loads(RESULTS.read_text())["claims"]:
-        print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
+    show(json.loads(RESULTS.read_text())["claims"])
     print("\n".join(rows(parts)))
 
 

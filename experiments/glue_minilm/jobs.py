@@ -30,6 +30,17 @@ def job(task: str, seed: int, data_dir: str, model: str, output_dir: str) -> lis
     return [*settings, f"task.data_dir={data_dir}", f"model.path={model}", f"output_dir={output_dir}"]
 
 
+def keep(runs: Path, record: dict[str, Any]) -> None:
+    """Write the small file of a job, which its study keeps in ``runs``."""
+    runs.mkdir(exist_ok=True)
+    (runs / f"{record['task']}-s{record['seed']}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def kept(runs: Path) -> list[dict[str, Any]]:
+    """The jobs in ``runs``, by the names of their files."""
+    return [json.loads(path.read_text()) for path in sorted(runs.glob("*.json"))]
+
+
 def finished(output_dir: str | Path, networks: list[str]) -> Iterator[dict[str, Any]]:
     """The results of every finished job under ``output_dir`` whose networks are those of the names ``networks``."""
     for path in sorted(Path(output_dir).glob("runs/*/results.json")):

@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim
-from jobs import SEEDS, TASKS, finished, job
+from claiming import claim, show
+from jobs import SEEDS, TASKS, finished, job, keep, kept
 
 from ofa.system import machine
 
@@ -46,16 +46,13 @@ def run(options: argparse.Namespace) -> None:
 
 def collect(options: argparse.Namespace) -> None:
     """Keep a small file of every finished job under ``--output-dir``, and make results and figure of all kept ones."""
-    RUNS.mkdir(exist_ok=True)
     for found in finished(options.output_dir, NETWORKS):
-        kept = RUNS / f"{found['task']}-s{found['seed']}.json"
-        kept.write_text(json.dumps(_record(found), indent=1) + "\n")
-    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+        keep(RUNS, _record(found))
+    records = kept(RUNS)
     table = {task: of for task in TASKS if (of := _mean_of([one for one in records if one["task"] == task]))}
     results = {"claims": claims(table), "tasks": table, "settings": TASKS}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    for one in results["claims"]:
-        print(f"{'met' if one['met'] else 'NOT met'}: {one['name']}: {one['got']} ({one['aim']})")
+    show(results["claims"])
     print("\n".join(rows(table)))
     draw(table, HERE / "figure.png")
 

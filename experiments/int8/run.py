@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim
-from glue_minilm.jobs import SEEDS, TASKS, finished, job
+from claiming import claim, show
+from glue_minilm.jobs import SEEDS, TASKS, finished, job, keep, kept
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
@@ -66,12 +66,10 @@ def study(options: argparse.Namespace) -> None:
 
 def collect(options: argparse.Namespace) -> None:
     """Keep a small file of every finished job under ``--output-dir``, and make the study's part of all kept ones."""
-    RUNS.mkdir(exist_ok=True)
     for found in finished(REPO / options.output_dir, NETWORKS):
         if _is_timed(found):
-            kept = RUNS / f"{found['task']}-s{found['seed']}.json"
-            kept.write_text(json.dumps(_record(found), indent=1) + "\n")
-    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+            keep(RUNS, _record(found))
+    records = kept(RUNS)
     rows = [{"task": one["task"], "seed": one["seed"], **row} for one in records for row in one["networks"]]
     complete = {(one["task"], one["seed"]) for one in records} >= set(product(STUDIED, SEEDS))
     _write(
@@ -226,8 +224,7 @@ def _write(of: str, found: list[dict[str, Any]], part: dict[str, Any]) -> None:
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"claims": []}
     others = [one for one in before["claims"] if not one["name"].startswith(f"{of}:")]
     RESULTS.write_text(json.dumps({**before, "claims": [*found, *others], of: part}, indent=1) + "\n")
-    for one in found:
-        print(f"{'met' if one['met'] else 'NOT met'}: {one['name']}: {one['got']} ({one['aim']})")
+    show(found)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent), str(HERE.parent / "benchmark_distill")]
 
 from claiming import claim
-from glue_minilm.jobs import SEEDS, job
+from glue_minilm.jobs import SEEDS, job, kept
 
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
 TASKS = ("sst2", "cola", "mrpc")
@@ -132,7 +132,7 @@ def worth(records: list[dict[str, Any]], without: str, having: str, network: str
 
 def summarise() -> None:
     """Write results.json and the figure, and print the tables of the README."""
-    records = [json.loads(path.read_text()) for path in sorted(RUNS.glob("*.json"))]
+    records = kept(RUNS)
     tasks = [task for task in TASKS if any(one["task"] == task for one in records)]
     table = {
         task: {

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim
+from claiming import claim, show
 from glue_minilm.jobs import SEEDS, job
 
 from ofa.supernet.space import name_of
@@ -117,8 +117,7 @@ def main() -> None:
     record = {"claims": claims(runs, minutes), "settings": [*SETTINGS.split(), *options.set], "minutes": minutes}
     record |= {"machine": machine.machine(), "versions": machine.versions(), "runs": runs}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    for one in record["claims"]:
-        print(f"{'met ' if one['met'] else 'NOT MET'} {one['name']}: {one['got']} (aim {one['aim']})")
+    show(record["claims"])
 
 
 if __name__ == "__main__":

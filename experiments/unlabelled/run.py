@@ -26,7 +26,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+from claiming import show
 
 from ofa.settings.compose import compose, typed
 from ofa.system import machine, process
@@ -147,8 +149,7 @@ def main() -> None:
         parts[options.name] = study(options)
     record = {"claims": claims(parts), "machine": machine.machine(), "versions": machine.versions(), "parts": parts}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    for one in record["claims"]:
-        print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
+    show(record["claims"])
 
 
 if __name__ == "__main__":

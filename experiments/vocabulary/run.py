@@ -24,7 +24,9 @@ import numpy as np
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
-sys.path.insert(0, str(REPO))
+sys.path[:0] = [str(REPO), str(HERE.parent)]
+
+from claiming import show
 
 from ofa.settings.compose import compose, typed
 from ofa.stages.inputs import Inputs, load_inputs
@@ -154,8 +156,7 @@ def main() -> None:
     if options.teacher:
         record["teacher"] = cost(options)
         write_results(record)
-    for one in claims(record["parts"]):
-        print(f"{'met ' if one['met'] else 'MISSED'} {one['name']}: {one['got']} (aim {one['aim']})")
+    show(claims(record["parts"]))
 
 
 if __name__ == "__main__":
