@@ -116,7 +116,7 @@ def _estimated(results: Results, config: Config, shape: EncoderShape, networks: 
 
 def _stuck(bound: str, ones: Sequence[tuple[str, float, list[str]]]) -> str:
     """What networks bound by the same gain, at which sizes of a batch, and what would help where something does."""
-    sizes = ", ".join(dict.fromkeys(size for _, _, of in ones for size in of))
+    sizes = " and ".join(dict.fromkeys(size for _, _, of in ones for size in of))
     line = (
         f"At {sizes} fewer MACs save little time (estimated): {', '.join(words for words, _, _ in ones)}; "
         f"{_span([part for _, part, _ in ones], '.0%')} of it goes into {BOUND_BY[bound]}"
