@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,7 +17,7 @@ from ofa.errors import UserError
 from ofa.settings.explain import explain, unknown
 from ofa.settings.groups import CONF
 from ofa.settings.schema import Config
-from ofa.settings.types import inside, mismatches
+from ofa.settings.types import hints, inside, mismatches
 from ofa.settings.words import as_typed, changed_by_yaml
 from ofa.system.files import require_regular
 from ofa.system.redact import without_secrets
@@ -181,9 +181,9 @@ def unknown_keys(values: Any, kind: Any = Config, prefix: str = "") -> Iterator[
     """In words, every key of the composed ``values`` that its dataclass does not have."""
     if not isinstance(values, dict):
         return
-    hints = get_type_hints(kind) if is_dataclass(kind) else {}
+    found = hints(kind) if is_dataclass(kind) else {}
     for key, value in values.items():
-        if is_dataclass(kind) and key not in hints:
+        if is_dataclass(kind) and key not in found:
             yield unknown(f"{prefix}{key}")
         else:
-            yield from unknown_keys(value, hints.get(key) or inside(kind), f"{prefix}{key}.")
+            yield from unknown_keys(value, found.get(key) or inside(kind), f"{prefix}{key}.")

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import get_origin, get_type_hints
+from typing import get_origin
 
 from ofa.errors import UserError
 from ofa.settings.schema import Config
-from ofa.settings.types import allowed, keys, kind_of, plain, refused, short
+from ofa.settings.types import allowed, hints, keys, kind_of, plain, refused, short
 from ofa.system.files import refusal
 from ofa.system.redact import without_secrets
 
@@ -122,8 +122,8 @@ def unknown(key: str) -> str:
     kind = plain(kind_of(section))
     if get_origin(kind) is dict:
         return f"{key}: no such entry; add it with +{key}=..."
-    here = [f"{section}.{entry}".lstrip(".") for entry in get_type_hints(kind if is_dataclass(kind) else Config)]
-    everywhere = [*keys(), *get_type_hints(Config), "experiment"]
+    here = [f"{section}.{entry}".lstrip(".") for entry in hints(kind if is_dataclass(kind) else Config)]
+    everywhere = [*keys(), *hints(Config), "experiment"]
     # A slip in the last part, then one in the section, then a key typed without its section.
     near = list(USUAL.get(key, ())) or _near(name, here)
     near = near or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)

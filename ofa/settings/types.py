@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import cache
 from itertools import chain, islice
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -16,9 +17,17 @@ from ofa.system.redact import without_secrets
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
+_resolved = cache(get_type_hints)  # Python resolves the text of every hint anew whenever it is asked
+
+
+def hints(kind: Any) -> dict[str, Any]:
+    """The types of the fields of a dataclass, by name."""
+    return _resolved(kind)
+
+
 def keys(kind: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every settings key of the schema: ``task.name``, ``ofa.widths``, ..."""
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in hints(kind).items():
         if is_dataclass(hint):
             yield from keys(hint, f"{prefix}{name}.")
         else:
@@ -35,12 +44,13 @@ def plain(kind: Any) -> Any:
     return next(k for k in get_args(kind) if k is not NoneType) if isinstance(kind, UnionType) else kind
 
 
+@cache
 def kind_of(key: str) -> Any:
     """The type of the setting ``key``, e.g. ``ofa.widths[2]``; None if there is none of that name."""
     kind: Any = Config
     for part in re.findall(r"[^.\[\]]+", key):
         kind = plain(kind)
-        kind = get_type_hints(kind).get(part) if is_dataclass(kind) else inside(kind)
+        kind = hints(kind).get(part) if is_dataclass(kind) else inside(kind)
     return kind
 
 
@@ -52,7 +62,7 @@ def allowed(kind: Any) -> str:
         return f"a list in brackets, each entry {allowed(inside(kind))}"
     if get_origin(kind) is dict:
         return f"a mapping in braces, each value {allowed(inside(kind))}"
-    return f"one of its keys: {', '.join(get_type_hints(kind))}" if is_dataclass(kind) else WORDS[kind]
+    return f"one of its keys: {', '.join(hints(kind))}" if is_dataclass(kind) else WORDS[kind]
 
 
 def short(text: str, most: int = 150) -> str:
@@ -76,7 +86,7 @@ def mismatches(value: Any, kind: Any = Config, key: str = "") -> Iterator[str]:
     if value is None and bare is not kind:
         return
     if is_dataclass(bare) and isinstance(value, bare):  # type: ignore[arg-type]
-        for name, hint in get_type_hints(bare).items():
+        for name, hint in hints(bare).items():
             yield from mismatches(getattr(value, name), hint, f"{key}.{name}" if key else name)
     elif get_origin(bare) is list and isinstance(value, list):
         found = (mismatches(entry, inside(bare), f"{key}[{number}]") for number, entry in enumerate(value))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -68,15 +69,22 @@ def changed_by_yaml(path: Path, package: str) -> Iterator[str]:
     Args:
         package: where in the settings the file's content goes, e.g. ``task``; empty for the top.
     """
-    root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    for key, node in _scalars(root, package):
+    for line, key, written, read in _changed(path.read_text(encoding="utf-8"), package):
+        yield f'{path}:{line}: {key}: YAML reads {written} as {read}; write "{written}", with the quotes'
+
+
+@cache
+def _changed(content: str, package: str) -> tuple[tuple[int, str, str, str], ...]:
+    """Line, key, text as written and as YAML reads it. The same files are read for every job of a sweep."""
+    found = []
+    for key, node in _scalars(yaml.compose(content, yaml.SafeLoader), package):
         if node.style is None and kind_of(key) is not None and plain(kind_of(key)) is str:
             # As Hydra's loader, which differs from YAML's own.
             (read,) = OmegaConf.to_container(OmegaConf.create(f"x: {node.value}"), resolve=False).values()  # type: ignore[union-attr]
             if read is not None and str(read) != node.value:
                 meant = f"{read!r}".lower() if isinstance(read, bool) else repr(read)
-                line = node.start_mark.line + 1
-                yield f'{path}:{line}: {key}: YAML reads {node.value} as {meant}; write "{node.value}", with the quotes'
+                found.append((node.start_mark.line + 1, key, node.value, meant))
+    return tuple(found)
 
 
 def _scalars(node: Any, key: str) -> Iterator[tuple[str, Any]]:
