@@ -22,12 +22,18 @@ from ofa.system import machine
 PADDLESLIM_STEPS, STEPS = 30, 105  # enough for a median; the slow loops make fewer
 
 
-def commands(args: argparse.Namespace) -> dict[str, list[str]]:
-    """Loop name -> how it is started."""
+def loops_of(torch_python: str | None) -> dict[str, list[str]]:
+    """Loop name -> how it is started; PyTorch's where there is an interpreter that has it."""
     loops = {"paddleslim_as_shipped": PADDLESLIM, "paddleslim_tuned": PADDLESLIM_TUNED, "ofa": OFA}
-    if args.torch_python:
-        loops["pytorch"] = [args.torch_python, str(HERE / "pytorch_loop.py")]
+    if torch_python:
+        loops["pytorch"] = [torch_python, str(HERE / "pytorch_loop.py")]
     loops["ofa_and_no_dropout"] = [*OFA, "--dropout", "0"]
+    return loops
+
+
+def commands(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The loops, and where asked for ours without, or with, each measure."""
+    loops = loops_of(args.torch_python)
     if args.ablation:
         loops |= {f"ofa_without_{measure}": [*OFA, "--without", measure] for measure in MEASURES}
         loops |= {f"ofa_with_{trial}": [*OFA, "--trial", trial] for trial in TRIALS}
