@@ -227,8 +227,9 @@ def _metrics(results: Results, network: NetworkResult) -> dict[str, float]:
     values = _scores(network) | _latencies(results, network) | {"width": network.width, "depth": network.depth}
     sizes = {"heads": network.heads, "neurons": network.neurons, "bytes": network.bytes}
     values |= {key: size for key, size in sizes.items() if isinstance(size, int)}
-    specialised = (results.search or {}).get("specialised", {}).get(network.name, {})
-    values |= {f"specialised/{key}": value for key, value in specialised.items()}
+    for part in ("checked", "specialised"):  # of a network that a search found: latency by its sum, score when alone
+        of_network = (results.search or {}).get(part, {}).get(network.name, {})
+        values |= {f"{part}/{key}": value for key, value in of_network.items()}
     for one in network.reduced:  # eval_int8/score, eval_tensorrt_int8/score
         name = one.precision if one.what == MAIN else "_".join(one.what)
         values |= {f"eval_{name}/{metric}": value for metric, value in one.metrics.items()}

@@ -31,8 +31,7 @@ os.environ.update(ENVIRONMENT)
 
 WIDTHS = (1.0, 0.75, 0.5)
 FIGURE = "cpu_fp32_b16_s128_measured"
-
-
+SEARCH = {"checked": {"w0.5": {"predicted_ms": 9.0, "measured_ms": 10.0, "error": -10.0}}}
 SHAPE = EncoderShape(3, 128, 4, 512, vocab_size=2000, max_position_embeddings=128, num_labels=2)
 
 
@@ -62,7 +61,7 @@ def server(tmp_path_factory):
         tracker.metrics({"distill/loss": 3 - step}, step)
         for width in WIDTHS:
             tracker.metrics({"dev/accuracy": width * step}, step, name_of(width))
-    logged.log_results(tracker, "toy-bert_4x128-s42", config, {}, found())
+    logged.log_results(tracker, "toy-bert_4x128-s42", config, {}, replace(found(), search=SEARCH))
     tracker.artifacts(collect.write(out / "runs" / "job", found()))
     tracker.finish("FINISHED")
     store = ("--backend-store-uri", default_uri(out))
@@ -121,6 +120,8 @@ def test_the_widths_are_children_with_numbers(server):
         assert {"eval/score", "eval/accuracy", "params", "macs", "heads", "neurons"} <= set(metrics)
         assert metrics[f"latency_ms/{FIGURE}"] == pytest.approx(20 * metrics["width"])
         assert metrics[f"speedup/{FIGURE}"] == pytest.approx(1 / metrics["width"])
+    half = pairs(found["w0.5 toy-bert_4x128-s42"], "metrics")
+    assert (half["checked/predicted_ms"], half["checked/measured_ms"]) == (9.0, 10.0)
 
 
 def test_the_rows_are_datasets_of_the_runs(server):
