@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SIGNS = {"<=": operator.le, ">=": operator.ge, ">": operator.gt, "=": operator.eq}
+SIGNS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge, ">": operator.gt, "=": operator.eq}
 DIGITS = 4
 
 

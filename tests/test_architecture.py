@@ -79,7 +79,6 @@ PADDLES = ("paddle", "paddlenlp", "paddleslim")
 MOST_LINES, MOST_CLASS_LINES = 280, 150
 # Modules without a test file of their own name: where they are tested, and why there.
 TESTED_IN = {
-    "data.tokenizer_settings": "data/test_tokenizer.py",  # two halves of reading one folder
     "__main__": "commands/test_main.py",  # as commands
     "commands.run": "commands/test_main.py",
     "system.output": "commands/test_table.py",
@@ -107,7 +106,7 @@ TESTED_IN = {
     "stages.final": "stages/test_depth.py",
     "stages.one_by_one": "stages/test_depth.py",
     "stages.specialise": "stages/test_search.py",
-    "stages.shared_weights": "stages/test_pipeline.py",
+    "stages.shared_weights": "stages/test_scores.py",
     "stages.evaluate": "stages/test_pipeline.py",
     "stages.export": "stages/test_pipeline.py",
     "stages.augment": "stages/test_learned_rows.py",
@@ -212,6 +211,15 @@ def test_no_paddle_is_loaded_at_the_top(part: str) -> None:
 
 def _loads_paddle(module: str) -> bool:
     return any(name.split(".")[0] in PADDLES for name in AT_TOP[module])
+
+
+def test_files_of_tests_and_studies_stay_small() -> None:
+    lines = {
+        str(path.relative_to(REPO)): path.read_text(encoding="utf-8").count("\n")
+        for folder in ("tests", "experiments")
+        for path in (REPO / folder).rglob("*.py")
+    }
+    assert not {name: count for name, count in lines.items() if count > MOST_LINES}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

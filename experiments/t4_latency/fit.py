@@ -13,16 +13,17 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from scipy.optimize import least_squares
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent))
+sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
+
+from claiming import show, write
+from t4_latency.claims import summary
 
 from ofa import hardware
 from ofa.settings.schema import HardwareConfig
@@ -31,7 +32,6 @@ from ofa.supernet.subnet import EncoderShape, SubNet
 
 HOLDOUT_RULE = "every third row of each GPU, engine and precision, in the file's order"
 LEAVE_ONE_OUT_RULE = "each T4 row of a profile with two rows or more, unless it alone determines a constant"
-MEASURED = "transformer-deploy benchmarks"
 FUSED = ("tensorrt", "paddle_tensorrt", "onnxruntime_optimized")
 # Where the host's time to issue an operation shows; the other unfused engines take TorchScript's (conf/hardware).
 DISPATCHED = ("torchscript", "onnxruntime")
@@ -132,12 +132,6 @@ def _dispatch_bound(target: HardwareConfig, row: Row) -> bool:
     return estimate(replace(target, engines=free), row) < estimate(target, row)
 
 
-def summary(errors: Iterable[float]) -> dict[str, float]:
-    """How many, median and largest absolute error."""
-    sizes = [abs(value) for value in errors]
-    return {"rows": len(sizes), "median": round(median(sizes), 4), "worst": round(max(sizes), 4)}
-
-
 def table(target: HardwareConfig, rows: list[Row], held: list[bool]) -> list[dict]:
     return [
         {
@@ -196,54 +190,21 @@ def study(name: str, rows: list[Row], cross: bool) -> dict:
     }
 
 
-def claims(studies: dict[str, dict]) -> list[dict]:
-    """What the README says of the results, as numbers: shares of the published latency."""
-    t4, v100, a100 = (studies[name]["holdout"] for name in ("t4", "v100", "a100"))
-    lines = studies["t4"]["rows"]
-    measured = [line for line in lines if line["source"] == MEASURED and line["engine"] != "pytorch_eager"]
-    held = summary(line["error"] for line in measured if line["use"] == "holdout")
-    crossed = summary(line["leave_one_out"] for line in measured if line["leave_one_out"] is not None)
-    paddle = studies["t4"]["profiles"]["paddle_tensorrt/fp16"]["leave_one_out"]
-    found = []
-    for name, kind, aim, got in [
-        ("T4, rows kept out of the fit", "median", 0.04, t4),
-        ("T4, rows kept out of the fit", "worst", 0.10, t4),
-        ("T4, transformer-deploy, rows kept out of the fit", "median", 0.10, held),
-        ("T4, transformer-deploy, rows kept out of the fit", "worst", 0.25, held),
-        ("T4, transformer-deploy, one row left out at a time", "median", 0.10, crossed),
-        ("T4, transformer-deploy, one row left out at a time", "worst", 0.25, crossed),
-        ("T4, Paddle's TensorRT, one row left out at a time", "worst", 0.10, paddle),
-        ("V100, rows kept out of the fit", "median", 0.04, v100),
-        ("V100, rows kept out of the fit", "worst", 0.10, v100),
-        ("A100 (withheld), rows kept out of the fit", "median", 0.04, a100),
-        ("A100 (withheld), rows kept out of the fit", "worst", 0.10, a100),
-    ]:
-        said = f"{name} ({got['rows']} rows): {kind} error"
-        found.append({"name": said, "aim": f"<= {aim}", "got": got[kind], "met": got[kind] <= aim})
-    return found
-
-
 def main(path: Path) -> None:
     rows = read(path)
     studies = {
         name: study(name, [row for row in rows if row["gpu"].lower() == name], cross=name == "t4")
         for name in ("t4", "v100", "a100")
     }
-    results = {
-        "claims": claims(studies),
-        "holdout_rule": HOLDOUT_RULE,
-        "leave_one_out_rule": LEAVE_ONE_OUT_RULE,
-        "width_two_thirds_speedup": ratios(studies["t4"]["rows"]),
-        **studies,
-    }
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    for claim in results["claims"]:
-        print(f"{claim['name']}: {claim['got']} (aim {claim['aim']}){'' if claim['met'] else ', MISSED'}")
+    rules = {"holdout_rule": HOLDOUT_RULE, "leave_one_out_rule": LEAVE_ONE_OUT_RULE}
+    speedups = ratios(studies["t4"]["rows"])
+    write(HERE, {**rules, "width_two_thirds_speedup": speedups, **studies})
+    show(json.loads((HERE / "results.json").read_text())["claims"])
     for name, of_target in studies.items():
         print(name, of_target["constants"])
         for key, value in of_target["profiles"].items():
             print(f"  {key}: {value}")
-    for line in results["width_two_thirds_speedup"]:
+    for line in speedups:
         print("width 2/3:", line)
 
 

@@ -28,15 +28,14 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import show
+from claiming import show, write
+from unlabelled.claims import AIMED_AT, LABELLED, UNLABELLED
 
 from ofa.settings.compose import compose, typed
 from ofa.system import machine, process
 
 RESULTS = HERE / "results.json"
-AIMED_AT = "minilm_6x384"  # the model that the aim is for
-WIDTHS, RECOVERED, SEEDS = (0.5, 0.25), 0.8, [1, 2, 3]
-ROWS, LABELLED, UNLABELLED = 67_349, 4_000, 60_000
+SEEDS, ROWS = [1, 2, 3], 67_349
 MACHINE = "hardware=cpu hardware.devices=1 tracking=none"
 SETTINGS = f"experiment=glue_minilm task=sst2 ofa.widths=[1,0.5,0.25] ofa.keep=last {MACHINE}"
 
@@ -112,23 +111,6 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
             "mean": mean, "recovered": recovered, "scores": scores, "settings": SETTINGS}  # fmt: skip
 
 
-def claims(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The aim for every width, for the model it is for and for those that were tried; what was not run is not met."""
-    found = []
-    for model in dict.fromkeys([AIMED_AT, *parts]):
-        one = parts.get(
-            model, {"rows": {"few": {"train": LABELLED}, "more": {"unlabelled": UNLABELLED}}, "recovered": {}}
-        )
-        few, more = one["rows"]["few"]["train"], one["rows"]["more"]["unlabelled"]
-        for width in WIDTHS:
-            name = f"{model}, SST-2: share recovered at width {width:g} with {more:,} rows beside {few:,} labelled ones"
-            got = one["recovered"].get(f"w{width}")
-            shown = "not run" if model not in parts else "all rows gained nothing" if got is None else round(got, 4)
-            met = got is not None and got >= RECOVERED
-            found.append({"name": name, "aim": f">= {RECOVERED:g}", "got": shown, "met": met})
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", help="the folder with GLUE's tasks")
@@ -147,9 +129,8 @@ def main() -> None:
     parts = json.loads(RESULTS.read_text())["parts"] if RESULTS.exists() else {}
     if options.model:
         parts[options.name] = study(options)
-    record = {"claims": claims(parts), "machine": machine.machine(), "versions": machine.versions(), "parts": parts}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
-    show(record["claims"])
+    write(HERE, {"machine": machine.machine(), "versions": machine.versions(), "parts": parts})
+    show(json.loads(RESULTS.read_text())["claims"])
 
 
 if __name__ == "__main__":

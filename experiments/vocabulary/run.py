@@ -7,7 +7,7 @@ The first command cuts the vocabulary of a pretrained BERT of 6 layers x 384 to 
 task needs, cuts width 1/2, exports and quantises, by the functions that the stages of a job call. Files are as large
 whatever a network has learned, so nothing is trained: this says nothing about scores. The second runs a job that asks
 what a finished teacher of SST-2 loses by the cut alone. Each task, and the teacher, replaces its own entry of
-``results.json``, whose ``claims`` are then made anew.
+``results.json``; the claims are in ``claims.py``.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import show
+from claiming import show, write
+from vocabulary.claims import TASKS
 
 from ofa.settings.compose import compose, typed
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.system import machine, process
 
 RESULTS = HERE / "results.json"
-TASKS = ["cola", "mrpc", "sst2"]
 JOB = "experiment=glue_minilm ofa.widths=[1,0.5] ofa.vocabulary=seen hardware=cpu hardware.devices=1 tracking=none"
-SHARE, SHARE_INT8 = 0.40, 0.12  # of the original's bytes, width 1/2
 
 
 def part(task: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -115,29 +114,6 @@ def cost(options: argparse.Namespace) -> dict[str, Any]:
     return {"dev_rows": found["dev_rows"], "score": scores, "vocabulary": found["vocabulary"]}
 
 
-def claims(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was found against what was asked."""
-    found = []
-    for task in TASKS:
-        half = parts[task]["sizes"]["w0.5"] if task in parts else {}
-        for file, key, most in (("model.onnx", "fp32_share", SHARE), ("model.int8.onnx", "int8_share", SHARE_INT8)):
-            name, got = f"{task}: {file} at width 1/2, share of the original's model.onnx", half.get(key)
-            shown, met = ("not run", False) if got is None else (round(got, 4), got < most)
-            found.append({"name": name, "aim": f"< {most:g}", "got": shown, "met": met})
-        rows = parts[task]["rows"].values() if task in parts else []
-        compared, differ = (sum(split[key] for split in rows) for key in ("compared", "answered_otherwise"))
-        name = f"{task}: rows whose tokens all stay and that are answered otherwise in any bit, of {compared:,}"
-        found.append({"name": name, "aim": "0", "got": differ, "met": bool(compared) and not differ})
-    return found
-
-
-def write_results(record: dict[str, Any]) -> None:
-    """Write ``results.json``, its claims first."""
-    about = {"machine": machine.machine(), "versions": machine.versions()}
-    whole = {"claims": claims(record["parts"]), **about, "parts": record["parts"], "teacher": record["teacher"]}
-    RESULTS.write_text(json.dumps(whole, indent=1) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, help="the folder with GLUE's tasks")
@@ -149,14 +125,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="of a split that are answered at most; left out: all")
     options = parser.parse_args()
     process.prepare()
-    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"parts": {}, "teacher": None}
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"parts": {}, "teacher": None}
+    parts = {key: before[key] for key in ("parts", "teacher")}
+    record = {"machine": machine.machine(), "versions": machine.versions(), **parts}
     for task in options.tasks if options.model else []:
         record["parts"][task] = part(task, options)
-        write_results(record)
+        write(HERE, record)
     if options.teacher:
         record["teacher"] = cost(options)
-        write_results(record)
-    show(claims(record["parts"]))
+        write(HERE, record)
+    show(json.loads(RESULTS.read_text())["claims"])
 
 
 if __name__ == "__main__":

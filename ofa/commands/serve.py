@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import socket
 import sys
 from pathlib import Path
 
 from ofa.deploy.serving import columns
-from ofa.errors import UserError
 from ofa.predict import ENGINES, classifier
 from ofa.system.command import as_command
+from ofa.system.ports import require_free
 
 EXAMPLES = {"text": "the film was not good", "text_pair": "the film was bad"}
 
@@ -30,7 +29,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     answers = classifier(options.path, options.network, options.precision, options.engine)
     settings = answers.settings
-    _require_free(options.host, options.port)
+    require_free(options.host, options.port)
     import uvicorn
 
     from ofa.deploy.server import app
@@ -46,19 +45,6 @@ def example(pair: bool, port: int) -> str:
     body = json.dumps({"inputs": {name: [EXAMPLES[name]] for name in columns(pair)}})
     header = "Content-Type: application/json"
     return f"curl http://127.0.0.1:{port}/invocations -H {shlex.quote(header)} -d {shlex.quote(body)}"
-
-
-def _require_free(host: str, port: int) -> None:
-    """Say at once that the address is taken."""
-    if not 0 < port < 2**16:
-        raise UserError(f"--port: {port}; allowed: 1 to 65535")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {error.strerror or error}; choose another --port") from None
 
 
 if __name__ == "__main__":

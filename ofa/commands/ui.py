@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
-from contextlib import closing
 from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.system.command import as_command
 from ofa.system.output import output_dir
+from ofa.system.ports import require_free
 from ofa.tracking.address import default_uri
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password
@@ -34,11 +33,6 @@ def main(arguments: list[str]) -> int:
     folder = (options.output_dir or output_dir()).expanduser()
     if not (folder / "mlflow.db").is_file():
         raise UserError(f"{folder}: no mlflow.db here, so no run was tracked in it; see --output-dir and OFA_OUTPUT")
-    with closing(socket.socket()) as asked:
-        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            asked.bind((HOST, options.port))
-        except (OSError, OverflowError) as error:
-            raise UserError(f"--port: {options.port} cannot be used ({error}); allowed: a free port") from None
+    require_free(HOST, options.port)
     print(f"Open http://{HOST}:{options.port}/#/experiments?workflowType=machine_learning", flush=True)
     os.execve(sys.executable, command(folder, options.port), {**QUIET, **os.environ})

@@ -7,18 +7,19 @@ The ending of the name says which; a folder is a split of Hugging Face's ``datas
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ofa.data.arrow import is_split, read_split
 from ofa.data.forms import COMMAS, JSON_LINES, TABS, form_of, looks_like, signature
+from ofa.data.quotes import MOST_ROW_LINES, put_together
 from ofa.errors import UserError
 from ofa.system.files import require_regular
 
@@ -26,6 +27,7 @@ MAX_LINE_BYTES = 1_000_000
 MOST_HINTED = 10_000  # bytes of a first line that show its form
 OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}
+LEFT_OPEN = "unexpected end of data"  # as csv says it
 _QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
 
 
@@ -116,7 +118,10 @@ def open_table(
     quotes = quoting or ("csv" if form == COMMAS else None)
     with _opened(path) as file:
         lines = numbered(file)
-        records = _records(lines) if quotes == "csv" and form != JSON_LINES else ((n, b) for n, b in lines if b)
+        if quotes == "csv" and form != JSON_LINES:
+            records = put_together(lines, DELIMITERS[form].encode(), MAX_LINE_BYTES)
+        else:
+            records = ((number, line) for number, line in lines if line)
         line, source = 1, f"{keys['columns']} names"
         if form == JSON_LINES:
             _require_own_names(path, names, keys["columns"])
@@ -177,21 +182,6 @@ def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         yield number, line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _records(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """The lines put together over which a quoted field goes, under the number of the first; no blank ones between."""
-    for number, line in lines:
-        if not line:
-            continue
-        parts, quotes = [line], line.count(b'"')
-        while quotes % 2 and sum(map(len, parts)) <= MAX_LINE_BYTES:
-            _, more = next(lines, (0, None))
-            if more is None:
-                break
-            parts.append(more)
-            quotes += more.count(b'"')
-        yield number, b"\n".join(parts)
-
-
 def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
     def split(record: bytes) -> list[str]:
         text = decode(record)
@@ -200,8 +190,9 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
         try:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
-            reason = str(error).partition(" - ")[0]  # what follows is advice to programmers
-            allowed = "a field in quotes, those within it doubled" if '"' in text else "lines that end in \\n"
+            reason = "a quote is left open" if str(error) == LEFT_OPEN else str(error).partition(" - ")[0]
+            doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most"
+            allowed = doubled if '"' in text else "lines that end in \\n"
             raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
 
     return split
@@ -227,7 +218,7 @@ def _keys(path: Path, records: Iterator[tuple[int, bytes]]) -> tuple[list[str], 
     if number == 0:
         raise UserError(f"{path}: the file is empty; allowed: a JSON object on every line")
     try:
-        return list(_object(first)), number, itertools.chain([(number, first)], records)
+        return list(_object(first)), number, chain([(number, first)], records)
     except BadRow as bad:
         hint = looks_like(first[:MOST_HINTED].decode(errors="replace"), JSON_LINES)
         raise UserError(f"{path}:{number}: {bad}" + (f"\n{hint}" if hint else "")) from None

@@ -51,8 +51,8 @@ def test_mistakes_are_a_line(served_folder: Path, tmp_path: Path, capsys: pytest
             ([str(tmp_path)], "no results.json"),
             ([str(served_folder), "--network", "w1"], "--network:"),
             ([str(served_folder), "--precision", "int8"], "not offered in int8"),
-            ([str(served_folder), "--port", "70000"], "--port: 70000; allowed: 1 to 65535"),
-            ([str(served_folder), "--port", str(taken.getsockname()[1])], "choose another --port"),
+            ([str(served_folder), "--port", "70000"], "--port: 70000; allowed: a free port, 1 to 65535"),
+            ([str(served_folder), "--port", str(taken.getsockname()[1])], "cannot be used on 127.0.0.1 (Addr"),
         ):
             assert serve.main(arguments) == 1
             err = capsys.readouterr().err

@@ -30,8 +30,8 @@ TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
         ("f.csv", b"a;y\nx;1\n", "the file looks separated by semicolons; save it with commas as .csv, or with tabs"),
         (
             "f.csv",
-            b'a,y\n5" disk,1\nx,0\n',
-            "f.csv:2: not as csv quotes it (new-line character seen in unquoted field)",
+            b'a,y\n"5" disk,1\nx,0\n',
+            "f.csv:2: not as csv quotes it (',' expected after '\"')",
         ),
         ("f.csv", b"a,y\rx,1\r", "'a,y\\rx,1'; allowed: lines that end in \\n"),
         ("f.tsv", b"a,y\nx,1\n", "the file looks comma-separated and its name says tab-separated"),

@@ -1,21 +1,15 @@
-"""The table of `test_bad_input.py`: one broken thing per case, and the words that must name it."""
+"""Bad data, settings and addresses: one broken thing in a job per case, and the words that must name it."""
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-from safetensors.numpy import load_file, save_file
 
 ROWS = "text\tlabel\n" + "w5 w6\tno\nw7\tmaybe\nw8 w9 w10\tyes\n" * 4
 JOB = """task=custom task.data_dir={root}/data task.labels=[no,maybe,yes] model=bert_4x128 model.num_hidden_layers=1
 model.hidden_size=32 model.intermediate_size=64 model.vocab_size=100 ofa=quarters trainer.max_seq_length=16
 trainer.finetune.max_steps=1 trainer.distill.max_steps=1 latency.seq_lengths=[16] hardware.device=cpu tracking=none
 stages=[finetune] output_dir={root}/out cache_dir={root}/cache"""
-FOLDER = "model=folder model.path={root}/toy model.accept_weak_teacher=true"  # the toy is random
 Prepare = Callable[[Path], object]
 
 
@@ -44,63 +38,6 @@ def gone(*names: str) -> Prepare:
     return lambda root: [(root / name).unlink() for name in names]
 
 
-def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Prepare:
-    def prepare(root: Path) -> None:
-        path = root / "toy" / "model.safetensors"
-        held = load_file(path)
-        change(held)
-        save_file(held, path)
-
-    return prepare
-
-
-def described(**values: object) -> Prepare:
-    def prepare(root: Path) -> None:
-        path = root / "toy" / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-    return prepare
-
-
-def one_type(root: Path) -> None:
-    """No token type for the second text of a pair."""
-    described(type_vocab_size=1)(root)
-    name = "bert.embeddings.token_type_embeddings.weight"
-    tensors(lambda held: held.update({name: held[name][:1].copy()}))(root)
-
-
-def cut_network(root: Path) -> None:
-    from ofa.data.tokenizer import plain
-    from ofa.model import network as models
-    from ofa.supernet import elastic
-    from ofa.supernet.subnet import SubNet
-
-    network, folder = models.load(root / "toy")
-    narrow = elastic.cut(network, SubNet((1, 2, 1), (16, 16, 16)))
-    models.save(narrow, root / "toy", folder.labels, plain(root / "toy-vocab.txt"))
-
-
-def truncated(root: Path) -> None:
-    path = root / "toy" / "model.safetensors"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-class Bomb:
-    """What a hostile pickle does on loading: anything. This one would change what the case is answered."""
-
-    def __reduce__(self) -> tuple:
-        return (exec, ("raise RuntimeError('the pickle ran')",))
-
-
-def pickled(name: str) -> Prepare:
-    def prepare(root: Path) -> None:
-        (root / "toy" / "model.safetensors").unlink()
-        (root / "toy" / name).write_bytes(pickle.dumps({"classifier.weight": Bomb()}))
-
-    return prepare
-
-
-CLASSIFIER = "classifier.weight"
 NO_FILE = "task custom: train.tsv, dev.tsv missing in {root}/data"
 # What is done beforehand; what is added to JOB; the words that name the place, then those that say what is allowed.
 DATA: dict[str, tuple[Prepare | None, str, str, str]] = {
@@ -224,100 +161,6 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
     ),
     "name leads away": (None, "task.name=../../x", "task.name: '../../x' cannot name a folder", "allowed: letters"),
 }
-MODELS: dict[str, tuple[Prepare | None, str, str, str]] = {
-    "no folder": (None, "model.path={root}/none", "model.path: {root}/none is not a folder", "config.json and model"),
-    "no config.json": (gone("toy/config.json"), "", "model.path: no config.json in {root}/toy", "found: model.safet"),
-    "broken config.json": (file("toy/config.json", "{"), "", "toy/config.json: not readable as JSON", ""),
-    "list for config.json": (file("toy/config.json", "[]"), "", "toy/config.json: holds a list", "an object in braces"),
-    "size missing": (file("toy/config.json", "{}"), "", "toy/config.json: no num_hidden_layers", "an encoder needs"),
-    "heads of 9.6": (
-        described(num_attention_heads=5),
-        "",
-        "config.json: hidden_size 48",
-        "multiple of num_attention_h",
-    ),
-    "not a BERT": (described(model_type="gpt2"), "", "config.json: model_type is 'gpt2'", "allowed: 'bert', 'ernie'"),
-    "no weights": (gone("toy/model.safetensors"), "", "model.path: no weights in {root}/toy", "looked for model.safe"),
-    "truncated": (truncated, "", "model.safetensors: not a whole safetensors file", "incomplete metadata"),
-    "not safetensors": (file("toy/model.safetensors", "PK"), "", "toy/model.safetensors: not a whole safetensors", ""),
-    "Paddle pickle": (
-        pickled("model_state.pdparams"),
-        "",
-        "model_state.pdparams: a pickle can run",
-        "allow_pickle=true",
-    ),
-    "PyTorch pickle": (pickled("pytorch_model.bin"), "", "pytorch_model.bin: a pickle can run any code", "safetensors"),
-    "PyTorch, allowed": (
-        pickled("pytorch_model.bin"),
-        "model.allow_pickle=true",
-        ".bin: a pickle can run any code as it loads, and PyTorch's",
-        "convert",
-    ),
-    "wrong shape": (
-        tensors(lambda t: t.update({CLASSIFIER: t[CLASSIFIER][:2]})),
-        "",
-        "{root}/toy: classifier.weight",
-        "[4",
-    ),
-    "tensor missing": (
-        tensors(lambda t: t.pop(CLASSIFIER[:-6] + "bias")),
-        "",
-        "tensor 'classifier.bias' is missing",
-        "",
-    ),
-    "tensor unknown": (
-        tensors(lambda t: t.update(x=t[CLASSIFIER])),
-        "",
-        "tensor 'bert.x' is not part of this network",
-        "",
-    ),
-    "NaN": (tensors(lambda t: t[CLASSIFIER].fill(np.nan)), "", "safetensors: classifier.weight holds", "not finite"),
-    "a layer more": (
-        described(num_hidden_layers=4),
-        "",
-        "toy: num_hidden_layers is 4 in config.json",
-        "the weights have 3",
-    ),
-    "another vocabulary": (
-        file("toy/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"),
-        "",
-        "model.vocab: the voc",
-        "97",
-    ),
-    "vocabulary missing": (
-        gone("toy/vocab.txt"),
-        "",
-        "model.path: no vocab.txt or tokenizer.json in {root}/toy",
-        "with model.vocab=",
-    ),
-    "number of labels": (
-        None,
-        "task.labels=[no,yes,never,maybe]",
-        "model.path: {root}/toy has 3 labels",
-        "model.finetuned=false",
-    ),
-    "other labels": (
-        None,
-        "task.labels=[a,b,c] task.label_values=[no,maybe,yes]",
-        "{root}/toy has the labels no, maybe, yes",
-        "task custom has a, b, c",
-    ),
-    "no classifier": (
-        tensors(lambda t: [t.pop(key) for key in list(t) if key.startswith("classifier.")]),
-        "model.finetuned=true",
-        "model.finetuned: {root}/toy has no classifier",
-        "leave model.finetuned out",
-    ),
-    "layers that differ": (
-        cut_network,
-        "",
-        "model.path: layers of {root}/toy differ in heads or neurons",
-        "give a network whose layers are alike",
-    ),
-    "broken subnet.json": (file("toy/subnet.json", '{"heads": [9]}'), "", "toy/subnet.json", "3 layers with at most 4"),
-    "positions": (None, "latency.seq_lengths=[64]", "latency.seq_lengths: 64", "32 positions of {root}/toy"),
-}
-MODELS = {f"model: {name}": (case[0], f"{FOLDER} {case[1]}", *case[2:]) for name, case in MODELS.items()}
 TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
     "scheme": (None, "tracking.uri=ftp://me:secret@host", "tracking.uri: 'ftp://host'", "allowed: sqlite://, http://"),
     "no scheme": (None, "tracking.uri=mlflow.db", "tracking.uri: 'mlflow.db'", "allowed: sqlite://"),
@@ -331,5 +174,16 @@ TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
     "backend": (None, "tracking.backend=wandb", "tracking.backend: 'wandb' is unknown", "allowed: mlflow, none"),
 }
 TRACKING = {f"tracking: {name}": (case[0], f"tracking=mlflow {case[1]}", *case[2:]) for name, case in TRACKING.items()}
-CASES = DATA | SETTINGS | MODELS | TRACKING
-assert len(CASES) == len(DATA) + len(SETTINGS) + len(MODELS) + len(TRACKING), "a name is used twice"
+TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
+    "scheme": (None, "tracking.uri=ftp://me:secret@host", "tracking.uri: 'ftp://host'", "allowed: sqlite://, http://"),
+    "no scheme": (None, "tracking.uri=mlflow.db", "tracking.uri: 'mlflow.db'", "allowed: sqlite://"),
+    "no folder": (
+        None,
+        "tracking.uri=sqlite:////proc/x/m.db",
+        "tracking.uri: nothing can be written to /proc",
+        "allowed",
+    ),
+    "a folder": (None, "tracking.uri=sqlite:///{root}/data", "tracking.uri: {root}/data is a folder", "path.db"),
+    "backend": (None, "tracking.backend=wandb", "tracking.backend: 'wandb' is unknown", "allowed: mlflow, none"),
+}
+TRACKING = {f"tracking: {name}": (case[0], f"tracking=mlflow {case[1]}", *case[2:]) for name, case in TRACKING.items()}

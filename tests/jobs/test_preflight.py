@@ -1,7 +1,7 @@
 """Bad data, settings, models and addresses: each is refused in a line or two before anything is made or lost.
 
 Every case is one broken thing in a job that would otherwise run. `tests/data/test_rows.py` has more bad rows,
-`tests/settings/test_compose.py` more broken settings; here they take the whole way from the command line.
+`tests/settings/test_mistakes.py` more broken settings; here they take the whole way from the command line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.bad_cases import CASES, FOLDER, JOB, ROWS, file, one_type
+from helpers.bad_cases import DATA, JOB, ROWS, SETTINGS, TRACKING, file
+from helpers.bad_models import FOLDER, MODELS, one_type
 from helpers.toys import REPO
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -24,6 +25,8 @@ from ofa.jobs.job import run_job
 from ofa.jobs.preflight import check
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
+
+CASES = DATA | SETTINGS | MODELS | TRACKING
 
 
 @pytest.fixture
@@ -55,6 +58,7 @@ def run(compose: Callable[..., Config], overrides: list[str]) -> str | None:
 
 def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 70
+    assert len(CASES) == sum(map(len, (DATA, SETTINGS, MODELS, TRACKING))), "a name is used twice"
 
 
 @pytest.mark.parametrize("name", CASES)

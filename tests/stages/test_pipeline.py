@@ -3,15 +3,13 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from helpers.jobs import WORDS, config_path, made, stages_of
+from helpers.jobs import config_path, made, stages_of
 
 from ofa.data.batches import collate
-from ofa.errors import Interrupted, UserError
+from ofa.errors import Interrupted
 from ofa.jobs.job import run_job
-from ofa.model import network as models
-from ofa.settings.schema import STAGES, ImportanceConfig, LoopConfig, ModelConfig, TaskConfig
+from ofa.settings.schema import STAGES, ImportanceConfig, LoopConfig
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import plan, run_stages, wanted_stages
 from ofa.store import Store
@@ -138,59 +136,6 @@ def test_a_crash_leaves_nothing_that_looks_finished(config, monkeypatch):
     assert run_job(config, "").networks
 
 
-def test_a_teacher_from_elsewhere_is_taken_as_it_stands(config):
-    run_job(config, "")
-    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
-    model = ModelConfig("folder", path=str(teacher), accept_weak_teacher=True)  # after six steps
-    other = replace(config, model=model, output_dir=str(config_path(config) / "other"))
-    results = run_job(other, "")
-    record = json.loads(next((config_path(other) / "store").glob("finetune-*/finetune.json")).read_text())
-    assert record["skipped"] is True
-    first = json.loads(next((config_path(config) / "runs").glob("*/results.json")).read_text())
-    assert results.to_json()["teacher"] == first["teacher"]
-
-
-def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
-    run_job(config, "")
-    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
-    model = ModelConfig("folder", path=str(teacher))
-    turned = replace(config.task, labels=["yes", "no"], label_values=["1", "0"])
-    assert load_inputs(replace(config, model=model, task=turned)).label_order == (1, 0)
-    for labels in (["no", "maybe"], ["no", "yes", "maybe"]):
-        task = replace(config.task, labels=labels, label_values=["0", "1", "2"][: len(labels)])
-        with pytest.raises(UserError, match=r"labels[\s\S]*set model.finetuned=false"):
-            load_inputs(replace(config, model=model, task=task))
-
-
-def swapped(config):
-    """The job on a teacher that learned the task and calls its classes by each other's place."""
-    loop = replace(config.trainer.finetune, max_steps=60, learning_rate=3e-3)
-    learned = replace(config, trainer=replace(config.trainer, finetune=loop), stages=["finetune"])
-    run_job(learned, "")
-    teacher = next((config_path(config) / "store").glob("finetune-*")) / "model"
-    described = json.loads((teacher / "config.json").read_text())
-    (teacher / "config.json").write_text(json.dumps(described | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
-    task = replace(config.task, labels=["yes", "no"], label_values=["1", "0"])
-    model = ModelConfig("folder", path=str(teacher))
-    return replace(config, model=model, task=task, output_dir=str(config_path(config) / "other"))
-
-
-def test_a_teacher_with_its_classes_swapped_is_refused_before_anything_is_distilled(config, caplog):
-    job = swapped(config)
-    with pytest.raises(UserError) as refused:
-        run_job(job, "")
-    said = str(refused.value)
-    assert "classes are in another order" in said and "what it calls yes is no, no is yes" in said
-    assert "model.accept_weak_teacher=true" in said and "epochs" not in said
-    assert "task.teacher_labels=[1,0]," in said
-    assert not list((config_path(job) / "store").glob("*/stage.json"))
-    caplog.set_level("INFO")
-    run_job(replace(job, model=replace(job.model, accept_weak_teacher=True)), "")
-    assert "is the teacher as it stands; its dev score is 0." in caplog.text
-    results = run_job(replace(job, task=replace(job.task, teacher_labels=["1", "0"]), stages=["evaluate"]), "")
-    assert results.teacher.score > 0.9
-
-
 KEYS = {"finetune": "5ad97ae6ebe3a755", "reorder": "30b3abde107f174f", "distill": "a3f39239ee69e21d"}
 
 
@@ -199,108 +144,6 @@ def test_keys_of_stages_stay_what_they_were(config):
     planned = plan(config, load_inputs(config), Store(config_path(config)))
     digests = {stage.name: folders[stage.name].name.partition("-")[2] for stage, _, folders in planned}
     assert {name: digests[name] for name in KEYS} == KEYS
-
-
-def write_scores(folder):
-    """A regression task: the share of good words, from 0 to 5."""
-    rng = np.random.default_rng(1)
-    folder.mkdir()
-    for name, rows in (("train", 96), ("dev", 24)):
-        lines = ["sentence\tscore"]
-        for _ in range(rows):
-            words = rng.choice(WORDS, 5)
-            lines.append(f"{' '.join(words)}\t{float(np.isin(words, ['good', 'fine', 'very']).sum())}")
-        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def test_a_regression_task_through_all_stages(config, tmp_path):
-    task = TaskConfig(
-        "tiny", data_dir=str(write_scores(tmp_path / "scores")), dev={"dev": "dev.tsv"}, text=["sentence"],
-        label="score", score_range=[0.0, 5.0], metrics=["pearson", "spearman"],
-    )  # fmt: skip
-    trainer = replace(config.trainer, finetune=replace(config.trainer.finetune, max_steps=60, learning_rate=3e-3))
-    results = run_job(replace(config, task=task, trainer=trainer, stages=list(STAGES)), "")
-    assert results.teacher.score > 0.5, "learned: against a [B, B] table of differences it would learn the mean"
-    assert results.teacher.score == results.teacher.metrics["pearson"]
-    for network in results.networks:
-        assert -1 <= network.metrics["spearman"] <= 1 and len(network.parity) >= 2
-        drifts = [parity["score_drift"] for parity in network.parity if parity["precision"] == "fp32"]
-        assert max(drifts) < 0.01
-    assert results.networks[0].score > 0.4, "width 1 starts as the teacher"
-
-
-@pytest.fixture
-def staged(config, monkeypatch):
-    """A job whose dev scores, given by a stub, peak at another step for each network; runs it with ``ofa.keep``."""
-    from ofa.stages import shared_weights as stage
-    from ofa.supernet import elastic
-
-    peaks, calls, weights = {4: 2, 2: 5}, {4: 0, 2: 0}, {}
-
-    def evaluate(forward, splits, metrics, batch_size):
-        supernet = forward.__closure__[0].cell_contents
-        heads = elastic.active(supernet).heads[0]
-        calls[heads] += 1
-        weight = supernet.bert.encoder.layers[0].linear1.weight.numpy()
-        weights[heads, calls[heads]] = weight[:, : 16 * heads].copy()
-        return {"accuracy": 0.9 - abs(calls[heads] - peaks[heads]) / (20 if heads == 4 else 10)}
-
-    monkeypatch.setattr(stage, "evaluate", evaluate)
-
-    def run(keep):
-        settings = replace(config.trainer.distill, eval_steps=1)
-        job = replace(config, trainer=replace(config.trainer, distill=settings), ofa=replace(config.ofa, keep=keep))
-        results = run_job(job, "")
-        folder = next((config_path(config) / "store").glob("distill-*"))
-        return job, results, folder, weights
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("keep", "steps"), [("best_each", {4: 2, 2: 5}), ("last", {4: 6, 2: 6}), ("best_shared", {4: 5, 2: 5})]
-)
-def test_the_weights_that_are_kept_and_scored(staged, monkeypatch, keep, steps):
-    job, results, folder, weights = staged(keep)
-    best = json.loads((folder / "distill.json").read_text())["best"]
-    assert {"w1": best["w1"]["step"], "w0.5": best["w0.5"]["step"]} == {"w1": steps[4], "w0.5": steps[2]}
-    assert best["w0.5"]["score"] == pytest.approx(0.9 - abs(steps[2] - 5) / 10)
-    for name, heads in (("w1", 4), ("w0.5", 2)):
-        kept, _ = models.load(folder / "widths" / name)
-        assert (kept.bert.encoder.layers[0].linear1.weight.numpy() == weights[heads, steps[heads]]).all(), name
-    assert [network.last for network in results.networks] == pytest.approx([0.7, 0.8])
-    seen = []
-    load = models.load
-    monkeypatch.setattr(models, "load", lambda path, *a, **k: seen.append(path) or load(path, *a, **k))
-    run_job(replace(job, force=["evaluate"]), "")
-    assert {path.parent.parent for path in seen if path.parent.name == "widths"} == {folder}
-
-
-def test_every_network_has_its_score_before_distillation_and_how_sure_its_loss_is(config):
-    results = run_job(config, "")
-    assert results.dev_rows == 24
-    assert results.networks[0].undistilled == results.teacher.score, "width 1 is the teacher, permuted"
-    for network in results.networks:
-        low, high = network.lost
-        assert low <= 100 * (results.teacher.score - network.score) <= high
-
-
-@pytest.mark.parametrize("given", [{"test": "dev.tsv"}, {"test_share": 0.25}])
-def test_test_rows_are_scored_and_decide_nothing(config, given):
-    plain = run_job(config, "")
-    assert plain.teacher.test is None
-    before = set(made(config))
-    results = run_job(replace(config, task=replace(config.task, **given)), "")
-    assert set(results.teacher.test) == {"accuracy"}
-    assert all(0 <= network.test["accuracy"] <= 1 for network in results.networks)
-    if "test" in given:  # the dev rows once more: nothing is trained anew, and the scores are those of dev
-        assert stages_of(set(made(config)) - before) == ["evaluate"]
-        assert [network.test["accuracy"] for network in results.networks] == [n.score for n in results.networks]
-    else:
-        inputs = load_inputs(replace(config, task=replace(config.task, **given)))
-        assert len(inputs.rows["train"]) == 72 and len(inputs.rows["test"]) == 24
-        assert list(inputs.dev) == ["dev"]
 
 
 def test_importance_reads_every_dev_split(config, monkeypatch):
@@ -356,27 +199,3 @@ def test_rows_that_were_left_out_are_in_results_and_report(config):
     assert "6 of 30 rows of the dev split were malformed and left out (task.bad_rows=skip)" in " ".join(
         results.warnings
     )
-
-
-def test_a_network_is_a_model_again(config, tmp_path):
-    """Compressed, and its half compressed once more: the second teacher is the first's network."""
-    first = run_job(replace(config, stages=["evaluate", "export"]), "")
-    (source,) = (config_path(config) / "runs").glob("*/w0.5")
-    model = replace(config.model, name="again", path=str(source), accept_weak_teacher=True)
-    again = replace(config, model=model, output_dir=str(tmp_path / "again"), stages=list(STAGES))
-    results = run_job(again, "")
-    half, small = first.network("w0.5"), results.network("w0.5")
-    assert (results.teacher.score, results.teacher.params) == (half.score, half.params)
-    assert [network.heads for network in results.networks] == [2, 1]
-    assert [network.neurons for network in results.networks] == [32, 16] and small.params < half.params
-    assert results.networks[0].params == half.params and small.latencies
-    (teacher,) = (config_path(again) / "store").glob("finetune-*/model")
-    was, now = (models.load(folder)[0].state_dict() for folder in (source, teacher))
-    assert all((was[name].numpy() == now[name].numpy()).all() for name in was) and was.keys() == now.keys()
-    (exported,) = (config_path(again) / "runs").glob("*/w0.5")
-    kept = json.loads((exported / "config.json").read_text())
-    assert kept["pruned_heads"] == {"0": [1, 2, 3], "1": [1, 2, 3]} and kept["num_attention_heads"] == 4
-    finetuned = replace(again, model=replace(model, finetuned=False), stages=["finetune"])
-    run_job(finetuned, "")
-    for folder in (config_path(again) / "store").glob("finetune-*/model"):
-        assert models.load(folder)[1].subnet.heads == (2, 2)
