@@ -64,7 +64,7 @@ def logged(exported, tmp_path_factory) -> tuple[str, str, str]:
         tracker.model("w1", "toy-w1", exported, SETTINGS, {"network": "w1", "score": "0.9"}, "recommended")
         started = time.monotonic()
         tracker.finish("FINISHED")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60  # what hangs takes many minutes
     assert tracker.journal is not None and not tracker.journal.unsent
     return f"sqlite:///{out / 'mlflow.db'}", tracker.journal.runs["w1"], "models:/toy-w1@recommended"
 

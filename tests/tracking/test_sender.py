@@ -24,6 +24,8 @@ from ofa.tracking.sender import Sender
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
+PATIENCE_S = 30  # on a busy machine; what waits for a server that does not answer would wait for many minutes
+
 
 def test_a_store_that_lost_the_runs_gets_them_afresh(out, empty_store, caplog):
     tracker = begin(out)
@@ -100,7 +102,7 @@ def test_a_server_that_goes_away_and_comes_back_has_everything_once(tmp_path, ca
         started = time.monotonic()
         train(tracker, range(2, 4))
         time.sleep(0.3)  # the thread notices
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < PATIENCE_S
         server.start()
         train(tracker, range(4, 5))
         conclude(tracker, out)
@@ -130,7 +132,7 @@ def test_an_unknown_server_that_does_not_answer_is_refused(tmp_path):
     started = time.monotonic()
     with pytest.raises(UserError) as refused:
         begin(tmp_path, uri=uri)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PATIENCE_S
     first, second = str(refused.value).splitlines()
     assert first == f"tracking.uri: {without_secrets(uri)} does not answer" and "secret" not in first
     assert "tracking=none" in second and "tracking.must_answer=false" in second
@@ -150,7 +152,7 @@ def test_an_unusable_database_is_refused_at_once(tmp_path, uri, words):
     started = time.monotonic()
     with pytest.raises(UserError, match=rf"tracking\.uri: .*{words}") as refused:
         begin(tmp_path / "out", uri=uri.format(file=file, port=free_port()))
-    assert time.monotonic() - started < 5  # MLflow alone would try for the better part of an hour
+    assert time.monotonic() - started < PATIENCE_S  # MLflow alone would try for the better part of an hour
     assert "secret" not in str(refused.value)
 
 
@@ -164,7 +166,7 @@ def test_a_server_that_hangs_costs_a_job_seconds(tmp_path, monkeypatch, caplog):
         train(tracker, range(100))
         conclude(tracker, tmp_path)
         tracker.finish("FINISHED")
-        assert time.monotonic() - started < 12
+        assert time.monotonic() - started < PATIENCE_S
     assert "does not answer within" in caplog.text
     assert "entries could not be sent" in caplog.text
 
