@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_without_latencies_over_parameters(tmp_path: Path, drawn: list) -> None:
     draw(results(), tmp_path / "figure.png")
     curve = next(line for line in drawn[0].axes[0].lines if line.get_label() == "networks")
     assert list(curve.get_xdata()) == [50, 75, 100]
+
+
+def test_a_long_title_stays_within_the_picture(tmp_path: Path, drawn: list) -> None:
+    found = results("customer_service_intents")
+    found = replace(found, model="chinese-roberta-wwm-ext-large", dev_rows=100_000)
+    found = replace(found, networks=tuple(replace(one, lost=(-1.0, 1.0)) for one in found.networks))
+    draw(found, tmp_path / "figure.png")
+    title, box = drawn[0]._suptitle.get_window_extent(), drawn[0].bbox
+    assert box.x0 <= title.x0 and title.x1 <= box.x1 and title.y1 <= box.y1
 
 
 def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
