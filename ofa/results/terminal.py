@@ -31,10 +31,12 @@ class Where:
         run: its folder.
         pages: the command that serves its page in MLflow (None where a server does), and the address; None if it was
             not tracked.
+        pair: whether its networks read pairs of texts.
     """
 
     run: Path
     pages: tuple[str | None, str] | None
+    pair: bool = False
 
 
 def show(results: Results, where: Where, console: Console | None = None) -> None:
@@ -111,6 +113,8 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
     if results.export and results.recommended and results.recommended.name:
         lines.append(("Deploy", str(where.run / "recommended")))
         asked = [str(where.run), "the film was not good"]
+        if where.pair:
+            asked += ["--pair", "the film was bad"]
         if results.recommended.engine in EXTRAS:  # the others' answers come from ONNX Runtime, as they are installed
             asked += ["--engine", results.recommended.engine]
         lines.append(("Try", f"ofa predict {shlex.join(asked)}"))

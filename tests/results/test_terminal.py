@@ -26,9 +26,10 @@ def found():
 PAGES = ("ofa ui", "http://127.0.0.1:5000/#/1")
 
 
-def shown(found, width: int, **more) -> str:
+def shown(found, width: int, pair: bool = False, **more) -> str:
     out = io.StringIO()
-    terminal.show(found, terminal.Where(Path("out/runs/a"), PAGES), terminal._console(file=out, width=width, **more))
+    where = terminal.Where(Path("out/runs/a"), PAGES, pair)
+    terminal.show(found, where, terminal._console(file=out, width=width, **more))
     return out.getvalue()
 
 
@@ -70,6 +71,11 @@ def test_three_remarks_at_most_and_lines_to_paste(found):
 def test_the_line_to_try_asks_the_engine_that_is_recommended(found):
     by = replace(found, recommended=replace(found.recommended, engine="openvino"))
     assert "\nTry      ofa predict out/runs/a 'the film was not good' --engine openvino\n" in shown(by, 80)
+
+
+def test_the_line_to_try_gives_a_network_of_pairs_two_texts(found):
+    line = "\nTry      ofa predict out/runs/a 'the film was not good' --pair 'the film was bad'\n"
+    assert line in shown(found, 80, pair=True)
 
 
 def test_figures_that_cannot_be_relied_on_are_measured_again_by_a_line_to_paste(found):
