@@ -159,6 +159,8 @@ def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
         panel.grid(alpha=0.25)
         if panel.get_legend_handles_labels()[0]:
             panel.legend(fontsize="x-small")
+    low, high = panels[0].get_ylim()  # which all share
+    panels[0].set_ylim(min(low, -ROOM), max(high, ROOM))
     for panel in panels[len(rows) :]:
         panel.axis("off")
     figure.supxlabel("width")

@@ -49,3 +49,9 @@ def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
     panels = [panel for panel in drawn[0].axes if panel.get_title()]
     assert [panel.get_title() for panel in panels] == ["sst2", "rte", "average"]
     assert list(panels[0].lines[0].get_ydata()) == pytest.approx([-3.5, -3.0])
+
+
+def test_the_scores_of_a_sweep_that_are_equal_are_drawn_as_equal(tmp_path: Path, drawn: list) -> None:
+    draw_sweep("all", aggregate.summarise([("", results(scores={1.0: 0.93, 0.5: 0.93}))]), tmp_path / "sweep.png")
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low <= -0.5 and high >= 0.5, "rounding is no trend"
