@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_the_table_fits_the_window_and_keeps_what_matters(found, width):
         assert column in table[0]
     assert ("undistilled" in table[0]) == (width == 200)
     assert sum(line.startswith("★ width 0.75") for line in table) == 1
+
+
+def test_a_narrow_window_leaves_further_metrics_out_before_the_latency(found):
+    three = {"micro_f1": 0.9, "macro_f1": 0.8, "exact_match": 0.7}
+    networks = tuple(replace(one, metrics=three) for one in found.networks)
+    text = shown(replace(found, networks=networks, teacher=replace(found.teacher, metrics=three)), 80)
+    header = text.split("\n\n")[0].strip("\n").splitlines()[0]
+    assert {"micro_f1", "ms t4 est.", "speed-up"} <= set(re.split(r"\s{2,}", header)) and "exact_match" not in header
 
 
 def test_wide_windows_show_every_column(found):
