@@ -88,6 +88,16 @@ def test_a_limit_on_int8_tells_what_the_int8_file_scores_and_takes_a_network_tha
     assert (found.name, found.precision) == ("search1", None), "nothing was timed"
 
 
+def test_tables_show_the_latency_that_is_limited() -> None:
+    one = timed(searched(figure=INT8), [1.0] * 4, kind="measured", where="cpu", engine="onnxruntime")
+    found = with_int8(one, {"w1": 0.93, "search1": 0.9})
+    assert [one.name(found.unnamed_engine) for one in found.headlines] == [INT8]
+    (row,) = [row for row in table(found) if row[0] == "search1"]
+    assert row[-2:] == ["5.00", "1.60x"], "as the recommendation tells it, although FP32 takes the full network less"
+    other = replace(found, search={**SEARCH, "figure": None})
+    assert [one.precision for one in other.headlines] == ["fp32"]
+
+
 def test_where_no_latency_is_limited_the_fastest_way_to_run_the_network_is_named() -> None:
     one = timed(searched(), [20.0] * 4, kind="measured", where="cpu", engine="onnxruntime")
     found = recommend(with_int8(one, {"w1": 0.93, "search1": 0.905}), 0.5)
