@@ -111,13 +111,13 @@ def _rounded_up(least: float) -> str:
     return f"{least:.0f}" if least == int(least) else f"{least + 5e-4:.3f}"
 
 
-def require_reachable(config: Config, shape: EncoderShape, space: Space, table: Path) -> None:
-    """Refuse a limit on a measured latency that no network meets, by the table of layers in the folder ``table``.
+def require_reachable(config: Config, shape: EncoderShape, space: Space, table: Path | None = None) -> None:
+    """Refuse limits that no network meets; one on a measured latency by the table of layers in the folder ``table``.
 
     Raises:
         UserError: with the least that is reachable.
     """
-    if found := list(Limits.of(config, shape, LayerTimes.read(table)).problems(space)):
+    if found := list(Limits.of(config, shape, LayerTimes.read(table) if table else None).problems(space)):
         raise UserError("\n".join(found))
 
 

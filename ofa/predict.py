@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @as_command
 def main(arguments: list[str]) -> int:
-    _answer(_parser().parse_args(arguments))
+    _answer(_parser().parse_intermixed_args(arguments))  # texts may follow an option, and come between two
     return 0
 
 

@@ -108,9 +108,10 @@ def main(arguments: list[str]) -> int:
     given = ("engines", "precisions", "batch_sizes", "seq_lengths")
     chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
     folder = run_folder(options.run_folder)
-    settings = replace(load(folder / "config.yaml").latency, **chosen)
+    config = load(folder / "config.yaml")
+    settings = replace(config.latency, **chosen)
     results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
-    terminal.show(results, terminal.Where(folder, None))
+    terminal.show(results, terminal.Where(folder, None, config.task.pair))
     return 0
 
 

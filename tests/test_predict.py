@@ -48,6 +48,9 @@ def test_texts_are_answered_by_the_recommended_network(run: Path, capsys: pytest
     assert all(1 / 3 <= float(probability) <= 1 for _, probability in answers)
     alone = shown(capsys, str(run), "w5 w6")
     assert alone == [answers[0]] == shown(capsys, str(run), "w5 w6", "--network", "w1")
+    assert alone == shown(capsys, str(run), "--network", "w1", "w5 w6")  # as the tutorial writes it
+    both = shown(capsys, "--precision", "fp32", str(run), "w5 w6", "--network", "w1", "w7")
+    assert both == answers
 
 
 def shown(capsys: pytest.CaptureFixture, *arguments: str) -> list[list[str]]:

@@ -90,7 +90,7 @@ def run(home: Path) -> str:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("page", ["README.md", "docs/en/use.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/en/tutorial.md", "docs/en/use.md"])
 def test_predict_as_the_pages_show_it(page: str, home: Path, run: str) -> None:
     (home / "new.csv").write_text('review\n"good, and\nnot bad"\nbad\n')
     (home / "texts.txt").write_text("the film was good\nthe film was bad\n")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ofa.deploy import triton
+from ofa.errors import UserError
 from ofa.model.padded import write_padded
 from ofa.predict import chosen
 from ofa.system.command import as_command
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--name", help="of the model in it; by default the folder's")
     options = parser.parse_args(arguments)
+    if options.padded and options.precision == "int8":
+        raise UserError("--precision: int8 is a graph, a padded copy has weights; allowed with --padded: fp32")
     folder, settings = chosen(options.path, options.network, options.precision)
     if options.padded:
         write_padded(folder, options.padded)

@@ -129,7 +129,7 @@ def settings_of(config: Config, precision: str = "fp32") -> dict[str, Any]:
     """What :class:`ofa.deploy.serving.TextClassifier` needs beside the exported files, one of them in ``precision``."""
     return {
         "max_seq_length": config.trainer.max_seq_length,
-        "pair": len(config.task.text) > 1,
+        "pair": config.task.pair,
         "kind": config.task.kind,
         **({"label_separator": config.task.label_separator} if config.task.multi_label else {}),
         **({} if precision == "fp32" else {"precision": precision}),

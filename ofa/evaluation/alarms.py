@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +92,11 @@ def swapped_classes(kind: TaskKind, predicted: np.ndarray, labels: np.ndarray, n
 
 
 def family(
-    teacher: float, networks: Mapping[str, Mapping[str, Any]], spreads: dict[str, float], constant: float
+    teacher: float,
+    networks: Mapping[str, Mapping[str, Any]],
+    spreads: dict[str, float],
+    constant: float,
+    found: Collection[str] = (),
 ) -> list[str]:
     """Warnings about the scored sub-networks.
 
@@ -101,8 +105,9 @@ def family(
         networks: name -> ``width``, ``depth``, ``score``, ``metrics`` and ``macs``.
         spreads: name -> largest difference of one logit over the dev rows.
         constant: the best score of always giving the same answer.
+        found: names of those that a search found, which are to be better than others as large.
     """
-    found = [
+    odd = [
         f"{name}: its logits are the same for every row (spread {spread:.1e})."
         for name, spread in spreads.items()
         if spread < CONSTANT
@@ -111,21 +116,22 @@ def family(
     largest = networks[ordered[0]]
     lost = teacher - largest["score"]
     if lost > FAR and largest["width"] == largest["depth"] == 1:
-        found.append(
+        odd.append(
             f"{ordered[0]} was initialised from the teacher and ended {100 * lost:.1f} points below it: "
             "distillation made it worse; lower trainer.distill.learning_rate or distil longer."
         )
     same = len(ordered) > 1 and all(network["metrics"] == largest["metrics"] for network in networks.values())
     if same and largest["score"] > constant + MARGIN:  # otherwise all give one answer, which has its own alarm
-        found.append("All sub-networks score the same to the last digit: check that they differ at all.")
-    for wide, narrow in zip(ordered, ordered[1:], strict=False):
+        odd.append("All sub-networks score the same to the last digit: check that they differ at all.")
+    uniform = [name for name in ordered if name not in found]
+    for wide, narrow in zip(uniform, uniform[1:], strict=False):
         gain = networks[narrow]["score"] - networks[wide]["score"]
         if gain > FAR and networks[narrow]["depth"] == networks[wide]["depth"]:
-            found.append(
+            odd.append(
                 f"{narrow} is {100 * gain:.1f} points above the larger {wide}: "
                 "the dev split is small, or training has not settled."
             )
-    return found
+    return odd
 
 
 def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) -> list[str]:

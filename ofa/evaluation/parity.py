@@ -13,6 +13,9 @@ from ofa.evaluation.scores import predict, scores
 from ofa.model.network import Forward
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
+# Of them, what the order of sums in float32 comes to. Whatever a metric makes of it (the ranks of rows that score all
+# but the same, a row between two classes), it is the same network.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def require_equal(parity: Parity, what: str, kind: TaskKind) -> None:
         UserError: with the engine and by how much it is off.
     """
     if parity.precision != "fp32":
+        return
+    if parity.logit_difference <= ROUNDING:
         return
     if not (parity.logit_difference <= FP32_TOLERANCE and parity.score_drift <= kind.fp32_drift):
         raise UserError(

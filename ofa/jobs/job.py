@@ -55,7 +55,7 @@ def run_job(config: Config, yaml: str) -> Results:
     if before is not None:
         log.info("Already finished with the same settings and data; nothing to do: %s", folder)
         if not config.sweep.name:
-            terminal.show(before, terminal.Where(folder, None))
+            terminal.show(before, terminal.Where(folder, None, config.task.pair))
         return before
     if problems := folder_problems(config):
         raise UserError("\n".join(problems))
@@ -77,7 +77,7 @@ def run_job(config: Config, yaml: str) -> Results:
         mark = _mark(config, {name: path.name for name, path in folders.items()})
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
     if not config.sweep.name:  # which has a line for each job, and one table at its end
-        terminal.show(results, terminal.Where(folder, where))
+        terminal.show(results, terminal.Where(folder, where, config.task.pair))
     return results
 
 

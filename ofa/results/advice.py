@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -44,20 +45,50 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
     if not results.headlines:
         chosen = min(close, key=lambda network: (network.params, -network.score))
         words = f"Take {chosen.label}, the smallest within {tolerance:g} points: {_loss(results, chosen, tolerance)}."
-        return Recommendation(words, tolerance, chosen.name, chosen.width, chosen.depth)
+        return _recommendation(results, words, tolerance, chosen, None)
     return _fastest(results, close, tolerance)
 
 
 def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float) -> Recommendation:
-    """The network that scored best in the search, whatever the dev rows say of the others: these only judge."""
-    chosen = next(network for network in results.networks if network.name == search["front"][0]["name"])
-    words = f"Take {chosen.label}, the best found within {limits_of(search)}: {_loss(results, chosen, tolerance)}."
-    taken = (words, tolerance, chosen.name, chosen.width, chosen.depth)
-    for latency in chosen.latencies:
-        if latency.name(results.unnamed_engine) == search["figure"]:
-            how = (search["figure"], latency.engine, latency.precision, latency.batch_size, latency.basis)
-            return Recommendation(*taken, *how)
-    return Recommendation(*taken)
+    """The network that scored best in the search, whatever the dev rows say of the others: these only judge.
+
+    With a limit on a latency, the best of those that have it: one whose INT8 file is refused does not run so.
+    """
+    found = [network for entry in search["front"] if (network := results.network(entry["name"]))]
+    limited = [network for network in found if _figure_of(results, network, search["figure"])]
+    chosen = (limited or found)[0]
+    latency = _figure_of(results, chosen, search["figure"])
+    if search["figure"] is None and results.headlines:
+        allowed = max(tolerance, 100 * (results.teacher.score - chosen.score)) if results.teacher else tolerance
+        options = _options(results, [chosen], results.headlines[0].where, allowed)
+        latency = next((one for one, _ in options), None)
+    taken = f"{chosen.label} with {latency.setting}" if latency else chosen.label
+    took = f" ({latency.ms:.3g} ms, {latency.basis})" if latency else ""
+    loss = _loss(results, chosen, tolerance, latency)
+    words = f"Take {taken}: the best found within {limits_of(search)}{took}; {loss}."
+    return _recommendation(results, words, tolerance, chosen, latency)
+
+
+def _figure_of(results: Results, network: NetworkResult, name: str | None) -> Latency | None:
+    """The latency of ``network`` by the name of the figure, if it has that."""
+    return next((one for one in network.latencies if one.name(results.unnamed_engine) == name), None)
+
+
+def _recommendation(
+    results: Results, words: str, tolerance: float, chosen: NetworkResult, latency: Latency | None
+) -> Recommendation:
+    """To take ``chosen``, and to run it as ``latency`` is of."""
+    found = Recommendation(words, tolerance, chosen.name, chosen.width, chosen.depth)
+    if latency is None:
+        return found
+    return replace(
+        found,
+        figure=latency.name(results.unnamed_engine),
+        engine=latency.engine,
+        precision=latency.precision,
+        batch_size=latency.batch_size,
+        evidence=latency.basis,
+    )
 
 
 def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:
@@ -79,18 +110,7 @@ def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> 
             f"No network is faster on {where} at this size ({latency.setting}, {latency.basis}): take the best "
             f"scorer, {chosen.label}; {loss}."
         )
-    return Recommendation(
-        words,
-        tolerance,
-        chosen.name,
-        chosen.width,
-        chosen.depth,
-        latency.name(results.unnamed_engine),
-        latency.engine,
-        latency.precision,
-        latency.batch_size,
-        latency.basis,
-    )
+    return _recommendation(results, words, tolerance, chosen, latency)
 
 
 def _options(
@@ -164,10 +184,10 @@ def _figure(results: Results, name: str | None) -> str:
 
 def _within(results: Results, limit: float, figure: str) -> float:
     """The best score among the networks whose ``figure`` is at most ``limit`` ms."""
-    timed = [(ms, network) for network in results.networks if (ms := results.ms(network, figure)) is not None]
-    fast = [network.score for ms, network in timed if ms <= limit]
+    timed = [(one, network) for network in results.networks if (one := _figure_of(results, network, figure))]
+    fast = [_score(network, one) for one, network in timed if one.ms <= limit]
     if not fast:
-        least = min(ms for ms, _ in timed)
+        least = min(one.ms for one, _ in timed)
         raise UserError(
             f"objective.max_latency_ms: no width is within {limit:g} ms; the fastest takes {least:.3g} ms ({figure})"
         )

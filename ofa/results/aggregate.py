@@ -18,8 +18,8 @@ from ofa.results.report import listed, markdown
 from ofa.supernet.space import name_of
 
 AVERAGE = (
-    "A score is the task's own metric on the dev split, 0 to 1: Matthews for CoLA, F1 for MRPC, Pearson for STS-B, "
-    "accuracy on the matched split for MNLI, accuracy for the others. ± is the standard deviation over seeds (n - 1). "
+    "A score is the metric of the task, the first of task.metrics, on its first dev split (of MNLI the matched one). "
+    "± is the standard deviation over seeds (n - 1). "
     "The average is the mean of the tasks' means, its ± that of the seeds' own averages over all tasks."
 )
 REPEATS = ("task", "trainer.seed")  # differ between jobs without making another variant
@@ -167,15 +167,17 @@ def takes(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(f"{row['task']} {row['label']}".strip(), row["take"]) for row in summary["rows"]]
 
 
-def merged(remarks: Iterable[tuple[str, int, str]]) -> list[str]:
-    """Remarks of ``(task, seed, words)``: those that are equal in one line, with the jobs that they are of."""
-    jobs: dict[str, dict[str, list[int]]] = {}
-    for task, seed, words in remarks:
-        jobs.setdefault(words, {}).setdefault(task, []).append(seed)
+def merged(jobs: Iterable[tuple[str, Results]]) -> list[str]:
+    """The alarms of ``(variant, results)`` pairs: those that are equal in one line, with the jobs that they are of."""
+    jobs_of: dict[str, dict[str, list[int]]] = {}
+    for variant, results in jobs:
+        for words in results.alarms:
+            what = f"{results.task} {_label(variant)}".strip()
+            jobs_of.setdefault(words, {}).setdefault(what, []).append(results.seed)
     return [
-        "; ".join(f"{task}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for task, seeds in of.items())
+        "; ".join(f"{what}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for what, seeds in of.items())
         + f": {words}"
-        for words, of in jobs.items()
+        for words, of in jobs_of.items()
     ]
 
 

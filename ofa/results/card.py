@@ -118,7 +118,7 @@ def _ways(folder: Path, config: Config, network: NetworkResult) -> Iterator[str]
         "from paddlenlp.transformers import AutoModelForSequenceClassification",
         'model = AutoModelForSequenceClassification.from_pretrained("TARGET", convert_from_torch=True)',
     )
-    pair = ' --pair "and a second"' if len(config.task.text) > 1 else ""
+    pair = ' --pair "and a second"' if config.task.pair else ""
     yield "This project:\n\n" + _block("bash", f'ofa predict FOLDER "a text"{pair}')
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ofa.results.figure import ENGINES, Latency
+from ofa.results.lettering import lettering, title
 from ofa.results.record import NetworkResult, Results
 from ofa.supernet.space import SEARCHED
 
@@ -17,6 +18,7 @@ ROOM = 0.6  # points above and below what is drawn: an axis must not turn noise 
 SPAN = 2.0  # the least ratio of an axis of latencies' ends, for the same reason
 
 
+@lettering()
 def draw(results: Results, path: Path) -> None:
     """Write a PNG of points from the teacher over milliseconds per row, or over size where no latency is known.
 
@@ -43,15 +45,15 @@ def draw(results: Results, path: Path) -> None:
         panel.legend(loc="lower right", fontsize="small")
     metric = next(iter(results.networks[0].metrics))
     axes[0].set_ylabel(f"points of {metric} from the teacher")
-    figure.suptitle(f"{results.task}, {results.model}, seed {results.seed}; {_subtitle(results)}", fontsize="medium")
+    words = [f"{results.task}, {results.model}, seed {results.seed}", *_subtitle(results)]
+    figure.suptitle(title(words, figure.get_figwidth()), fontsize="medium")
     figure.savefig(path, dpi=120)
 
 
-def _subtitle(results: Results) -> str:
+def _subtitle(results: Results) -> list[str]:
     chosen = results.network(results.recommended.name if results.recommended else None)
     bars = f"90% intervals on {results.dev_rows:,} dev rows" if results.networks[0].lost else ""
-    words = [f"take {chosen.label}" if chosen else "nothing to recommend", bars, "green: within the tolerance"]
-    return "; ".join(filter(None, words))
+    return [f"take {chosen.label}" if chosen else "nothing to recommend", bars, "green: within the tolerance"]
 
 
 def _range(results: Results) -> tuple[float, float]:
@@ -130,6 +132,7 @@ def _curve(
         )
 
 
+@lettering()
 def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
     """Write the points from the teacher of a sweep's rows as a PNG: a small panel per task and variant, same scale."""
     from matplotlib.figure import Figure
@@ -156,9 +159,11 @@ def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
         panel.grid(alpha=0.25)
         if panel.get_legend_handles_labels()[0]:
             panel.legend(fontsize="x-small")
+    low, high = panels[0].get_ylim()  # which all share
+    panels[0].set_ylim(min(low, -ROOM), max(high, ROOM))
     for panel in panels[len(rows) :]:
         panel.axis("off")
     figure.supxlabel("width")
     figure.supylabel("points from the teacher")
-    figure.suptitle(name)
+    figure.suptitle(title([name], figure.get_figwidth()))
     figure.savefig(path, dpi=120)

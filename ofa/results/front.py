@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ofa.results.lettering import lettering, title
 from ofa.results.record import Results
 from ofa.supernet.space import record_of_search
 from ofa.supernet.subnet import SubNet, uniform
@@ -124,6 +125,7 @@ def table(search: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+@lettering()
 def draw(results: Results, path: Path) -> None:
     """Write a PNG of the front and the uniform networks: score on the rows held out over the share of the limits."""
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
@@ -144,5 +146,6 @@ def draw(results: Results, path: Path) -> None:
     panel.set_ylabel(f"{search['metric']} on {search['rows']:,} rows held out, percent")
     panel.grid(alpha=0.25)
     panel.legend(loc="lower right", fontsize="small")
-    figure.suptitle(f"{results.task}, {results.model}, seed {results.seed}", fontsize="medium")
+    words = f"{results.task}, {results.model}, seed {results.seed}"
+    figure.suptitle(title([words], figure.get_figwidth()), fontsize="medium")
     figure.savefig(path, dpi=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from ofa.results.figure import Latency
@@ -198,14 +199,16 @@ class Results:
     def headlines(self) -> list[Latency]:
         """The figures that tables and charts show, of the full network: one for the target, one for each other device.
 
-        The target's measured figures come before its estimates. Of a device's figures, it is the fastest at its
-        first batch size and length that keeps the scores.
+        The target's measured figures come before its estimates. Of a device's figures, it is the one that a search
+        limited, else the fastest at its first batch size and length that keeps the scores.
         """
+        limited = (self.search or {}).get("figure")
         groups: dict[str, list[Latency]] = {}
         for latency in self.largest.latencies if self.networks else ():
             groups.setdefault(latency.where, []).append(latency)
         ordered = sorted(groups, key=lambda where: where != self.target)
-        return [min(self.comparable(groups[where]), key=lambda latency: latency.ms) for where in ordered]
+        named = {one.where: one for one in chain(*groups.values()) if one.name(self.unnamed_engine) == limited}
+        return [named.get(where) or min(self.comparable(groups[where]), key=lambda one: one.ms) for where in ordered]
 
     def comparable(self, latencies: Sequence[Latency]) -> list[Latency]:
         """Those of one device's figures that one may choose among: measured if any is, at the first size, and sound."""

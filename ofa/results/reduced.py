@@ -97,7 +97,7 @@ def slower(results: Results) -> list[str]:
     """A sentence for each engine and device of the networks and figures in INT8 that are not faster than in FP32."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for network in results.networks:
-        for one, base in _slower(network):
+        for one, base in _slower(network, results):
             of_engine = found.setdefault((one.engine, one.where), {})
             figures = of_engine.setdefault(network.label, [])
             figures.append(f"batch {one.batch_size}, {one.ms:.3g} ms, FP32 {base:.3g} ms")
@@ -109,10 +109,11 @@ def slower(results: Results) -> list[str]:
     ]
 
 
-def _slower(network: NetworkResult) -> Iterator[tuple[Latency, float]]:
-    """Measured figures in INT8, and the same in FP32 in milliseconds, where that is no more."""
-    fp32 = {_setting(one): one.ms for one in network.latencies if one.precision == "fp32"}
-    for one in network.latencies:
+def _slower(network: NetworkResult, results: Results) -> Iterator[tuple[Latency, float]]:
+    """Measured figures in INT8, and the same in FP32 in milliseconds, where that is no more; of a busy machine none."""
+    steady = [one for one in network.latencies if one.name(results.unnamed_engine) not in results.unsteady]
+    fp32 = {_setting(one): one.ms for one in steady if one.precision == "fp32"}
+    for one in steady:
         base = fp32.get(_setting(one)) if one.precision == "int8" and one.kind == "measured" else None
         if base is not None and one.ms > (1 - SMALL) * base:
             yield one, base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,12 @@ class Where:
         run: its folder.
         pages: the command that serves its page in MLflow (None where a server does), and the address; None if it was
             not tracked.
+        pair: whether its networks read pairs of texts.
     """
 
     run: Path
     pages: tuple[str | None, str] | None
+    pair: bool = False
 
 
 def show(results: Results, where: Where, console: Console | None = None) -> None:
@@ -42,7 +45,8 @@ def show(results: Results, where: Where, console: Console | None = None) -> None
     console = console or _console()
     if results.recommended:
         console.print()
-        console.print(_table(report.table(results), console.width))
+        further = list(results.teacher.metrics)[1:] if results.teacher else []
+        console.print(_table(report.table(results), console.width, further))
         console.print()
         console.print(escape(results.recommended.words), style="bold", soft_wrap=not console.is_terminal)
         remarks = [*results.warnings[:REMARKS]]
@@ -82,10 +86,14 @@ def _console(**more: Any) -> Console:
     return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto", **more)
 
 
-def fitting(rows: list[list[str]], width: int) -> list[int]:
-    """The columns of ``rows`` (header first) that fit into ``width`` characters, the least important left out."""
+def fitting(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> list[int]:
+    """The columns of ``rows`` (header first) that fit into ``width`` characters, the least important left out.
+
+    Args:
+        further: metrics besides the task's score, which decide nothing.
+    """
     header = rows[0]
-    order = {name: place for place, name in enumerate((*FIRST_TO_GO, *FIRST_OF_SWEEP))}
+    order = {name: place for place, name in enumerate((*FIRST_TO_GO, *FIRST_OF_SWEEP, *further))}
     by_worth = sorted(range(1, len(header)), key=lambda i: (order.get(header[i], len(order)), -i))
     kept = set(range(len(header)))
     for column in by_worth:
@@ -95,9 +103,9 @@ def fitting(rows: list[list[str]], width: int) -> list[int]:
     return sorted(kept)
 
 
-def _table(rows: list[list[str]], width: int) -> Table:
+def _table(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> Table:
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    kept = fitting(rows, width)
+    kept = fitting(rows, width, further)
     for place, column in enumerate(kept):
         table.add_column(rows[0][column], justify="right" if place else "left", no_wrap=True)
     for row in rows[1:]:
@@ -111,6 +119,8 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
     if results.export and results.recommended and results.recommended.name:
         lines.append(("Deploy", str(where.run / "recommended")))
         asked = [str(where.run), "the film was not good"]
+        if where.pair:
+            asked += ["--pair", "the film was bad"]
         if results.recommended.engine in EXTRAS:  # the others' answers come from ONNX Runtime, as they are installed
             asked += ["--engine", results.recommended.engine]
         lines.append(("Try", f"ofa predict {shlex.join(asked)}"))

@@ -60,6 +60,11 @@ class TaskConfig:
         return "multi_label" if self.multi_label else "classes" if self.labels else "score"
 
     @property
+    def pair(self) -> bool:
+        """Whether a row has two texts."""
+        return len(self.text) > 1
+
+    @property
     def outputs(self) -> list[str]:
         """Names of the logits: the classes, or the one score."""
         return self.labels or ["score"]

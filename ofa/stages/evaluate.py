@@ -90,7 +90,8 @@ def _alarms(
     labels = next(iter(inputs.dev.values())).labels
     constant = alarms.constant_score(KINDS[task.kind], task.metrics, labels, len(task.outputs))
     of_teacher = alarms.teacher(teacher["score"], constant, inputs.label_order is None)
-    of_family = alarms.family(teacher["score"], networks, spreads, constant)
+    searched = networks.keys() - inputs.networks.keys()
+    of_family = alarms.family(teacher["score"], networks, spreads, constant, searched)
     return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher
 
 

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from ofa.data.rows import Rows, rows_digest
-from ofa.data.seen_tokens import require_wordpiece
+from ofa.data.seen_tokens import kept_ids, require_wordpiece
 from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_byte_level, train_vocab
 from ofa.errors import UserError
-from ofa.limits import Limits
+from ofa.limits import require_reachable
 from ofa.model.architectures import ARCHITECTURES, Architecture
 from ofa.model.folder import Folder
 from ofa.model.hub import find_folder
@@ -76,6 +78,13 @@ class Inputs:
         tokenizer = read_tokenizer(folder)
         shape = replace(self.shape, vocab_size=tokenizer.size)
         return replace(self, tokenizer=tokenizer, shape=shape, full=self, _encoded={})
+
+    def least_shape(self, vocabulary: str) -> EncoderShape:
+        """Sizes of the networks before their ``vocabulary`` is made: copies may add to what the rows need of it."""
+        if vocabulary == "full":
+            return self.shape
+        used = np.unique(self.with_unlabelled(self.encoded("train")).input_ids)
+        return replace(self.shape, vocab_size=len(kept_ids(self.tokenizer, used)))
 
     def with_unlabelled(self, train: Encoded) -> Encoded:
         """All rows that distillation learns from: of the training rows ``train``, then those without labels."""
@@ -161,8 +170,8 @@ def load_inputs(config: Config) -> Inputs:
         unlabelled=unlabelled,
         vocabulary_files=files,
     )
-    if found := list(Limits.of(config, shape).problems(inputs.space)):
-        raise UserError("\n".join(found))
+    if config.search.runs:
+        require_reachable(config, inputs.least_shape(config.ofa.vocabulary), inputs.space)
     return inputs
 
 

@@ -72,7 +72,9 @@ PIPELINE = (
         keys.layer_times,
         alone=True,
         wanted=times_layers,
-        check=lambda config, inputs, folder: require_reachable(config, inputs.shape, inputs.space, folder),
+        check=lambda config, inputs, folder: require_reachable(
+            config, inputs.least_shape(config.ofa.vocabulary), inputs.space, folder
+        ),
     ),
     Stage("finetune", "Finetune the teacher", (), keys.finetune),
     Stage(
@@ -91,6 +93,9 @@ PIPELINE = (
         keys.vocabulary,
         alone=True,
         wanted=lambda config: config.ofa.vocabulary == "seen",
+        check=lambda config, inputs, folder: require_reachable(
+            config, inputs.with_tokenizer_of(folder / "model").shape, inputs.space
+        ),
     ),
     Stage(
         "distill",

@@ -117,6 +117,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*ccache.*")
     for name in ("alembic", "mlflow", "matplotlib", "filelock", "urllib3", "paddle", "paddlenlp"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A Chinese font without the weight that Matplotlib asks for.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     # A busy or full database, as a page of traceback each time; the sender says it in a line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 

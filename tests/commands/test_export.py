@@ -17,3 +17,9 @@ def test_a_triton_repository(served_folder: Path, tmp_path: Path, capsys: pytest
     assert export.main(command) == 1
     err = capsys.readouterr().err
     assert "is there already" in err and err.count("\n") == 1
+
+
+def test_a_padded_copy_is_not_in_int8(served_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert export.main([str(served_folder), "--padded", str(tmp_path / "plain"), "--precision", "int8"]) == 1
+    assert capsys.readouterr().err.startswith("--precision: int8 is a graph, a padded copy has weights; allowed")
+    assert not (tmp_path / "plain").exists()

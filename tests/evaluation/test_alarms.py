@@ -44,6 +44,13 @@ def test_a_shallow_network_is_not_compared_with_a_deep_one():
     assert alarms.family(0.9, pair, {}, 0.5) == []
 
 
+def test_a_network_that_a_search_found_may_be_better_than_one_as_large():
+    family = networks(0.9, 0.86)
+    family["search1"] = {**family["w0.75"], "score": 0.89, "macs": 98}
+    assert alarms.family(0.9, family, {}, 0.5, {"search1"}) == []
+    assert alarms.family(0.9, {**family, "search1": {**family["search1"], "score": 0.8}}, {}, 0.5, {"search1"}) == []
+
+
 def test_a_family_without_the_full_network_is_not_said_to_have_started_as_the_teacher():
     assert alarms.family(0.9, {"w0.5": networks(0.5, 0.5, 0.8)["w0.5"]}, {}, 0.5) == []
 

@@ -48,3 +48,8 @@ def test_mean_deviation_and_average_by_hand() -> None:
 def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
     found = aggregate.summarise([("", results("sst2", 1, {1.0: 0.8}))])
     assert found["averages"] == [] and aggregate.table(found)[1][-1] == "0.8000"
+
+
+def test_equal_alarms_are_one_line_with_the_variants_and_seeds_that_they_are_of() -> None:
+    jobs = [(name, results("rte", seed, alarms=["odd"])) for name in ("", "ofa.widths=[1,0.5]") for seed in (1, 2)]
+    assert aggregate.merged(jobs) == ["rte, seeds 1, 2; rte ofa.widths=[1,0.5], seeds 1, 2: odd"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_without_latencies_over_parameters(tmp_path: Path, drawn: list) -> None:
     assert list(curve.get_xdata()) == [50, 75, 100]
 
 
+def test_a_long_title_stays_within_the_picture(tmp_path: Path, drawn: list) -> None:
+    found = results("customer_service_intents")
+    found = replace(found, model="chinese-roberta-wwm-ext-large", dev_rows=100_000)
+    found = replace(found, networks=tuple(replace(one, lost=(-1.0, 1.0)) for one in found.networks))
+    draw(found, tmp_path / "figure.png")
+    title, box = drawn[0]._suptitle.get_window_extent(), drawn[0].bbox
+    assert box.x0 <= title.x0 and title.x1 <= box.x1 and title.y1 <= box.y1
+
+
 def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
     jobs = [
         ("", results(task, seed, {1.0: 0.9, 0.5: 0.88 + seed / 100})) for task in ("sst2", "rte") for seed in (1, 2)
@@ -39,3 +49,9 @@ def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
     panels = [panel for panel in drawn[0].axes if panel.get_title()]
     assert [panel.get_title() for panel in panels] == ["sst2", "rte", "average"]
     assert list(panels[0].lines[0].get_ydata()) == pytest.approx([-3.5, -3.0])
+
+
+def test_the_scores_of_a_sweep_that_are_equal_are_drawn_as_equal(tmp_path: Path, drawn: list) -> None:
+    draw_sweep("all", aggregate.summarise([("", results(scores={1.0: 0.93, 0.5: 0.93}))]), tmp_path / "sweep.png")
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low <= -0.5 and high >= 0.5, "rounding is no trend"

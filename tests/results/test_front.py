@@ -7,10 +7,13 @@ from typing import Any
 from helpers.results import network, results, timed
 
 from ofa.results import aggregate, front
-from ofa.results.advice import recommend
+from ofa.results.advice import objective, recommend
+from ofa.results.figure import Latency
 from ofa.results.figures import draw_sweep
 from ofa.results.record import Results
+from ofa.results.reduced import Reduced
 from ofa.results.report import table, text
+from ofa.settings.schema import ObjectiveConfig
 
 SUBNETS = [{"heads": [9, 6], "neurons": [768, 3072], "layers": [0, 2]}, {"heads": [6, 6], "neurons": [768, 768]}]
 ENTRIES: list[dict[str, Any]] = [
@@ -44,7 +47,7 @@ def test_the_front_comes_first_in_its_table_and_the_chosen_have_a_star() -> None
 def test_a_job_with_limits_recommends_what_its_search_chose_not_what_dev_would() -> None:
     found = recommend(searched(), 0.5)
     assert found.name == "search1" and found.figure is None
-    assert found.words.startswith("Take search1, the best found within max_macs 1,000: loses 2.50 points")
+    assert found.words.startswith("Take search1: the best found within max_macs 1,000; loses 2.50 points")
     nothing = recommend(replace(searched(), learned=False), 0.5)
     assert nothing.name is None
 
@@ -54,6 +57,53 @@ def test_a_limit_on_a_latency_says_how_the_network_is_run() -> None:
     one = searched(limits={"max_latency_ms": 10.0}, figure=figure)
     found = recommend(timed(one, [16.0, 12.0, 8.0, 9.0]), 0.5)
     assert (found.name, found.figure, found.engine, found.batch_size) == ("search1", figure, "paddle", 16)
+    assert "search1 with Paddle Inference fp32, batch 16: the best found within max_latency_ms 10 (9 ms" in found.words
+
+
+def with_int8(found: Results, scores: dict[str, float]) -> Results:
+    """``found`` with what its networks score in INT8 and how long they take; those without a score have no file."""
+    networks, way = [], ("onnxruntime", "int8")
+    parity = {"engine": way[0], "precision": way[1], "logit_difference": 0.1, "score_drift": 0.1, "rows": 9}
+    for place, one in enumerate(found.networks):
+        if score := scores.get(one.name):
+            small = (Reduced(*way, score, {}, 0.1, 10_000, (), parity),)
+            time = Latency("cpu", *way, 16, 128, "measured", 8.0 - place)
+            one = replace(one, reduced=small, parity=(parity,), latencies=(*one.latencies, time))
+        networks.append(one)
+    return replace(found, networks=tuple(networks), target="cpu")
+
+
+INT8 = "cpu_onnxruntime_int8_b16_s128_measured"
+
+
+def test_a_limit_on_int8_tells_what_the_int8_file_scores_and_takes_a_network_that_has_one() -> None:
+    one = searched(limits={"max_latency_ms": 10.0}, figure=INT8)
+    found = recommend(with_int8(one, {"w1": 0.93, "search1": 0.9}), 0.5)
+    assert (found.name, found.precision) == ("search1", "int8")
+    assert "ONNX Runtime int8, batch 16: " in found.words and "(5 ms, measured on cpu); loses 3.00 p" in found.words
+    two = replace(one, networks=(*one.networks, network(0.5, 0.9, name="search2")))
+    found = recommend(with_int8(two, {"w1": 0.93, "search2": 0.89}), 0.5)
+    assert (found.name, found.precision) == ("search2", "int8"), "no INT8 file of search1: it has no such latency"
+    found = recommend(two, 0.5)
+    assert (found.name, found.precision) == ("search1", None), "nothing was timed"
+
+
+def test_tables_show_the_latency_that_is_limited() -> None:
+    one = timed(searched(figure=INT8), [1.0] * 4, kind="measured", where="cpu", engine="onnxruntime")
+    found = with_int8(one, {"w1": 0.93, "search1": 0.9})
+    assert [one.name(found.unnamed_engine) for one in found.headlines] == [INT8]
+    (row,) = [row for row in table(found) if row[0] == "search1"]
+    assert row[-2:] == ["5.00", "1.60x"], "as the recommendation tells it, although FP32 takes the full network less"
+    other = replace(found, search={**SEARCH, "figure": None})
+    assert [one.precision for one in other.headlines] == ["fp32"]
+
+
+def test_where_no_latency_is_limited_the_fastest_way_to_run_the_network_is_named() -> None:
+    one = timed(searched(), [20.0] * 4, kind="measured", where="cpu", engine="onnxruntime")
+    found = recommend(with_int8(one, {"w1": 0.93, "search1": 0.905}), 0.5)
+    assert (found.name, found.precision, found.figure) == ("search1", "int8", INT8)
+    found = recommend(with_int8(one, {"w1": 0.93, "search1": 0.89}), 0.5)
+    assert (found.name, found.precision) == ("search1", "fp32"), "INT8 loses more than the network and the tolerance"
 
 
 def test_tables_and_results_json_have_the_found_networks_by_name() -> None:
@@ -111,3 +161,8 @@ def test_what_distilling_alone_came_to_is_a_remark() -> None:
     assert said.endswith("on the 500 rows held out: it helped 1 of 2 (search1 0.8500 to 0.8700).")
     (said,) = front.remarks({**SEARCH, "specialised": {"search3": kept["search3"]}})
     assert said.endswith("it helped 0 of 1.") and front.remarks(SEARCH) == []
+
+
+def test_a_sweep_within_a_limit_on_int8_counts_what_the_int8_files_score() -> None:
+    found = with_int8(results(), {"w1": 0.92, "w0.75": 0.9, "w0.5": 0.8})
+    assert objective(found, ObjectiveConfig(max_latency_ms=7.5, latency=INT8)) == 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,10 @@ def found():
 PAGES = ("ofa ui", "http://127.0.0.1:5000/#/1")
 
 
-def shown(found, width: int, **more) -> str:
+def shown(found, width: int, pair: bool = False, **more) -> str:
     out = io.StringIO()
-    terminal.show(found, terminal.Where(Path("out/runs/a"), PAGES), terminal._console(file=out, width=width, **more))
+    where = terminal.Where(Path("out/runs/a"), PAGES, pair)
+    terminal.show(found, where, terminal._console(file=out, width=width, **more))
     return out.getvalue()
 
 
@@ -41,6 +43,14 @@ def test_the_table_fits_the_window_and_keeps_what_matters(found, width):
         assert column in table[0]
     assert ("undistilled" in table[0]) == (width == 200)
     assert sum(line.startswith("★ width 0.75") for line in table) == 1
+
+
+def test_a_narrow_window_leaves_further_metrics_out_before_the_latency(found):
+    three = {"micro_f1": 0.9, "macro_f1": 0.8, "exact_match": 0.7}
+    networks = tuple(replace(one, metrics=three) for one in found.networks)
+    text = shown(replace(found, networks=networks, teacher=replace(found.teacher, metrics=three)), 80)
+    header = text.split("\n\n")[0].strip("\n").splitlines()[0]
+    assert {"micro_f1", "ms t4 est.", "speed-up"} <= set(re.split(r"\s{2,}", header)) and "exact_match" not in header
 
 
 def test_wide_windows_show_every_column(found):
@@ -70,6 +80,11 @@ def test_three_remarks_at_most_and_lines_to_paste(found):
 def test_the_line_to_try_asks_the_engine_that_is_recommended(found):
     by = replace(found, recommended=replace(found.recommended, engine="openvino"))
     assert "\nTry      ofa predict out/runs/a 'the film was not good' --engine openvino\n" in shown(by, 80)
+
+
+def test_the_line_to_try_gives_a_network_of_pairs_two_texts(found):
+    line = "\nTry      ofa predict out/runs/a 'the film was not good' --pair 'the film was bad'\n"
+    assert line in shown(found, 80, pair=True)
 
 
 def test_figures_that_cannot_be_relied_on_are_measured_again_by_a_line_to_paste(found):

@@ -21,11 +21,13 @@ from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.results.collect import read
 from ofa.results.report import text
+from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, Config, LoopConfig
 from ofa.stages import vocabulary
 from ofa.stages.inputs import Inputs, load_inputs
-from ofa.stages.pipeline import run_stages
+from ofa.stages.pipeline import PIPELINE, run_stages
 from ofa.store import Store
+from ofa.supernet.subnet import count_params
 from ofa.training.loop import NullMonitor
 
 pytestmark = pytest.mark.job
@@ -52,6 +54,26 @@ def seen(config: Config, tmp_path: Path) -> Config:
     (tmp_path / "words.txt").write_text("".join(f"{token}\n" for token in tokens))
     model = replace(config.model, vocab=str(tmp_path / "words.txt"))
     return replace(config, model=model, ofa=replace(config.ofa, vocabulary="seen"))
+
+
+def test_a_limit_on_size_counts_the_tokens_that_stay(seen: Config) -> None:
+    """Half of a small BERT is embeddings: with all of them the limit would be refused."""
+    inputs = load_inputs(seen)
+    shape, smallest = inputs.least_shape("seen"), inputs.space.smallest
+    least = count_params(shape, smallest)
+    assert shape.vocab_size < inputs.shape.vocab_size and inputs.least_shape("full") == inputs.shape
+
+    def limited(most: float) -> Config:
+        return replace(seen, search=SearchConfig(max_params=most, rows=20))
+
+    load_inputs(limited(least))
+    with pytest.raises(UserError, match=f"search.max_params: .* the least is {least} "):
+        load_inputs(limited(least - 1))
+    made = run(seen)["vocabulary"]
+    (stage,) = [stage for stage in PIPELINE if stage.name == "vocabulary"]
+    stage.check(limited(least), inputs, made)
+    with pytest.raises(UserError, match=f"search.max_params: .* the least is {least} "):
+        stage.check(limited(least - 1), inputs, made)
 
 
 def run(config: Config) -> dict[str, Path]:
