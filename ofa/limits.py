@@ -126,6 +126,8 @@ def figure_problems(config: Config) -> Iterator[str]:
     if config.search.max_latency_ms is None:
         return
     if times_layers(config):
+        if "_int8_" in str(figure(config)) and not config.int8.enabled:
+            yield f"search.figure: {figure(config)} is of networks in INT8, which int8.enabled=false leaves out"
         jobs = config.sweep.parallel_jobs
         if jobs > 1:
             yield (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
+from ofa.limits import require_reachable
+from ofa.model.folder import Folder
 from ofa.model.hub import folder_here
 from ofa.results.collect import estimates
 from ofa.results.figure import Latency
@@ -16,6 +19,7 @@ from ofa.settings.compose import compose, typed
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 from ofa.stages.inputs import model_shape
+from ofa.supernet.layerwise import Space
 from ofa.supernet.space import networks
 from ofa.supernet.subnet import count_macs, count_params, uniform
 from ofa.system.command import as_command
@@ -32,6 +36,7 @@ def plan(config: Config) -> str:
     folder = folder_here(config.model, Path(config.cache_dir).expanduser())
     shape = model_shape(config, folder, None)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape)
+    require_reachable(_limited(config, folder), shape, Space.between((one.subnet for one in of_job.values()), shape))
     figures = {name: estimates(config, shape, network) for name, network in of_job.items()}
     base = max(figures.values(), key=lambda of_one: sum(latency.ms for latency in of_one))
     table = [["network", "layers", "heads", "neurons", "params", "MACs", *map(_heading, base)]]
@@ -46,6 +51,13 @@ def plan(config: Config) -> str:
     rests = f"estimated for {config.hardware.name} ({'; '.join(evidence) or 'nothing is estimated for it'})"
     title = f"{config.task.name}, {config.model.name}, rows of {config.trainer.max_seq_length} tokens; {rests}"
     return "\n".join([title, *_aligned(table)])
+
+
+def _limited(config: Config, folder: Folder | None) -> Config:
+    """``config`` with those limits alone whose cost is known before rows are read: a vocabulary may be made of them."""
+    if folder is not None and config.ofa.vocabulary == "full":
+        return config
+    return replace(config, search=replace(config.search, max_params=None, max_bytes=None))
 
 
 def _heading(latency: Latency) -> str:

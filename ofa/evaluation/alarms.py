@@ -122,7 +122,10 @@ def family(
         )
     same = len(ordered) > 1 and all(network["metrics"] == largest["metrics"] for network in networks.values())
     if same and largest["score"] > constant + MARGIN:  # otherwise all give one answer, which has its own alarm
-        odd.append("All sub-networks score the same to the last digit: check that they differ at all.")
+        odd.append(
+            "All sub-networks score the same to the last digit: an easy task or few dev rows, which do not tell them "
+            "apart; or they do not differ at all."
+        )
     uniform = [name for name in ordered if name not in found]
     for wide, narrow in zip(uniform, uniform[1:], strict=False):
         gain = networks[narrow]["score"] - networks[wide]["score"]

@@ -37,6 +37,16 @@ def test_sizes_are_the_folder_s_and_no_estimate_is_no_error(toy_folder, capsys: 
     ("settings", "words"),
     [
         (["lr=3"], "lr: no such setting (did you mean trainer.finetune.learning_rate"),
+        (["ofa.sampling=layers", "search.max_macs=1e3"], "search.max_macs: 1,000 is less than any network of this job"),
+        (
+            [
+                "ofa.sampling=layers",
+                "search.max_latency_ms=9",
+                "search.figure=cpu_int8_b16_s128_measured",
+                "int8.enabled=false",
+            ],
+            "search.figure: cpu_int8_b16_s128_measured is of networks in INT8, which int8.enabled=false leaves out",
+        ),
         (["ofa.widths=[1,0.7]"], "ofa.widths: 0.7 of 12 heads is 8.4 heads"),
         (["task=sst3"], "task: 'sst3' is unknown; allowed: afqmc, cmnli, cola"),
         (["predict"], "cannot parse 'predict'"),

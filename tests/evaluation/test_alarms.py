@@ -29,7 +29,7 @@ def test_constant_logits():
     ("scores", "words"),
     [
         ((0.87, 0.86), "w1 was initialised from the teacher and ended 3.0 points below it"),
-        ((0.9, 0.9, 0.9), "All sub-networks score the same to the last digit"),
+        ((0.9, 0.9, 0.9), "All sub-networks score the same to the last digit: an easy task or few dev rows"),
         ((0.9, 0.86, 0.89), "w0.5 is 3.0 points above the larger w0.75"),
     ],
 )
