@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 MARKS = "osD^vP"
 ROOM = 0.6  # points above and below what is drawn: an axis must not turn noise into a trend
+FEW = 6  # names of curves that fit among the points
 SPAN = 2.0  # the least ratio of an axis of latencies' ends, for the same reason
+WIDE = 5.0  # a ratio at which not every digit of a decade has room for its number
 
 
 @lettering()
@@ -42,12 +44,20 @@ def draw(results: Results, path: Path) -> None:
         panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
         panel.set_ylim(low - ROOM, high + ROOM)
         panel.grid(alpha=0.25)
-        panel.legend(loc="lower right", fontsize="small")
+        _legend(panel)
     metric = next(iter(results.networks[0].metrics))
     axes[0].set_ylabel(f"points of {metric} from the teacher")
     words = [f"{results.task}, {results.model}, seed {results.seed}", *_subtitle(results)]
     figure.suptitle(title(words, figure.get_figwidth()), fontsize="medium")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")  # a legend below a panel included
+
+
+def _legend(panel: Axes) -> None:
+    """Names of the curves among them, or below the panel where there are so many that they would hide points."""
+    if len(panel.get_legend_handles_labels()[0]) <= FEW:
+        panel.legend(loc="lower right", fontsize="small")
+    else:
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=2, fontsize="x-small")
 
 
 def _subtitle(results: Results) -> list[str]:
@@ -78,6 +88,8 @@ def _families(results: Results) -> dict[str, list[NetworkResult]]:
 
 def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     """A device's curves: each of its engines and precisions at the headline's batch and length, and of each depth."""
+    from matplotlib.ticker import LogLocator
+
     same = ("where", "kind", "batch_size", "seq_length")
     shown = [one for one in results.largest.latencies if all(getattr(one, k) == getattr(headline, k) for k in same)]
     place = 0
@@ -94,6 +106,8 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     if high < SPAN * low:
         middle = (low * high) ** 0.5
         panel.set_xlim(middle / SPAN**0.5, middle * SPAN**0.5)
+    if high > WIDE * low:
+        panel.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     panel.xaxis.set_major_formatter("{x:g}")
     panel.xaxis.set_minor_formatter("{x:g}")
     panel.tick_params(axis="x", which="both", labelsize="small", labelrotation=30)

@@ -26,6 +26,18 @@ def test_points_from_the_teacher_over_milliseconds_per_row(tmp_path: Path, drawn
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_of_many_curves_hide_no_points(tmp_path: Path, drawn: list) -> None:
+    found = results()
+    for engine in ("paddle", "onnxruntime", "openvino"):
+        for precision in ("fp32", "bf16", "int8"):
+            found = timed(found, [16.0, 8.0, 0.8], "measured", where="cpu", engine=engine, precision=precision)
+    draw(found, tmp_path / "figure.png")
+    (panel,) = drawn[0].axes
+    assert len(panel.get_legend().get_texts()) == 9
+    assert panel.get_legend().get_window_extent().y1 < panel.get_window_extent().y0, "below the panel"
+    assert len(panel.get_xticks(minor=True)) < 9, "no number on another"
+
+
 def test_without_latencies_over_parameters(tmp_path: Path, drawn: list) -> None:
     draw(results(), tmp_path / "figure.png")
     curve = next(line for line in drawn[0].axes[0].lines if line.get_label() == "networks")
