@@ -14,7 +14,11 @@ from ofa.system.ports import require_free
 from ofa.tracking.address import default_uri
 
 HOST = "127.0.0.1"  # MLflow asks nobody for a password
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PYTHONWARNINGS": "ignore",  # of its libraries to its developers
+}
 
 
 def command(folder: Path, port: int) -> list[str]:
