@@ -33,6 +33,9 @@ class SearchConfig:
     networks: int = 3
     # Passes in which each of them is then distilled alone; kept where it helps on the rows held out. 0: none.
     specialise_epochs: int = added(0)
+    # Whether the rows are held out of finetuning and importance, too, and the teacher has not seen them either: they
+    # say what networks do on new rows then, and the teacher learns from fewer.
+    unseen: bool = added(False)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -47,6 +50,11 @@ class SearchConfig:
     def held_out(self) -> int:
         """Training rows that distillation does not see."""
         return self.rows if self.runs else 0
+
+    @property
+    def held_out_of_finetuning(self) -> int:
+        """Training rows that the teacher does not see."""
+        return self.held_out if self.unseen else 0
 
     @property
     def specialises(self) -> bool:
@@ -68,6 +76,8 @@ def search_problems(search: SearchConfig, sampling: str, networks: int) -> Itera
     yield from at_least("search.specialise_epochs", search.specialise_epochs, 0)
     if search.specialise_epochs and not search.runs:
         yield f"search.specialise_epochs: {search.specialise_epochs}, but nothing is searched; set e.g. search.max_macs"
+    if search.unseen and not search.runs:
+        yield "search.unseen: true, but nothing is searched; set e.g. search.max_macs"
     if not search.runs:
         return
     if sampling != "layers":

@@ -66,6 +66,11 @@ class StageContext:
         places = [self.needs[stage] / "widths" / name for stage in TRAIN if stage in self.needs]
         return next(path for path in places if path.is_dir())
 
+    def labelled_rows(self) -> Encoded:
+        """The training rows that the teacher is finetuned on, and heads and neurons are scored on."""
+        held_out = self.config.search.held_out_of_finetuning
+        return self.inputs.encoded("train").hold_out(held_out, self.config.trainer.seed)[0]
+
     def training_rows(self) -> tuple[Encoded, Encoded]:
         """The rows that networks are distilled on, with all :meth:`with_more`, and those held out for a search."""
         held_out = self.config.search.held_out

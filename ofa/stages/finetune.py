@@ -107,7 +107,7 @@ def _train(context: StageContext) -> None:
         best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))
         return {"score": main_score(scores)}
 
-    step, rows = labelled_step(model, kind, precision), context.inputs.encoded("train")
+    step, rows = labelled_step(model, kind, precision), context.labelled_rows()
     loop = context.loop("finetune", rows, model=model, step=step, evaluate=score, best=best, precision=precision)
     steps = loop.run()
     if not ranks.is_main():

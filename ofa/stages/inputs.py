@@ -170,6 +170,11 @@ def load_inputs(config: Config) -> Inputs:
         unlabelled=unlabelled,
         vocabulary_files=files,
     )
+    if config.search.unseen and inputs.label_order is not None:
+        raise UserError(
+            "search.unseen: true with a finished teacher, which has seen what it has seen; allowed: false, or "
+            "model.finetuned=false to finetune it anew"
+        )
     if config.search.runs:
         require_reachable(config, inputs.least_shape(config.ofa.vocabulary), inputs.space)
     return inputs

@@ -43,6 +43,7 @@ def finetune(config: Config, inputs: Inputs) -> dict[str, Any]:
         "devices": config.hardware.devices,
         "precision": config.trainer.precision,
         "loop": key_of(config.trainer.finetune),
+        **({"held_out": held_out} if (held_out := config.search.held_out_of_finetuning) else {}),
     }
 
 

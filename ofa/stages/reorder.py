@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 def run(context: StageContext) -> None:
     """Writes ``model/`` (the permuted teacher) and ``importance.npz`` (scores and orders)."""
     settings = context.config.ofa.importance
-    splits = [context.inputs.encoded("train")] if settings.split == "train" else list(context.inputs.dev.values())
+    splits = [context.labelled_rows()] if settings.split == "train" else list(context.inputs.dev.values())
     encoded = splits[0].join(splits[1:])
     chosen = np.random.default_rng(context.config.trainer.seed).permutation(len(encoded))[: settings.rows]
     sample = encoded.take(np.sort(chosen))

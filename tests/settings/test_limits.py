@@ -20,6 +20,7 @@ from ofa.settings.limits import SearchConfig, row_problems, search_problems
             3,
             "search.specialise_epochs: 2, but nothing is searched; set e.g. search.max",
         ),
+        ({"unseen": True}, "all", 3, "search.unseen: true, but nothing is searched; set e.g. search.max_macs"),
         (
             {"max_params": 1.0},
             "all",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers.jobs import config_path
 
+from ofa.data.tokens import held_out
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
 from ofa.results.collect import read
@@ -100,6 +101,28 @@ def test_neither_the_weights_that_dev_chose_nor_jobs_without_a_search_are_touche
     assert first["search"] != again["search"] and found(first) == found(again)
     without = stages(replace(searching, search=SearchConfig(), stages=["distill"]))
     assert without["distill"] != first["distill"] and without["reorder"] == first["reorder"]
+
+
+def test_with_unseen_no_label_of_the_rows_it_scores_on_reaches_the_teacher(searching: Config, tmp_path: Path) -> None:
+    config = replace(searching, search=replace(searching.search, unseen=True), stages=["reorder"])
+    other = tmp_path / "other"
+    shutil.copytree(config.task.data_dir or "", other)
+    head, *lines = (other / "train.tsv").read_text().splitlines()
+    for number in held_out(len(lines), config.search.rows, config.trainer.seed)[1]:
+        text, label = lines[number].split("\t")
+        lines[number] = f"{text}\t{1 - int(label)}"
+    (other / "train.tsv").write_text("\n".join([head, *lines]) + "\n")
+
+    def teachers(unseen: bool) -> list[bytes]:
+        search = replace(config.search, unseen=unseen)
+        of_files = (replace(config.task, data_dir=folder) for folder in (config.task.data_dir, str(other)))
+        folders = [stages(replace(config, search=search, task=task)) for task in of_files]
+        return [(one["reorder"] / "model" / "model.safetensors").read_bytes() for one in folders]
+
+    first, second = teachers(unseen=True)
+    assert first == second
+    first, second = teachers(unseen=False)
+    assert first != second
 
 
 def test_it_goes_on_where_it_was_stopped_and_finds_the_same(searching: Config) -> None:

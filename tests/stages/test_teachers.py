@@ -9,6 +9,7 @@ from helpers.jobs import config_path
 from ofa.errors import UserError
 from ofa.jobs.job import run_job
 from ofa.model import network as models
+from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, ModelConfig
 from ofa.stages.inputs import load_inputs
 
@@ -33,6 +34,9 @@ def test_labels_are_matched_by_name_and_a_mismatch_is_refused(config):
     model = ModelConfig("folder", path=str(teacher))
     turned = replace(config.task, labels=["yes", "no"], label_values=["1", "0"])
     assert load_inputs(replace(config, model=model, task=turned)).label_order == (1, 0)
+    unseen = SearchConfig(max_params=1e9, rows=20, unseen=True)
+    with pytest.raises(UserError, match="^search.unseen: true with a finished teacher"):
+        load_inputs(replace(config, model=model, task=turned, search=unseen))
     for labels in (["no", "maybe"], ["no", "yes", "maybe"]):
         task = replace(config.task, labels=labels, label_values=["0", "1", "2"][: len(labels)])
         with pytest.raises(UserError, match=r"labels[\s\S]*set model.finetuned=false"):
