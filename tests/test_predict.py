@@ -21,6 +21,8 @@ from ofa.model import network as models
 from ofa.results import collect
 from ofa.results.links import link_networks
 
+pytestmark = pytest.mark.job
+
 YAML = """task: {name: toy, text: [sentence], labels: ["no", maybe, "yes"], dev: {dev: dev.tsv}}
 model: {name: toy}
 hardware: {name: cpu}

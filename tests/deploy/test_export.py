@@ -27,6 +27,8 @@ from ofa.settings.schema import LatencyConfig
 from ofa.supernet import elastic
 from ofa.supernet.subnet import EncoderShape, SubNet
 
+pytestmark = pytest.mark.job
+
 ENGINES = [(engine, one) for engine, found in available("cpu").items() for one in found if one != "int8"]
 
 

@@ -15,6 +15,8 @@ from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import SubNet
 
+pytestmark = pytest.mark.job
+
 PARTS = ["embeddings", "layer 0", "layer 1", "layer 2", "head"]
 
 

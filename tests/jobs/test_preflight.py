@@ -26,6 +26,8 @@ from ofa.jobs.preflight import check
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 
+pytestmark = pytest.mark.job
+
 CASES = DATA | SETTINGS | MODELS | TRACKING
 
 

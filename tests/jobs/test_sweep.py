@@ -18,6 +18,8 @@ from ofa.results.advice import objective
 from ofa.results.record import Results
 from ofa.settings.schema import ObjectiveConfig, TrackingConfig
 
+pytestmark = pytest.mark.job
+
 
 def job(folder: Path, number: int = 0, searched: bool = False) -> SweepJob:
     own = folder / str(number)

@@ -14,7 +14,7 @@ from ofa.settings.compose import load
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "device": lambda path: path.symlink_to("/dev/zero"),
     "folder": lambda path: path.mkdir(),
-    "deep": lambda path: path.write_text("[" * 100_000),
+    "deep": lambda path: path.write_text("[\n" * 5_000),
     "list": lambda path: path.write_text("[1]"),
     "bytes": lambda path: path.write_bytes(b"\xff\x00"),
     "zeros": lambda path: path.write_bytes(bytes(9)),

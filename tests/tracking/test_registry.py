@@ -28,6 +28,8 @@ from ofa.tracking.__main__ import resend
 from ofa.tracking.server import ENVIRONMENT
 from ofa.tracking.tracker import Tracker
 
+pytestmark = pytest.mark.job
+
 os.environ.update(ENVIRONMENT)
 import mlflow.pyfunc  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
