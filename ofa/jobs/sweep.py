@@ -208,7 +208,9 @@ class Sweep:
         found = [collect.read(self._run(record)) for record in done]
         names = aggregate.variants([record["overrides"] for record in done])
         numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if r.networks])
-        remarks = aggregate.merged((r.task, r.seed, alarm) for r in found for alarm in r.alarms)
+        remarks = aggregate.merged(
+            (aggregate.title(r.task, n), r.seed, alarm) for n, r in zip(names, found, strict=True) for alarm in r.alarms
+        )
         files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))
         stopped = any(record["status"] == "stopped" for record in jobs)
         note = pages.sweep_note(numbers, self._links(done), problems, remarks)

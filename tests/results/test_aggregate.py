@@ -48,3 +48,20 @@ def test_mean_deviation_and_average_by_hand() -> None:
 def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
     found = aggregate.summarise([("", results("sst2", 1, {1.0: 0.8}))])
     assert found["averages"] == [] and aggregate.table(found)[1][-1] == "0.8000"
+
+
+def test_a_job_that_is_given_twice_is_no_second_seed() -> None:
+    """``trainer.seed=1,2,2``, or a trial that a search draws again: one run, whose score is no sample of its own."""
+    jobs = [("", results("sst2", seed, {1.0: 0.8 + seed / 100}, run=f"sst2-s{seed}")) for seed in (1, 2, 2)]
+    (row,) = aggregate.summarise(jobs)["rows"]
+    assert row["seeds"] == [1, 2]
+    assert row["scores"]["w1"] == pytest.approx({"mean": 0.815, "std": 0.00707107})
+
+
+def test_a_remark_names_the_variant_that_it_is_of() -> None:
+    rows = [aggregate.title("cola", variant) for variant in ("ofa.hidden_weight=0", "ofa.hidden_weight=0.5")]
+    both = [(row, seed, "The teacher is weak.") for row in rows for seed in (1, 2, 2)]
+    assert aggregate.merged([*both, (rows[1], 1, "Far off.")]) == [
+        "cola ofa.hidden_weight=0, seeds 1, 2; cola ofa.hidden_weight=0.5, seeds 1, 2: The teacher is weak.",
+        "cola ofa.hidden_weight=0.5, seed 1: Far off.",
+    ]
