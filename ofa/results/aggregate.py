@@ -51,12 +51,12 @@ def summarise(jobs: Sequence[tuple[str, Results]]) -> dict[str, Any]:
     """Rows and averages of ``(variant, results)`` pairs, of jobs that scored networks.
 
     Returns:
-        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``points``, ``metrics``,
-        ``published``, ``take`` (see :func:`ofa.results.means.to_take`);
+        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``points``, ``test``,
+        ``metrics``, ``published``, ``take`` (see :func:`ofa.results.means.to_take`);
         ``averages``: ``variant``, ``label``, ``tasks``, ``scores`` and ``points``; ``networks``: name -> ``width``,
         ``depth`` and ``label``. ``scores`` maps ``teacher`` and the name of every network to ``{"mean", "std"}``;
         ``points`` the name of every network to the same of its distance from its own seed's teacher, 1 point = 0.01.
-        ``std`` is None where there is one seed.
+        ``test`` has the scores on test rows, if there are any. ``std`` is None where there is one seed.
     """
     groups: dict[tuple[str, str], list[Results]] = {}
     for variant, results in jobs:
@@ -113,10 +113,20 @@ def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
         "metric": metrics[0],
         "scores": by_metric[metrics[0]],
         "points": {name: spread(job[name] for job in points if name in job) for name in names if name != "teacher"},
+        "test": _on_test_rows(found, metrics[0]),
         "metrics": by_metric,
         "published": jobs[0].published,
         "take": to_take(jobs),
     }
+
+
+def _on_test_rows(jobs: Sequence[dict[str, Scored]], metric: str) -> dict[str, dict[str, float | None]]:
+    tested: dict[str, list[float]] = {}
+    for job in jobs:
+        for name, found in job.items():
+            if found.test is not None:
+                tested.setdefault(name, []).append(found.test[metric])
+    return {name: spread(scores) for name, scores in tested.items()}
 
 
 def _average(
@@ -171,6 +181,12 @@ def table(summary: dict[str, Any], spread: bool = True) -> list[list[str]]:
     return found
 
 
+def tested_table(summary: dict[str, Any]) -> list[list[str]]:
+    """:func:`table` of the scores on test rows, of the tasks that have some; only the header if none has."""
+    rows = [{**row, "scores": row["test"]} for row in summary["rows"] if row["test"]]
+    return table({**summary, "rows": rows, "averages": []})
+
+
 def published_table(summary: dict[str, Any]) -> list[list[str]]:
     """Header and rows of the published recipe's figures beside this sweep's; only the header if none apply."""
     width = name_of(WIDTH)
@@ -210,6 +226,8 @@ def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[
         lines = [f"**{what}**: {take['words']}{_place(take)}" for what, take in takes(summary)]
         parts += listed("What to take, by the means over seeds", lines)
         parts += [markdown(table(summary)), AVERAGE, "![scores by width](figure.png)"]
+    if any(row["test"] for row in summary["rows"]):
+        parts += ["The same on the test rows, which decide nothing:", markdown(tested_table(summary))]
     if any(row["published"] for row in summary["rows"]):
         parts += ["The published figures of the same recipe:", markdown(published_table(summary))]
     parts += [*listed("Jobs without a result", problems), *listed("Worth knowing", remarks)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from helpers.results import results
 
@@ -65,3 +67,17 @@ def test_a_remark_names_the_variant_that_it_is_of() -> None:
         "cola ofa.hidden_weight=0, seeds 1, 2; cola ofa.hidden_weight=0.5, seeds 1, 2: The teacher is weak.",
         "cola ofa.hidden_weight=0.5, seed 1: Far off.",
     ]
+
+
+def test_scores_on_test_rows_have_a_table_of_their_own() -> None:
+    jobs = []
+    for seed, tested in ((1, 0.7), (2, 0.8)):
+        found = results("rte", seed, {1.0: 0.6})
+        (network,) = (replace(one, test={"accuracy": tested, "f1": 0.1}) for one in found.networks)
+        teacher = replace(found.teacher, test={"accuracy": 0.9, "f1": 0.1})
+        jobs.append(("", replace(found, teacher=teacher, networks=(network,))))
+    found = aggregate.summarise([*jobs, ("", results("cola", 1, {1.0: 0.5}))])
+    assert found["rows"][0]["test"]["w1"] == pytest.approx({"mean": 0.75, "std": 0.0707107}, abs=1e-6)
+    assert found["rows"][1]["test"] == {}
+    assert aggregate.tested_table(found)[1:] == [["rte", "accuracy", "2", "0.9000 ± 0.0000", "0.7500 ± 0.0707"]]
+    assert "The same on the test rows" in aggregate.text("all", found, [], [])
