@@ -7,7 +7,7 @@ a row's *variant* (``trainer.finetune.learning_rate=5e-5``), so that nothing is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -37,6 +37,11 @@ def variant(overrides: Sequence[str], shared: Collection[str]) -> str:
     return " ".join(text for text in own if text.partition("=")[0].lstrip("+~") not in REPEATS)
 
 
+def title(task: str, variant: str) -> str:
+    """What a row is called."""
+    return f"{task} {_label(variant)}".strip()
+
+
 def _label(variant: str) -> str:
     """``variant`` as tables show it: long numbers, as searches try them, with four digits."""
     return re.sub(r"\d+\.\d{4,}(?:e[-+]?\d+)?", lambda found: f"{float(found[0]):.4g}", variant)
@@ -46,23 +51,25 @@ def summarise(jobs: Sequence[tuple[str, Results]]) -> dict[str, Any]:
     """Rows and averages of ``(variant, results)`` pairs, of jobs that scored networks.
 
     Returns:
-        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``metrics``, ``published``,
-        ``take`` (see :func:`ofa.results.means.to_take`);
-        ``averages``: ``variant``, ``label``, ``tasks`` and ``scores``; ``networks``: name -> ``width``, ``depth`` and
-        ``label``. ``scores`` maps ``teacher`` and the name of every network to ``{"mean", "std"}``; ``std`` is None
-        where there is one seed.
+        ``rows``: ``task``, ``variant``, ``label``, ``seeds``, ``metric``, ``scores``, ``points``, ``test``,
+        ``metrics``, ``published``, ``take`` (see :func:`ofa.results.means.to_take`);
+        ``averages``: ``variant``, ``label``, ``tasks``, ``scores`` and ``points``; ``networks``: name -> ``width``,
+        ``depth`` and ``label``. ``scores`` maps ``teacher`` and the name of every network to ``{"mean", "std"}``;
+        ``points`` the name of every network to the same of its distance from its own seed's teacher, 1 point = 0.01.
+        ``test`` has the scores on test rows, if there are any. ``std`` is None where there is one seed.
     """
     groups: dict[tuple[str, str], list[Results]] = {}
     for variant, results in jobs:
-        groups.setdefault((variant, results.task), []).append(results)
+        group = groups.setdefault((variant, results.task), [])
+        if not results.run or results.run not in [job.run for job in group]:  # a job given twice is no second seed
+            group.append(results)
     rows = [_row(task, variant, found) for (variant, task), found in groups.items()]
     averages = []
     for variant in dict.fromkeys(variant for variant, _ in groups):
         tasks = {task: found for (of, task), found in groups.items() if of == variant}
         if len(tasks) > 1:
-            averages.append(
-                {"variant": variant, "label": _label(variant), "tasks": list(tasks), "scores": _average(tasks)}
-            )
+            of_tasks = {"scores": _average(tasks, _scores), "points": _average(tasks, _points)}
+            averages.append({"variant": variant, "label": _label(variant), "tasks": list(tasks), **of_tasks})
     known = {network.name: network for _, results in jobs for network in results.networks}
     shares = {name: {"width": n.width, "depth": n.depth, "label": n.label} for name, n in known.items()}
     return {"rows": rows, "averages": averages, "networks": shares}
@@ -74,6 +81,16 @@ def scored(results: Results) -> dict[str, Scored]:
     return {"teacher": results.teacher} | {network.name: network for network in results.networks}
 
 
+def _scores(results: Results) -> dict[str, float]:
+    return {name: found.score for name, found in scored(results).items()}
+
+
+def _points(results: Results) -> dict[str, float]:
+    """What each network of one job is from the teacher of that job: of seeds, their differences are paired."""
+    assert results.teacher is not None
+    return {network.name: 100 * (network.score - results.teacher.score) for network in results.networks}
+
+
 def spread(values: Iterable[float]) -> dict[str, float | None]:
     found = list(values)
     return {"mean": mean(found), "std": stdev(found) if len(found) > 1 else None}
@@ -83,6 +100,7 @@ def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
     found = [scored(results) for results in jobs]
     names = list(dict.fromkeys(name for job in found for name in job))
     metrics = list(found[0]["teacher"].metrics)
+    points = [_points(results) for results in jobs]
     by_metric = {
         metric: {name: spread(job[name].metrics[metric] for job in found if name in job) for name in names}
         for metric in metrics
@@ -94,22 +112,35 @@ def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
         "seeds": [results.seed for results in jobs],
         "metric": metrics[0],
         "scores": by_metric[metrics[0]],
+        "points": {name: spread(job[name] for job in points if name in job) for name in names if name != "teacher"},
+        "test": _on_test_rows(found, metrics[0]),
         "metrics": by_metric,
         "published": jobs[0].published,
         "take": to_take(jobs),
     }
 
 
-def _average(tasks: dict[str, list[Results]]) -> dict[str, dict[str, float | None]]:
-    """Every network's mean over the tasks; its deviation over the seeds that every task has."""
+def _on_test_rows(jobs: Sequence[dict[str, Scored]], metric: str) -> dict[str, dict[str, float | None]]:
+    tested: dict[str, list[float]] = {}
+    for job in jobs:
+        for name, found in job.items():
+            if found.test is not None:
+                tested.setdefault(name, []).append(found.test[metric])
+    return {name: spread(scores) for name, scores in tested.items()}
+
+
+def _average(
+    tasks: dict[str, list[Results]], of_job: Callable[[Results], dict[str, float]]
+) -> dict[str, dict[str, float | None]]:
+    """The mean over tasks of what ``of_job`` says of a network; its deviation over the seeds that every task has."""
     seeds = set.intersection(*({results.seed for results in jobs} for jobs in tasks.values()))
-    by_task = [[(results.seed, scored(results)) for results in jobs] for jobs in tasks.values()]
+    by_task = [[(results.seed, of_job(results)) for results in jobs] for jobs in tasks.values()]
     shared = [name for name in by_task[0][0][1] if all(name in found for jobs in by_task for _, found in jobs)]
     averages = {}
     for name in shared:
-        means = [mean(found[name].score for _, found in jobs) for jobs in by_task]
+        means = [mean(found[name] for _, found in jobs) for jobs in by_task]
         of_seeds = [
-            mean(mean(found[name].score for seed, found in jobs if seed == wanted) for jobs in by_task)
+            mean(mean(found[name] for seed, found in jobs if seed == wanted) for jobs in by_task)
             for wanted in sorted(seeds)
         ]
         averages[name] = {"mean": mean(means), "std": stdev(of_seeds) if len(of_seeds) > 1 else None}
@@ -150,6 +181,12 @@ def table(summary: dict[str, Any], spread: bool = True) -> list[list[str]]:
     return found
 
 
+def tested_table(summary: dict[str, Any]) -> list[list[str]]:
+    """:func:`table` of the scores on test rows, of the tasks that have some; only the header if none has."""
+    rows = [{**row, "scores": row["test"]} for row in summary["rows"] if row["test"]]
+    return table({**summary, "rows": rows, "averages": []})
+
+
 def published_table(summary: dict[str, Any]) -> list[list[str]]:
     """Header and rows of the published recipe's figures beside this sweep's; only the header if none apply."""
     width = name_of(WIDTH)
@@ -164,18 +201,17 @@ def published_table(summary: dict[str, Any]) -> list[list[str]]:
 
 def takes(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """What to take for each task (and variant): what it is called, and its ``take``."""
-    return [(f"{row['task']} {row['label']}".strip(), row["take"]) for row in summary["rows"]]
+    return [(title(row["task"], row["variant"]), row["take"]) for row in summary["rows"]]
 
 
 def merged(jobs: Iterable[tuple[str, Results]]) -> list[str]:
     """The alarms of ``(variant, results)`` pairs: those that are equal in one line, with the jobs that they are of."""
-    jobs_of: dict[str, dict[str, list[int]]] = {}
+    jobs_of: dict[str, dict[str, dict[int, None]]] = {}  # seeds once, in their order
     for variant, results in jobs:
         for words in results.alarms:
-            what = f"{results.task} {_label(variant)}".strip()
-            jobs_of.setdefault(words, {}).setdefault(what, []).append(results.seed)
+            jobs_of.setdefault(words, {}).setdefault(title(results.task, variant), {})[results.seed] = None
     return [
-        "; ".join(f"{what}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for what, seeds in of.items())
+        "; ".join(f"{row}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for row, seeds in of.items())
         + f": {words}"
         for words, of in jobs_of.items()
     ]
@@ -188,6 +224,8 @@ def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[
         lines = [f"**{what}**: {take['words']}{_place(take)}" for what, take in takes(summary)]
         parts += listed("What to take, by the means over seeds", lines)
         parts += [markdown(table(summary)), AVERAGE, "![scores by width](figure.png)"]
+    if any(row["test"] for row in summary["rows"]):
+        parts += ["The same on the test rows, which decide nothing:", markdown(tested_table(summary))]
     if any(row["published"] for row in summary["rows"]):
         parts += ["The published figures of the same recipe:", markdown(published_table(summary))]
     parts += [*listed("Jobs without a result", problems), *listed("Worth knowing", remarks)]

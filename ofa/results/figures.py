@@ -148,7 +148,10 @@ def _curve(
 
 @lettering()
 def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
-    """Write the points from the teacher of a sweep's rows as a PNG: a small panel per task and variant, same scale."""
+    """Write the points from the teacher of a sweep's rows as a PNG: a small panel per task and variant, same scale.
+
+    Bars are the standard deviation over seeds of these points, each seed's network against that seed's teacher.
+    """
     from matplotlib.figure import Figure
 
     rows = [*summary["rows"], *({**average, "task": "average"} for average in summary["averages"])]
@@ -158,13 +161,13 @@ def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
     shares = summary["networks"]
     for panel, row in zip(panels, rows, strict=False):
-        scores = row["scores"]
-        uniform = [one for one in scores if one != "teacher" and not one.startswith(SEARCHED)]
+        points = row["points"]
+        uniform = [one for one in points if not one.startswith(SEARCHED)]
         for depth in sorted({shares[one]["depth"] for one in uniform}, reverse=True):
             names = [one for one in uniform if shares[one]["depth"] == depth]
             names.sort(key=lambda one: shares[one]["width"])
-            drops = [100 * (scores[one]["mean"] - scores["teacher"]["mean"]) for one in names]
-            spreads = [100 * (scores[one]["std"] or 0.0) for one in names]
+            drops = [points[one]["mean"] for one in names]
+            spreads = [points[one]["std"] or 0.0 for one in names]
             label = f"depth {depth:.4g}" if depth != 1 else None
             panel.errorbar([shares[one]["width"] for one in names], drops, spreads, fmt="o-", capsize=3, label=label)
         panel.axhline(0, color="0.4", linestyle="--", linewidth=1)
@@ -179,5 +182,7 @@ def draw_sweep(name: str, summary: dict[str, Any], path: Path) -> None:
         panel.axis("off")
     figure.supxlabel("width")
     figure.supylabel("points from the teacher")
-    figure.suptitle(title([name], figure.get_figwidth()))
+    several = any(len(row["seeds"]) > 1 for row in summary["rows"])
+    bars = "bars: standard deviation over seeds, each against its own teacher" if several else ""
+    figure.suptitle(title([name, bars], figure.get_figwidth()))
     figure.savefig(path, dpi=120)

@@ -23,10 +23,22 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
     advised = advice.recommend(averaged, tolerance)
     chosen = averaged.network(advised.name)
     if chosen is None:
-        return {"words": advised.words, "name": None, "label": None, "speedup": None, "run": None}
+        words = _unlearned(jobs) or advised.words
+        return {"words": words, "name": None, "label": None, "speedup": None, "run": None}
     best = max(jobs, key=lambda job: job.networks[_names(job).index(chosen.name)].score)
     speedup = averaged.speedups(chosen).get(advised.figure or "")
     return {"words": advised.words, "name": chosen.name, "label": chosen.label, "speedup": speedup, "run": best.run}
+
+
+def _unlearned(jobs: Sequence[Results]) -> str:
+    """Whose teachers are no better than a constant answer, with their own scores: the mean's may look well."""
+    found = {job.seed: job.teacher.score for job in jobs if job.teacher and not job.learned}
+    if not found:
+        return ""
+    who = "the teachers of seeds" if len(found) > 1 else "the teacher of seed"
+    seeds, scores = ", ".join(map(str, found)), ", ".join(f"{score:.4f}" for score in found.values())
+    verb = "are" if len(found) > 1 else "is"
+    return f"Nothing to recommend: {who} {seeds} ({scores}) {verb} no better than always giving the same answer."
 
 
 def mean_of(jobs: Sequence[Results]) -> Results:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ofa.results import front
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
-from ofa.results.record import Results
+from ofa.results.record import Results, Scored
 from ofa.results.reduced import MAIN
 
 
@@ -18,13 +18,16 @@ def table(results: Results) -> list[list[str]]:
     metrics = list(teacher.metrics)
     sized = results.networks[0].bytes is not None
     sure = results.networks[0].lost is not None
-    header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics, "vs teacher"]
+    tested = metrics[:1] if teacher.test is not None else []
+    header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics]
+    header += [*(f"test {metric}" for metric in tested), "vs teacher"]
     int8 = [network.in_precision(*MAIN) for network in results.networks]
     header += ["INT8 size", f"INT8 {metrics[0]}"] if any(int8) else []
     header += ["90% interval", "last step", "undistilled"] if sure else []
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
     first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
     first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
+    first += [_test(teacher, metric) for metric in tested]
     rows = [header, first + [""] * (len(header) - len(first))]
     for network, small in zip(results.networks, int8, strict=True):
         star = "★ " if results.recommended and network.name == results.recommended.name else ""
@@ -32,6 +35,7 @@ def table(results: Results) -> list[list[str]]:
         row += [human(network.params), human(network.macs)]
         row += [human(network.bytes) + "B"] if network.bytes is not None else []
         row += [f"{network.metrics[metric]:.4f}" for metric in metrics]
+        row += [_test(network, metric) for metric in tested]
         row += [f"{100 * (network.score - teacher.score):+.2f}"]
         if any(int8):
             row += [human(small.bytes) + "B", f"{small.score:.4f}"] if small else ["", ""]
@@ -48,6 +52,10 @@ def table(results: Results) -> list[list[str]]:
 
 def _score(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
+
+
+def _test(scored: Scored, metric: str) -> str:
+    return _score((scored.test or {}).get(metric))
 
 
 def _at(latency: Latency) -> str:
@@ -73,6 +81,8 @@ def legend(results: Results) -> list[str]:
     if any(counts["left_out"] for counts in results.rows.values()):
         of_splits = (f"{split} {c['used']:,} ({c['left_out']:,})" for split, c in results.rows.items())
         lines.append(f"Rows used, and malformed ones left out: {', '.join(of_splits)}.")
+    if "test" in results.rows:
+        lines.append(f"Test: the score on {results.rows['test']['used']:,} rows that decide nothing.")
     for split, what in (("unlabelled", "rows without labels"), ("augmented", "copies with words replaced")):
         if more := results.rows.get(split):
             lines.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from helpers.results import results
 
@@ -51,5 +53,27 @@ def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
 
 
 def test_equal_alarms_are_one_line_with_the_variants_and_seeds_that_they_are_of() -> None:
-    jobs = [(name, results("rte", seed, alarms=["odd"])) for name in ("", "ofa.widths=[1,0.5]") for seed in (1, 2)]
+    jobs = [(name, results("rte", seed, alarms=["odd"])) for name in ("", "ofa.widths=[1,0.5]") for seed in (1, 2, 2)]
     assert aggregate.merged(jobs) == ["rte, seeds 1, 2; rte ofa.widths=[1,0.5], seeds 1, 2: odd"]
+
+
+def test_a_job_that_is_given_twice_is_no_second_seed() -> None:
+    """``trainer.seed=1,2,2``, or a trial that a search draws again: one run, whose score is no sample of its own."""
+    jobs = [("", results("sst2", seed, {1.0: 0.8 + seed / 100}, run=f"sst2-s{seed}")) for seed in (1, 2, 2)]
+    (row,) = aggregate.summarise(jobs)["rows"]
+    assert row["seeds"] == [1, 2]
+    assert row["scores"]["w1"] == pytest.approx({"mean": 0.815, "std": 0.00707107})
+
+
+def test_scores_on_test_rows_have_a_table_of_their_own() -> None:
+    jobs = []
+    for seed, tested in ((1, 0.7), (2, 0.8)):
+        found = results("rte", seed, {1.0: 0.6})
+        (network,) = (replace(one, test={"accuracy": tested, "f1": 0.1}) for one in found.networks)
+        teacher = replace(found.teacher, test={"accuracy": 0.9, "f1": 0.1})
+        jobs.append(("", replace(found, teacher=teacher, networks=(network,))))
+    found = aggregate.summarise([*jobs, ("", results("cola", 1, {1.0: 0.5}))])
+    assert found["rows"][0]["test"]["w1"] == pytest.approx({"mean": 0.75, "std": 0.0707107}, abs=1e-6)
+    assert found["rows"][1]["test"] == {}
+    assert aggregate.tested_table(found)[1:] == [["rte", "accuracy", "2", "0.9000 ± 0.0000", "0.7500 ± 0.0707"]]
+    assert "The same on the test rows" in aggregate.text("all", found, [], [])

@@ -54,13 +54,22 @@ def test_a_long_title_stays_within_the_picture(tmp_path: Path, drawn: list) -> N
 
 
 def test_a_sweep_has_a_panel_for_each_task(tmp_path: Path, drawn: list) -> None:
+    """Bars are of the points that are drawn: width 1/2 is always the same, its teacher is not."""
+    teachers = {1: 0.93, 2: 0.91}
     jobs = [
-        ("", results(task, seed, {1.0: 0.9, 0.5: 0.88 + seed / 100})) for task in ("sst2", "rte") for seed in (1, 2)
+        ("", results(task, seed, {1.0: teachers[seed] - 0.03, 0.5: 0.89}, teachers[seed]))
+        for task in ("sst2", "rte")
+        for seed in (1, 2)
     ]
     draw_sweep("all", aggregate.summarise(jobs), tmp_path / "sweep.png")
     panels = [panel for panel in drawn[0].axes if panel.get_title()]
     assert [panel.get_title() for panel in panels] == ["sst2", "rte", "average"]
-    assert list(panels[0].lines[0].get_ydata()) == pytest.approx([-3.5, -3.0])
+    for panel in panels:
+        assert list(panel.lines[0].get_ydata()) == pytest.approx([-3.0, -3.0])
+        (bars,) = panel.containers[0].lines[2]
+        assert [high - low for (_, low), (_, high) in bars.get_segments()] == pytest.approx([2 * 1.414214, 0.0])
+    words = " ".join(drawn[0].get_suptitle().split())
+    assert words == "all; bars: standard deviation over seeds, each against its own teacher"
 
 
 def test_the_scores_of_a_sweep_that_are_equal_are_drawn_as_equal(tmp_path: Path, drawn: list) -> None:

@@ -38,5 +38,11 @@ def test_figures_that_one_job_lacks_are_left_out() -> None:
 
 
 def test_a_teacher_that_learned_nothing_at_one_seed_is_not_recommended() -> None:
-    found = to_take([seed(1, 0.93), replace(seed(2, 0.93), learned=False)])
-    assert found["name"] is None and found["run"] is None and found["words"].startswith("Nothing to recommend")
+    """Its own score is named: the mean of all seeds may well be better than a constant answer."""
+    lost = [replace(seed(number, 0.5, teacher=0.5), learned=False) for number in (2, 3)]
+    found = to_take([seed(1, 0.93), lost[0]])
+    assert found["name"] is None and found["run"] is None
+    same = "no better than always giving the same answer."
+    assert found["words"] == f"Nothing to recommend: the teacher of seed 2 (0.5000) is {same}"
+    words = to_take([seed(1, 0.93), *lost])["words"]
+    assert words == f"Nothing to recommend: the teachers of seeds 2, 3 (0.5000, 0.5000) are {same}"

@@ -19,6 +19,20 @@ def test_the_table_has_a_row_for_the_teacher_and_each_network():
     assert len({len(line) for line in lines}) == 1, "aligned"
 
 
+def test_scores_on_test_rows_have_a_column_and_say_how_many_rows_they_are_of():
+    found = results()
+    of_test = [{"accuracy": score, "f1": 0.1} for score in (0.91, 0.9, 0.89)]
+    networks = tuple(replace(one, test=test) for one, test in zip(found.networks, of_test, strict=True))
+    teacher = replace(found.teacher, test={"accuracy": 0.92, "f1": 0.1})
+    rows = {"train": {"used": 900, "left_out": 0}, "test": {"used": 1821, "left_out": 0}}
+    found = replace(found, teacher=teacher, networks=networks, rows=rows)
+    table = report.table(found)
+    assert table[0][5:] == ["accuracy", "f1", "test accuracy", "vs teacher"]
+    assert [row[7] for row in table[1:]] == ["0.9200", "0.9100", "0.9000", "0.8900"]
+    assert "Test: the score on 1,821 rows that decide nothing." in report.legend(found)
+    assert not any(line.startswith("Test:") for line in report.legend(results()))
+
+
 def test_sizes_and_latencies_have_columns():
     found = timed(timed(results(target="t4"), [4.0, 3.0, 2.0]), [40.0, 30.0, 25.0], "measured", where="cpu")
     found = replace(found, networks=tuple(replace(one, bytes=one.params * 4) for one in found.networks))
