@@ -80,7 +80,6 @@ MOST_LINES, MOST_CLASS_LINES = 280, 150
 # Modules without a test file of their own name: where they are tested, and why there.
 TESTED_IN = {
     "__main__": "commands/test_main.py",  # as commands
-    "commands.run": "commands/test_main.py",
     "system.output": "commands/test_table.py",
     "settings.groups": "commands/test_settings.py",
     "timing": "commands/test_main.py",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import pairwise
 
 # Let exceptions reach `main` below, where a user's mistake becomes one line.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -20,6 +21,9 @@ from ofa.settings.explain import explain
 from ofa.settings.groups import CONF
 from ofa.settings.words import as_typed
 
+# Options of Hydra's that the next word belongs to.
+VALUED = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+VALUED |= {"-i", "--info", "--experimental-rerun"}
 # What a user can mend: settings, data, checkpoints, folders and disks.
 MISTAKES = (UserError, HydraException, OmegaConfBaseException, OSError)
 
@@ -70,6 +74,15 @@ class Command:
         return 0
 
 
+def options_first(arguments: list[str]) -> list[str]:
+    """The settings behind the options: Hydra's parser refuses those that follow an option among them."""
+    options: list[str] = []
+    settings: list[str] = []
+    for before, word in pairwise(["", *arguments]):
+        (options if word.startswith("-") or before in VALUED else settings).append(word)
+    return [*options, *settings]
+
+
 def run(composed: DictConfig) -> tuple[str, float]:
     """Run the job of the composed settings; returns the name of its run folder, and its value."""
     config, results = start.run(composed)
@@ -78,7 +91,7 @@ def run(composed: DictConfig) -> tuple[str, float]:
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 on success, 1 on a user's mistake or a failed job of a sweep, 130 when stopped."""
-    sys.argv[1:] = map(as_typed, hydra_callback.named(arguments))  # where Hydra reads them
+    sys.argv[1:] = map(as_typed, hydra_callback.named(options_first(arguments)))  # where Hydra reads them
     try:
         status = Command().status()
     finally:

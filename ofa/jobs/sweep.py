@@ -185,7 +185,9 @@ class Sweep:
                 if record["number"] not in told:
                     told[record["number"]] = finished = record["status"] == "finished"
                     seconds = time.monotonic() - started
-                    line = f"[{len(told)}{_of(self.total)}] {_words(record)}{_left(len(told), self.total, seconds)}"
+                    line = f"[{len(told)}{_of(self.total)}] {_words(record)}"
+                    if record["status"] != "stopped":  # nothing goes on
+                        line += _left(len(told), self.total, seconds)
                     print(line, file=sys.stdout if finished else sys.stderr, flush=True)
                     done = sum(told.values())
                     self._tracker.metrics({"jobs/finished": done, "jobs/without_result": len(told) - done}, len(told))
@@ -246,7 +248,8 @@ class Sweep:
             print(f"Compare: {where.command}\n" * bool(where.command) + f"MLflow:  {where.address}")
         if problems:
             sys.stdout.flush()
-            print(f"\n{len(problems)} jobs without a result:\n" + "\n".join(problems), file=sys.stderr)
+            count = f"{len(problems)} job{'s' * (len(problems) > 1)}"
+            print(f"\n{count} without a result:\n" + "\n".join(problems), file=sys.stderr)
 
     def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> Page | None:
         """Tell MLflow what came of the sweep and close its run; returns where to look."""

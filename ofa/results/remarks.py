@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ofa.hardware import estimate
 from ofa.results.figure import ENGINES, Latency
 from ofa.results.record import NetworkResult, Results
+from ofa.results.reduced import unsound
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape
@@ -74,9 +75,13 @@ def _engines(results: Results) -> list[str]:
 
 
 def _left(results: Results, network: NetworkResult, kind: str) -> list[tuple[Latency, float]]:
-    """A network's figures of a kind that can be relied on, and the share of the full network's time that each is."""
-    speedups = results.speedups(network)
-    named = [(one, one.name(results.unnamed_engine)) for one in network.latencies if one.kind == kind]
+    """A network's figures of a kind that can be relied on, and the share of the full network's time that each is.
+
+    Those of a precision that nothing is recommended by are left out, as the table leaves them out.
+    """
+    speedups, wary = results.speedups(network), unsound(results.networks, network.latencies)
+    sound = [one for one in network.latencies if one.kind == kind and (one.engine, one.precision) not in wary]
+    named = [(one, one.name(results.unnamed_engine)) for one in sound]
     return [(one, 1 / speedups[name]) for one, name in named if name in speedups and name not in results.unsteady]
 
 

@@ -77,7 +77,7 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     report, said = (folder / "report.md").read_text(), capsys.readouterr()
     line = f"Job 3 (toy-s3) failed: task.data_dir: nothing there (log: {folder}/3/main.log)"
     at_once, *end = said.err.splitlines()
-    assert at_once.startswith(f"[3/5] {line}, about ") and end == ["", "1 jobs without a result:", line]
+    assert at_once.startswith(f"[3/5] {line}, about ") and end == ["", "1 job without a result:", line]
     assert re.search(r"\[1/5\] Job 1 \(toy-s1\) finished in \d+ s, about \d+ (s|min) left", said.out)
     assert "| sst2 | accuracy |     2 |" in report
     assert "sst2  accuracy      2  0.9300 ± 0.0000" in said.out, "the table fits"
@@ -148,3 +148,16 @@ def test_the_value_of_a_job() -> None:
 )
 def test_how_long_a_sweep_may_still_take(ended: int, total: int | None, seconds: float, words: str) -> None:
     assert _left(ended, total, seconds) == words
+
+
+def test_a_sweep_that_was_stopped_foretells_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    def stopped() -> tuple[str, float]:
+        raise KeyboardInterrupt
+
+    sweep = Sweep(tmp_path / "sweeps" / "mine", tmp_path, TrackingConfig("none"), 5)
+    sweep.begin()
+    with pytest.raises(KeyboardInterrupt):
+        job(sweep.folder, 2).attempt(stopped, stop_on_failure=False, debug=False)
+    assert sweep.close() == 1
+    (line, *_) = capsys.readouterr().err.splitlines()
+    assert line.startswith("[1/5] Job 2 (toy-s2) stopped") and line.endswith("main.log)")

@@ -34,6 +34,12 @@ def test_measured_times_of_all_networks_share_a_line() -> None:
     assert "width 0.5 95% of the time with 50% of the MACs (1 of 2 figures)" in line
 
 
+def test_times_in_a_precision_that_is_not_recommended_are_not_remarked() -> None:
+    """The table has FP32, where width 1/2 is 2.00x; a line on BF16, which no file was compared in, would deny it."""
+    found = timed(results(target="cpu"), [4.0, 3.0, 2.0], where="cpu")
+    assert said(timed(found, [1.0, 0.99, 0.98], where="cpu", precision="bf16")) == []
+
+
 def test_estimates_that_are_bound_by_the_same_share_a_line() -> None:
     at_one = {"engine": "tensorrt", "precision": "fp16", "batch_size": 1, "seq_length": 16}
     (line,) = said(timed(results(target="t4"), [1.0, 0.99, 0.98], **at_one))
