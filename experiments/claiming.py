@@ -32,12 +32,17 @@ def claim(name: str, sign: str, aim: float, got: float | None, complete: bool = 
     return {"name": name, "aim": f"{sign} {aim:g}", "got": shown, "met": met}
 
 
-def write(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``folder/results.json``: the claims that ``folder/claims.py`` makes of ``record``, and this after them."""
+def write(folder: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write ``folder/results.json``: the claims that ``folder/claims.py`` makes of ``record``, and this after them.
+
+    Returns:
+        the claims.
+    """
     figures = {key: value for key, value in record.items() if key != "claims"}
     found = runpy.run_path(str(folder / "claims.py"))["claims"](figures)
     whole = {"claims": found, **figures}
     (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
+    return found
 
 
 def show(claims: Iterable[dict[str, Any]]) -> None:
@@ -50,9 +55,8 @@ def main(folders: list[str]) -> None:
     if not folders:
         raise SystemExit("usage: python experiments/claiming.py FOLDER ...")
     for folder in map(Path, folders):
-        write(folder, json.loads((folder / "results.json").read_text()))
         print(f"{folder.name}:")
-        show(json.loads((folder / "results.json").read_text())["claims"])
+        show(write(folder, json.loads((folder / "results.json").read_text())))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from scaling import SIZES, teacher
 from ofa.system import process
 
 WIDTHS = (1.0, 5 / 6, 2 / 3, 0.5)
-# Size -> steps of PaddleSlim's loop and of the others, the untimed ones included. At 12x768 one step of PaddleSlim's
-# takes more than a minute, so its loop is left out.
+# Size -> steps of PaddleSlim's loop and of the others, the untimed ones included. PaddleSlim's loop is left
+# out at 12x768: by what a step takes at 6x384, one would take more than a minute.
 STEPS = {"6x384": (14, 43), "12x768": (0, 23)}
 UNTIMED = 3
 

@@ -221,10 +221,10 @@ def main() -> None:
     for name in options.parts:
         parts["study" if name == "collect" else name] = run[name]()
     sizes = {name: count_params(SMALL, one.subnet) for name, one in networks(WIDTHS, DEPTHS, SMALL).items()}
-    write(HERE, {"front": front(parts), "machine": machine.machine(), "versions": machine.versions(),
-                 "params": sizes, "parts": parts})  # fmt: skip
+    about = {"machine": machine.machine(), "versions": machine.versions(), "params": sizes}
+    claims = write(HERE, {"front": front(parts), **about, "parts": parts})
     draw(parts)
-    show(json.loads(RESULTS.read_text())["claims"])
+    show(claims)
     print("\n".join(rows(parts)))
 
 

@@ -17,7 +17,7 @@ LEAST_NETWORKS = 10  # on every front
 
 
 def claims(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """A trial with another seed is among the runs, and no part of these figures."""
+    """Of the runs with the study's seeds; trials with others are no part of these figures."""
     wanted = set(product(TASKS, SEEDS))
     runs = [run for run in record["runs"] if (run["task"], run["seed"]) in wanted]
     whole = len(runs) == len(wanted)

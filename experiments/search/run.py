@@ -32,7 +32,7 @@ from search.claims import TASKS, WIDTHS
 
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 
-RESULTS, RUNS = HERE / "results.json", HERE / "runs"
+RUNS = HERE / "runs"
 NAME = "search_6x384"  # of this study's jobs, beside others in the same folder
 SHAPE = EncoderShape(6, 384, 12, 1536)
 LARGEST = 0.75  # the width at whose MACs the limit is; 1 is trained beside those that are compared
@@ -80,8 +80,7 @@ def collect(options: argparse.Namespace) -> None:
         if found.get("model") == NAME:
             stage = place / "store" / json.loads(path.read_text())["stages"]["search"] / "stage.json"
             keep(RUNS, _record(found, json.loads(stage.read_text())))
-    write(HERE, {"settings": SETTINGS.split(), "runs": kept(RUNS)})
-    show(json.loads(RESULTS.read_text())["claims"])
+    show(write(HERE, {"settings": SETTINGS.split(), "runs": kept(RUNS)}))
 
 
 def _record(found: dict[str, Any], stage: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 import sys
 from collections import Counter
@@ -198,8 +197,7 @@ def main(path: Path) -> None:
     }
     rules = {"holdout_rule": HOLDOUT_RULE, "leave_one_out_rule": LEAVE_ONE_OUT_RULE}
     speedups = ratios(studies["t4"]["rows"])
-    write(HERE, {**rules, "width_two_thirds_speedup": speedups, **studies})
-    show(json.loads((HERE / "results.json").read_text())["claims"])
+    show(write(HERE, {**rules, "width_two_thirds_speedup": speedups, **studies}))
     for name, of_target in studies.items():
         print(name, of_target["constants"])
         for key, value in of_target["profiles"].items():

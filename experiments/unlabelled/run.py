@@ -129,8 +129,7 @@ def main() -> None:
     parts = json.loads(RESULTS.read_text())["parts"] if RESULTS.exists() else {}
     if options.model:
         parts[options.name] = study(options)
-    write(HERE, {"machine": machine.machine(), "versions": machine.versions(), "parts": parts})
-    show(json.loads(RESULTS.read_text())["claims"])
+    show(write(HERE, {"machine": machine.machine(), "versions": machine.versions(), "parts": parts}))
 
 
 if __name__ == "__main__":

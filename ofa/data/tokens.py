@@ -75,7 +75,7 @@ class Encoded:
     def hold_out(self, count: int, seed: int) -> tuple[Encoded, Encoded]:
         """All but ``count`` rows that ``seed`` draws, and these; both in their order here."""
         rest, held = held_out(len(self), count, seed)
-        return self.take(rest), self.take(held)
+        return self.take(rest) if count else self, self.take(held)
 
     def join(self, others: Sequence[Encoded]) -> Encoded:
         """These rows and then those of ``others``."""

@@ -77,9 +77,7 @@ def require_equal(parity: Parity, what: str, kind: TaskKind) -> None:
     Raises:
         UserError: with the engine and by how much it is off.
     """
-    if parity.precision != "fp32":
-        return
-    if parity.logit_difference <= ROUNDING:
+    if parity.precision != "fp32" or parity.logit_difference <= ROUNDING:
         return
     if not (parity.logit_difference <= FP32_TOLERANCE and parity.score_drift <= kind.fp32_drift):
         raise UserError(

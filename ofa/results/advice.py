@@ -55,9 +55,9 @@ def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float
     With a limit on a latency, the best of those that have it: one whose INT8 file is refused does not run so.
     """
     found = [network for entry in search["front"] if (network := results.network(entry["name"]))]
-    limited = [network for network in found if _figure_of(results, network, search["figure"])]
+    limited = [network for network in found if results.latency(network, search["figure"])]
     chosen = (limited or found)[0]
-    latency = _figure_of(results, chosen, search["figure"])
+    latency = results.latency(chosen, search["figure"])
     if search["figure"] is None and results.headlines:
         allowed = max(tolerance, 100 * (results.teacher.score - chosen.score)) if results.teacher else tolerance
         options = _options(results, [chosen], results.headlines[0].where, allowed)
@@ -67,11 +67,6 @@ def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float
     loss = _loss(results, chosen, tolerance, latency)
     words = f"Take {taken}: the best found within {limits_of(search)}{took}; {loss}."
     return _recommendation(results, words, tolerance, chosen, latency)
-
-
-def _figure_of(results: Results, network: NetworkResult, name: str | None) -> Latency | None:
-    """The latency of ``network`` by the name of the figure, if it has that."""
-    return next((one for one in network.latencies if one.name(results.unnamed_engine) == name), None)
 
 
 def _recommendation(
@@ -184,7 +179,7 @@ def _figure(results: Results, name: str | None) -> str:
 
 def _within(results: Results, limit: float, figure: str) -> float:
     """The best score among the networks whose ``figure`` is at most ``limit`` ms."""
-    timed = [(one, network) for network in results.networks if (one := _figure_of(results, network, figure))]
+    timed = [(one, network) for network in results.networks if (one := results.latency(network, figure))]
     fast = [_score(network, one) for one, network in timed if one.ms <= limit]
     if not fast:
         least = min(one.ms for one, _ in timed)

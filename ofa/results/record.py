@@ -102,10 +102,6 @@ class NetworkResult(Scored):
         own = {latency.name(unnamed): latency.ms for latency in self.latencies}
         return {name: base[name] / ms for name, ms in own.items() if name in base}
 
-    def ms(self, name: str, unnamed: Mapping[str, str]) -> float | None:
-        """Milliseconds per batch of the figure ``name``; None if it has none, as without an INT8 graph."""
-        return next((latency.ms for latency in self.latencies if latency.name(unnamed) == name), None)
-
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -221,9 +217,14 @@ class Results:
     def speedups(self, network: NetworkResult) -> dict[str, float]:
         return network.speedups(self.unnamed_engine, self.largest)
 
+    def latency(self, network: NetworkResult, figure: str | None) -> Latency | None:
+        """The latency of ``network`` by the name of the figure; None if it has none, as without an INT8 graph."""
+        return next((one for one in network.latencies if one.name(self.unnamed_engine) == figure), None)
+
     def ms(self, network: NetworkResult, figure: str) -> float | None:
         """Milliseconds per batch of ``network`` by the name of the figure, if it has that."""
-        return network.ms(figure, self.unnamed_engine)
+        found = self.latency(network, figure)
+        return None if found is None else found.ms
 
     def to_json(self) -> dict[str, Any]:
         """The content of results.json."""

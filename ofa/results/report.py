@@ -106,12 +106,9 @@ def legend(results: Results) -> list[str]:
             f"{latency.basis}."
         )
     for where, about in results.measured_on.items():
-        machine = about["machine"]
-        on = (
-            machine["gpu"]
-            if about["device"] != "cpu"
-            else f"{machine['cpu']}, {about['threads']} thread{'s' * (about['threads'] != 1)}"
-        )
+        on = about["machine"]["gpu" if about["device"] != "cpu" else "cpu"]
+        if about["device"] == "cpu":
+            on += f", {about['threads']} thread{'s' * (about['threads'] != 1)}"
         lines.append(f"{where}: {on}; medians.")
         lines += _tokenizing(results, where, about.get("tokenizer_ms", {}))
     for metric, (bert, narrow) in results.published.items():

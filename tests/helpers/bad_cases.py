@@ -174,16 +174,3 @@ TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
     "backend": (None, "tracking.backend=wandb", "tracking.backend: 'wandb' is unknown", "allowed: mlflow, none"),
 }
 TRACKING = {f"tracking: {name}": (case[0], f"tracking=mlflow {case[1]}", *case[2:]) for name, case in TRACKING.items()}
-TRACKING: dict[str, tuple[Prepare | None, str, str, str]] = {
-    "scheme": (None, "tracking.uri=ftp://me:secret@host", "tracking.uri: 'ftp://host'", "allowed: sqlite://, http://"),
-    "no scheme": (None, "tracking.uri=mlflow.db", "tracking.uri: 'mlflow.db'", "allowed: sqlite://"),
-    "no folder": (
-        None,
-        "tracking.uri=sqlite:////proc/x/m.db",
-        "tracking.uri: nothing can be written to /proc",
-        "allowed",
-    ),
-    "a folder": (None, "tracking.uri=sqlite:///{root}/data", "tracking.uri: {root}/data is a folder", "path.db"),
-    "backend": (None, "tracking.backend=wandb", "tracking.backend: 'wandb' is unknown", "allowed: mlflow, none"),
-}
-TRACKING = {f"tracking: {name}": (case[0], f"tracking=mlflow {case[1]}", *case[2:]) for name, case in TRACKING.items()}
