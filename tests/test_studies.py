@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.toys import REPO
+from omegaconf import OmegaConf
 
 # One process for all of them, as each alone would pay for importing Paddle. A script finds its neighbours as modules
 # of its folder, so what one loaded is forgotten before the next: folders have files of the same name.
@@ -40,3 +44,17 @@ def test_scripts_of_studies_load() -> None:
         [sys.executable, "-c", LOAD_ALL, str(REPO / "experiments")], cwd=REPO, capture_output=True, text=True
     )
     assert loaded.stdout.strip() == "all loaded", loaded.stdout + loaded.stderr
+
+
+def test_a_study_takes_only_the_jobs_that_have_its_settings(tmp_path: Path) -> None:
+    """Two studies share a folder, one with 30,000 rows of SST-2 and one with fewer: each finds its own."""
+    jobs = runpy.run_path(str(REPO / "experiments" / "glue_minilm" / "jobs.py"))
+    results = {"model": jobs["MODEL"], "task": "sst2", "widths": [{"name": "w1"}]}
+    for name in ("TASKS", "COMPARED"):
+        run = tmp_path / "runs" / name
+        run.mkdir(parents=True)
+        (run / "results.json").write_text(json.dumps({**results, "run": name}))
+        OmegaConf.save(OmegaConf.from_dotlist([*jobs[name]["sst2"], "trainer.seed=42"]), run / "config.yaml")
+    for name in ("TASKS", "COMPARED"):
+        assert [found["run"] for found in jobs["finished"](tmp_path, ["w1"], jobs[name])] == [name]
+    assert not list(jobs["finished"](tmp_path, ["w0.5"], jobs["TASKS"]))

@@ -39,14 +39,14 @@ def run(options: argparse.Namespace) -> None:
     """Run the jobs one after the other; one that fails stops the study with its own message."""
     for seed in options.seeds:
         for task in options.tasks:
-            settings = job(task, seed, options.data_dir, options.model, options.output_dir)
+            settings = job(task, seed, options.data_dir, options.model, options.output_dir, TASKS)
             subprocess.run([sys.executable, "main.py", *settings, *options.set], cwd=REPO, check=True)
             collect(options)
 
 
 def collect(options: argparse.Namespace) -> None:
     """Keep a small file of every finished job under ``--output-dir``, and make results and figure of all kept ones."""
-    for found in finished(options.output_dir, NETWORKS):
+    for found in finished(options.output_dir, NETWORKS, TASKS):
         keep(RUNS, _record(found))
     records = kept(RUNS)
     table = {task: of for task in TASKS if (of := _mean_of([one for one in records if one["task"] == task]))}

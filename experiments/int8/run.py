@@ -30,7 +30,7 @@ REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
 from claiming import claim, show
-from glue_minilm.jobs import SEEDS, TASKS, finished, job, keep, kept
+from glue_minilm.jobs import COMPARED, SEEDS, finished, job, keep, kept
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
@@ -75,7 +75,7 @@ def collect(options: argparse.Namespace) -> None:
     _write(
         "study",
         [*claims("study", rows, complete), *study_claims(rows, complete)],
-        {"settings": {one["task"]: TASKS[one["task"]] for one in records}, "rows": rows},
+        {"settings": {one["task"]: COMPARED[one["task"]] for one in records}, "rows": rows},
     )
     print("\n".join(table(rows)))
 
@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--model")
     parser.add_argument("--output-dir", default="outputs/glue_minilm")
-    parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=list(STUDIED))
+    parser.add_argument("--tasks", nargs="+", choices=tuple(COMPARED), default=list(STUDIED))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("set", nargs="*", metavar="key=value", help="further settings of every job of the study")
