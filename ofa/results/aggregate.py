@@ -234,4 +234,4 @@ def text(name: str, summary: dict[str, Any], problems: list[str], remarks: list[
 
 def _place(take: dict[str, Any]) -> str:
     """Where the best seed's network is, from the sweep's folder."""
-    return f" The best seed's: `../../runs/{take['run']}/{take['name']}`." if take["run"] else ""
+    return f" The best seed's: `../../runs/{take['folder']}`." if take["folder"] else ""

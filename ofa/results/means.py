@@ -16,7 +16,8 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
 
     Returns:
         ``words``; ``name`` and ``label`` of the network and its ``speedup``, None where there is none; ``run``, the
-        folder of the job whose network of that name scores best.
+        folder of the job whose network of that name scores best; ``folder``, the network's, from that of all runs:
+        None where the jobs exported nothing.
     """
     averaged = mean_of(jobs)
     tolerance = next((job.recommended.tolerance for job in jobs if job.recommended), 0.0)
@@ -24,10 +25,17 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
     chosen = averaged.network(advised.name)
     if chosen is None:
         words = _unlearned(jobs) or advised.words
-        return {"words": words, "name": None, "label": None, "speedup": None, "run": None}
+        return {"words": words, "name": None, "label": None, "speedup": None, "run": None, "folder": None}
     best = max(jobs, key=lambda job: job.networks[_names(job).index(chosen.name)].score)
     speedup = averaged.speedups(chosen).get(advised.figure or "")
-    return {"words": advised.words, "name": chosen.name, "label": chosen.label, "speedup": speedup, "run": best.run}
+    return {
+        "words": advised.words,
+        "name": chosen.name,
+        "label": chosen.label,
+        "speedup": speedup,
+        "run": best.run,
+        "folder": f"{best.run}/{chosen.name}" if best.export else None,
+    }
 
 
 def _unlearned(jobs: Sequence[Results]) -> str:

@@ -76,8 +76,8 @@ def show_sweep(numbers: dict[str, Any], output_dir: Path, console: Console | Non
     console.print()
     for what, take in aggregate.takes(numbers):
         console.print(f"[bold]{escape(what)}[/bold]: {escape(take['words'])}", soft_wrap=not console.is_terminal)
-        if take["run"]:
-            place = shlex.quote(str(output_dir / "runs" / take["run"] / take["name"]))
+        if take["folder"]:
+            place = shlex.quote(str(output_dir / "runs" / take["folder"]))
             console.print(f"  Deploy {escape(place)}", soft_wrap=True)
 
 

@@ -31,6 +31,13 @@ def test_the_best_seed_of_the_chosen_network_is_named() -> None:
     assert "2.00x the full network's speed (estimated for t4, fitted on 4 rows); loses 0.20 points" in found["words"]
 
 
+def test_a_folder_is_named_where_the_jobs_exported_one() -> None:
+    """Of ``stages=[evaluate]`` there are scores, and nothing to deploy."""
+    assert to_take([seed(1, 0.93)])["folder"] is None
+    assert to_take([seed(1, 0.93, export="export-1")])["folder"] == "r1/w0.5"
+    assert to_take([seed(1, 0.5, teacher=0.99)])["folder"] is None
+
+
 def test_figures_that_one_job_lacks_are_left_out() -> None:
     first = timed(seed(1, 0.93), [9.0, 1.0], "measured", where="cpu")
     averaged = mean_of([first, seed(2, 0.93, (6.0, 4.0))])
