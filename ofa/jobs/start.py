@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,8 +13,11 @@ from ofa.results.record import Results
 from ofa.settings import compose
 from ofa.settings.explain import naming_setting
 from ofa.settings.schema import Config
+from ofa.settings.unread import unread
 from ofa.system.files import watched
 from ofa.system.process import find_homes
+
+log = logging.getLogger(__name__)
 
 
 def run(composed: DictConfig) -> tuple[Config, Results]:
@@ -26,6 +30,8 @@ def run(composed: DictConfig) -> tuple[Config, Results]:
     """
     config = compose.typed(composed)
     check(config)
+    for line in unread(config):
+        log.warning(line)
     find_homes(Path(config.cache_dir).expanduser())
     with naming_setting(config), watched(Path(config.output_dir).expanduser()):
         return config, spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))

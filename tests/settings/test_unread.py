@@ -1,0 +1,46 @@
+"""What a job was given and does not read is said, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ofa.settings import compose
+from ofa.settings.unread import unread
+
+
+def lines(*overrides: str) -> list[str]:
+    return list(unread(compose.typed(compose.compose(["task=sst2", *overrides]))))
+
+
+@pytest.mark.parametrize(
+    ("given", "asks"),
+    [
+        ("ofa.sandwich_random=3", "ofa.sampling=sandwich"),
+        ("trainer.depth.learning_rate=1e-4", "ofa.depths=[1,0.5]"),
+        ("ofa.depth_teacher=supernet", "ofa.depths=[1,0.5]"),
+        ("ofa.augment.share=0.5", "ofa.augment.copies=2"),
+        ("trainer.final.learning_rate=1e-4", "trainer.final.epochs=1"),
+        ("search.rows=500", "search.max_macs=1e9"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_named_until_something_does(given: str, asks: str) -> None:
+    key, _, value = given.partition("=")
+    (line,) = lines(given)
+    assert line.startswith(f"{key}: ") and asks.partition("=")[0] in line
+    assert lines(given, asks) == []
+
+
+@pytest.mark.parametrize("given", ["ofa.importance.rows=99", "int8.tries=1", "tracking.register_precision=int8"])
+def test_a_setting_is_named_where_what_reads_it_is_off(given: str) -> None:
+    off = {
+        "ofa": "ofa.importance.method=random",
+        "int8": "int8.enabled=false",
+        "tracking": "tracking.register_models=false",
+    }
+    assert lines(given) == []
+    assert [line.partition(":")[0] for line in lines(given, off[given.partition(".")[0]])] == [given.partition("=")[0]]
+
+
+@pytest.mark.parametrize("preset", ["experiment=glue_minilm", "experiment=published_recipe", "trainer=recipe", ""])
+def test_presets_set_nothing_that_their_jobs_do_not_read(preset: str) -> None:
+    assert lines(*filter(None, [preset])) == []
