@@ -33,9 +33,11 @@ from ofa.settings.task_rules import task_problems
 from ofa.stages.inputs import given_tokenizer, model_shape
 from ofa.system import ranks
 from ofa.system.files import unusable
+from ofa.system.machine import paddle_for_cpu
 from ofa.tracking.address import database_path, tracking_uri
 
 FINISHED = "finished.json"  # in a run's folder, written last
+NEED_GPU = ("bf16", "fp16")  # of the precisions of training
 
 
 def check(config: Config) -> None:
@@ -76,11 +78,20 @@ def problems(config: Config) -> Iterable[str]:
 def _machine(config: Config) -> Iterable[str]:
     """Not among ``problems``: the jobs of a sweep may run on another machine than the one that launches them."""
     yield from per_cpu("hardware.threads", config.hardware.threads)
+    yield from _gpu(config.hardware.device, config.trainer.precision)
     yield from extras_missing("latency.engines", config.latency.engines)
     if ranks.size() == 1:  # a launcher has started its own
         yield from per_cpu("hardware.devices", config.hardware.devices)
     if not list(latency_problems(config.latency, config.hardware)):
         yield from timing_problems(config)
+
+
+def _gpu(device: str, precision: str) -> Iterable[str]:
+    """What needs a GPU, where Paddle need not be loaded to see that there is none."""
+    if device == "gpu" and paddle_for_cpu():
+        yield "hardware.device: gpu is not there (this Paddle is built for CPU); use hardware.device=cpu or auto"
+    elif precision in NEED_GPU and (device == "cpu" or paddle_for_cpu()):
+        yield f"trainer.precision: {precision} needs a GPU, and this job runs on a CPU; allowed here: fp32"
 
 
 def _model(config: Config) -> Iterable[str]:

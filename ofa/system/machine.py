@@ -76,6 +76,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def paddle_for_cpu() -> bool:
+    """Whether the Paddle of this machine is the one that has no GPUs, as far as its package's name says; not loaded."""
+    found = versions()
+    return "paddlepaddle" in found and "paddlepaddle-gpu" not in found
+
+
 def machine() -> dict[str, str | int]:
     """The class of machine a figure was measured on: processor, cores, memory in GiB, GPU."""
     facts: dict[str, str | int] = {"cpu": cpu_name(), "cores": cores()}

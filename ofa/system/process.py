@@ -138,8 +138,7 @@ def set_device(device: str) -> str:
 
     usable = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if device == "gpu" and not usable:
-        built = "Paddle sees none" if paddle.device.is_compiled_with_cuda() else "this Paddle is built for CPU"
-        raise UserError(f"hardware.device: gpu is not there ({built}); use hardware.device=cpu or auto")
+        raise UserError("hardware.device: gpu is not there (Paddle sees none); use hardware.device=cpu or auto")
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
         use_threads(threads())

@@ -139,6 +139,12 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "hardware.device: gpu is not there",
         "use hardware.device=cpu or auto",
     ),
+    "half precision on a CPU": (
+        None,
+        "trainer.precision=bf16 hardware.device=cpu",
+        "trainer.precision: bf16 needs a GPU, and this job runs on a CPU",
+        "allowed here: fp32",
+    ),
     "output is a file": (
         None,
         "output_dir={root}/data/dev.tsv",

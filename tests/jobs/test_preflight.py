@@ -6,6 +6,7 @@ Every case is one broken thing in a job that would otherwise run. `tests/data/te
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,27 @@ def test_the_job_of_the_cases_is_sound(overrides: str, root: Path, compose: Call
     """Otherwise a case could be refused for something else."""
     assert run(compose, f"{JOB} {overrides}".format(root=root).split()) is None
     assert list((root / "out" / "store").glob("finetune-*/stage.json"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ("hardware.device=gpu", "hardware.device: gpu is not there (this Paddle is built for CPU)"),
+        ("hardware.device=cpu trainer.precision=bf16", "trainer.precision: bf16 needs a GPU"),
+        ("hardware.device=auto trainer.precision=fp16", "trainer.precision: fp16 needs a GPU"),
+    ],
+)
+def test_what_needs_a_gpu_is_refused_before_rows_are_read(
+    overrides: str, words: str, root: Path, compose: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the Paddle that is installed; on a machine that has the one for GPUs, by what is set alone."""
+    config = compose(*f"{JOB} {overrides}".format(root=root).split())
+    monkeypatch.setattr("ofa.jobs.preflight.paddle_for_cpu", lambda: True)
+    with pytest.raises(UserError, match=re.escape(words)):
+        check(config)
+    monkeypatch.setattr("ofa.jobs.preflight.paddle_for_cpu", lambda: False)
+    if config.hardware.device != "cpu":
+        check(config)
 
 
 # What is done to the model's folder, what is set, and what the check of the settings says, without a row being read.
