@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from ofa.deploy.engines import run_onnx
 from ofa.deploy.graphs import INPUTS
 from ofa.errors import UserError
 
-IN_LAYER = 6  # products with weights: query, key, value, output, and the two of the feed-forward part
+# How many products with weights each part of a layer has, in their order: query, key, value and output; the two of the
+# feed-forward part. As the second of these suffers most by far, its first and attention need not stay in FP32 with it.
+IN_LAYER = {"attention": 4, "intermediate": 1, "output": 1}
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,9 @@ class Source:
     """An exported graph, ready to be quantised.
 
     Attributes:
-        parts: the nodes with weights by what a person calls them: ``embeddings``, ``layer 0``, ..., ``head``.
+        parts: the nodes with weights by what a person calls them: ``embeddings``, ``head`` and, of each layer,
+            ``layer 0 attention``, ``layer 0 intermediate`` and ``layer 0 output`` (the feed-forward products, as BERT
+            names its modules).
         batches: training rows, for ranges of activations and for sensitivity.
         reduce_range: weights in 7 bits.
         work: a folder for temporary files.
@@ -78,15 +83,16 @@ def parts_of(model: onnx.ModelProto, layers: int) -> dict[str, list[str]]:
     """
     weights = {tensor.name for tensor in model.graph.initializer}
     products = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
-    if len(products) <= IN_LAYER * layers:
+    least = layers * sum(IN_LAYER.values())
+    if len(products) <= least:
         raise UserError(
             f"quantize: model.onnx has {len(products)} matrix products with weights; {layers} layers and a classifier "
-            f"have more than {IN_LAYER * layers}"
+            f"have more than {least}"
         )
-    found = {"embeddings": [node.name for node in model.graph.node if node.op_type == "Gather"]}
-    for layer in range(layers):
-        found[f"layer {layer}"] = products[IN_LAYER * layer : IN_LAYER * (layer + 1)]
-    return {**found, "head": products[IN_LAYER * layers :]}
+    found, rest = {"embeddings": [node.name for node in model.graph.node if node.op_type == "Gather"]}, iter(products)
+    for layer, (part, count) in product(range(layers), IN_LAYER.items()):
+        found[f"layer {layer} {part}"] = list(islice(rest, count))
+    return {**found, "head": list(rest)}
 
 
 def write(source: Source, target: Path, method: str, kept: Iterable[str] = ()) -> None:

@@ -193,8 +193,10 @@ class Int8Config:
     enabled: bool = collected(True)  # false: no INT8 networks are made
     # dynamic: activations are scaled as they come; static: by their range over calibration rows.
     method: str = "dynamic"
-    max_drop: float = 0.5  # points any metric may lose; beyond, the most sensitive layers go back to FP32
-    tries: int = 4  # layers that may go back, one at a time; if they are not enough, no file is offered
+    max_drop: float = 0.5  # points any metric may lose; beyond, the most sensitive parts go back to FP32
+    # Parts that may go back, one at a time: a layer's attention, or one of its feed-forward products; if they are not
+    # enough, no file is offered.
+    tries: int = 4
     calibration_rows: int | None = None  # training rows that ranges and sensitivity come from; null: 256, or all
     reduce_range: bool = False  # weights in 7 bits: for CPUs without VNNI, whose sums saturate
     # Further graphs, for GPUs, which are scored on the CPU by the same rule.

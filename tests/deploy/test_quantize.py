@@ -17,7 +17,8 @@ from ofa.supernet.subnet import SubNet
 
 pytestmark = pytest.mark.job
 
-PARTS = ["embeddings", "layer 0", "layer 1", "layer 2", "head"]
+IN_LAYERS = [f"layer {layer} {part}" for layer in range(3) for part in ("attention", "intermediate", "output")]
+PARTS = ["embeddings", *IN_LAYERS, "head"]
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +60,22 @@ def moved(source, path):
 
 def test_every_product_with_weights_is_in_one_part(source):
     assert list(source.parts) == PARTS
-    assert [len(nodes) for nodes in source.parts.values()] == [3, 6, 6, 6, 2]
+    assert [len(nodes) for nodes in source.parts.values()] == [3, *[4, 1, 1] * 3, 2]
     assert len({node for nodes in source.parts.values() for node in nodes}) == 23
     with pytest.raises(UserError, match="20 matrix products with weights; 4 layers and a classifier have more than 24"):
         parts_of(onnx.load(source.path), 4)
 
 
-def test_the_layer_that_suffers_is_found_and_in_fp32_it_no_longer_does(source, tmp_path, caplog):
+def test_the_part_that_suffers_is_found_and_in_fp32_it_no_longer_does(source, tmp_path, caplog):
     caplog.set_level("INFO")
     order = most_sensitive(source, "dynamic")
-    assert order[0] == "layer 1" and sorted(order) == sorted(PARTS)
+    assert order[0] == "layer 1 attention" and sorted(order) == sorted(PARTS)
     write(source, tmp_path / "all.onnx", "dynamic")
     write(source, tmp_path / "kept.onnx", "dynamic", order[:1])
     assert moved(source, tmp_path / "kept.onnx") < 0.5 * moved(source, tmp_path / "all.onnx")
     assert not caplog.records, "the quantizer logs every node"
     names = {node.name for node in onnx.load(tmp_path / "kept.onnx").graph.node if node.op_type == "MatMul"}
-    assert set(source.parts["layer 1"]) <= names and not set(source.parts["layer 0"]) & names
+    assert set(source.parts["layer 1 attention"]) <= names and not set(source.parts["layer 1 output"]) & names
 
 
 @pytest.mark.parametrize("method", METHODS)

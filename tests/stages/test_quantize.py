@@ -102,9 +102,9 @@ def exported(config):
     return config
 
 
-def test_a_layer_that_loses_too_much_goes_back_to_fp32_and_is_named(exported, monkeypatch):
-    """With an `_judge` that refuses whatever has layer 1 in INT8: the most sensitive part is found by logits."""
-    monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["layer 1", "head", "layer 0", "embeddings"])
+def test_a_part_that_loses_too_much_goes_back_to_fp32_and_is_named(exported, monkeypatch):
+    """With an `_judge` that refuses whatever has all of it in INT8: the most sensitive part is found by logits."""
+    monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["layer 1 output", "head", "embeddings"])
     judge, judged = stage._judge, []
 
     def strict(context, whose, path, expected):
@@ -115,7 +115,7 @@ def test_a_layer_that_loses_too_much_goes_back_to_fp32_and_is_named(exported, mo
     monkeypatch.setattr(stage, "_judge", strict)
     int8 = replace(exported.int8, gpu_graphs=[])
     results = run_job(replace(exported, int8=int8, stages=["evaluate", "quantize"]), "")
-    assert [one.kept_fp32 for network in results.networks for one in network.reduced] == [("layer 1",)] * 2
+    assert [one.kept_fp32 for network in results.networks for one in network.reduced] == [("layer 1 output",)] * 2
     sizes = [network.reduced[0].bytes for network in results.networks]
     assert results.networks[0].bytes > sizes[0]
 
