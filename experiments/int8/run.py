@@ -8,7 +8,8 @@
 teachers and networks are taken from the store, and only INT8 and the timing are new (without it: many hours). Of each
 finished job one small file stays in ``runs/``; ``collect`` makes the study's part of ``results.json`` of all of them.
 ``random`` (minutes) needs no data: times and file sizes do not depend on the weights, and of scores it says nothing.
-Both time with one thread, networks and precisions in turns. ``results.json`` begins with the claims.
+Both time with one thread, networks and precisions in turns. ``results.json`` begins with the claims
+of ``claims.py``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,16 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim, show
+from claiming import show, write
 from glue_minilm.jobs import COMPARED, SEEDS, finished, job, keep, kept
+from int8.claims import STUDIED
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
 from ofa.deploy.graphs import GRAPHS, graph
 from ofa.deploy.latency import measure
-from ofa.deploy.quantize import Source, write
+from ofa.deploy.quantize import Source
+from ofa.deploy.quantize import write as quantize
 from ofa.model import network as models
 from ofa.supernet import elastic
 from ofa.supernet.subnet import EncoderShape, SubNet
@@ -45,11 +46,9 @@ from ofa.system import machine, process
 process.prepare(1)
 
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
-STUDIED = ("sst2", "mrpc", "cola")
 SHAPE = EncoderShape(6, 384, 12, 1536, max_position_embeddings=128)
 WIDTHS = {"w1": 1.0, "w0.6667": 2 / 3, "w0.5": 0.5}
 BATCHES, LENGTH = (16, 1), 128
-FASTER, SMALLER, MEAN_DROP, MOST_DROP, CHEAPEST, CLOSE = 2.0, 0.30, 0.3, 0.5, 3.5, 1.0
 PRECISIONS = ("fp32", "int8")
 NETWORKS = ["w1", "w0.8333", "w0.6667", "w0.5"]
 
@@ -71,12 +70,7 @@ def collect(options: argparse.Namespace) -> None:
             keep(RUNS, _record(found))
     records = kept(RUNS)
     rows = [{"task": one["task"], "seed": one["seed"], **row} for one in records for row in one["networks"]]
-    complete = {(one["task"], one["seed"]) for one in records} >= set(product(STUDIED, SEEDS))
-    _write(
-        "study",
-        [*claims("study", rows, complete), *study_claims(rows, complete)],
-        {"settings": {one["task"]: COMPARED[one["task"]] for one in records}, "rows": rows},
-    )
+    _write("study", {"settings": {one["task"]: COMPARED[one["task"]] for one in records}, "rows": rows})
     print("\n".join(table(rows)))
 
 
@@ -137,7 +131,13 @@ def random(options: argparse.Namespace) -> None:
     rows = _random_rows(options.rounds)
     about = {"machine": machine.machine(), "versions": machine.versions(), "threads": 1}
     about["load"] = os.getloadavg()[1]  # processes that wanted a core in the last five minutes, this one included
-    _write("random", claims("random", rows), {**about, "rows": rows})
+    _write("random", {**about, "rows": rows})
+
+
+def _write(of: str, part: dict[str, Any]) -> None:
+    """Replace one part of ``results.json``, and the claims."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    show(write(HERE, {**before, of: part}))
 
 
 def _random_rows(rounds: int) -> list[dict[str, Any]]:
@@ -167,64 +167,9 @@ def _random_rows(rounds: int) -> list[dict[str, Any]]:
 def _files(folder: Path, width: float) -> Iterator[tuple[str, Path]]:
     export(elastic.cut(models.build(SHAPE), SubNet.at(width, 1.0, SHAPE)), folder)
     source = Source.prepare(folder / GRAPHS["onnxruntime", "fp32"], SHAPE.num_hidden_layers, [], False, folder, 1)
-    write(source, graph(folder, "onnxruntime", "int8"), "dynamic")
+    quantize(source, graph(folder, "onnxruntime", "int8"), "dynamic")
     for precision in PRECISIONS:
         yield precision, graph(folder, "onnxruntime", precision)
-
-
-def claims(of: str, rows: list[dict[str, Any]], complete: bool = True) -> list[dict[str, Any]]:
-    """The aims on sizes and times; none is met by a study that is not ``complete``."""
-    offered = [row for row in rows if row["size"]]
-    sizes = [row["size"] for row in offered]
-    found = [claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(sizes, default=None), complete)]
-    for batch in (f"b{batch}" for batch in BATCHES):
-        ratios = [row["ms"][batch]["fp32"] / row["ms"][batch]["int8"] for row in offered]
-        for which, got in (("median", _median(ratios)), ("least", min(ratios, default=None))):
-            found.append(claim(f"{of}: FP32's time over INT8's, {batch}, {which}", ">=", FASTER, got, complete))
-    return found
-
-
-def study_claims(rows: list[dict[str, Any]], complete: bool) -> list[dict[str, Any]]:
-    """The aims on scores, and on the cheapest form that is close to its teacher, of the seed where it gains least."""
-    drops = [row["drop"] for row in rows if row["size"]]
-    jobs = {(row["task"], row["seed"]) for row in rows}
-    wanted = set(product(STUDIED, SEEDS))
-    found = [
-        claim("study: jobs finished", ">=", len(wanted), len(jobs & wanted), complete),
-        claim("study: points lost, mean", "<=", MEAN_DROP, statistics.mean(drops) if drops else None, complete),
-        claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
-        claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
-    ]
-    for task in dict.fromkeys([*STUDIED, *(row["task"] for row in rows)]):
-        for batch in (f"b{batch}" for batch in BATCHES):
-            gains = [_gain([row for row in rows if (row["task"], row["seed"]) == job], batch)
-                     for job in jobs if job[0] == task]  # fmt: skip
-            name = f"study: {task}, cheapest within {CLOSE:g} point of its teacher, speed-up, {batch}, least seed"
-            found.append(claim(name, ">=", CHEAPEST, min(gains, default=None), complete))
-    return found
-
-
-def _gain(rows: list[dict[str, Any]], batch: str) -> float:
-    """The full network's FP32 time over that of the fastest form of a job close to its teacher; 0: none is."""
-    close = [
-        row["full_fp32_ms"][batch] / row["ms"][batch][precision]
-        for row in rows
-        for precision, points in row["below_teacher"].items()
-        if points <= CLOSE
-    ]
-    return max(close, default=0.0)
-
-
-def _median(values: list[float]) -> float | None:
-    return statistics.median(values) if values else None
-
-
-def _write(of: str, found: list[dict[str, Any]], part: dict[str, Any]) -> None:
-    """Replace one part of ``results.json`` and its claims."""
-    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"claims": []}
-    others = [one for one in before["claims"] if not one["name"].startswith(f"{of}:")]
-    RESULTS.write_text(json.dumps({**before, "claims": [*found, *others], of: part}, indent=1) + "\n")
-    show(found)
 
 
 def main() -> None:
