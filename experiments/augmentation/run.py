@@ -29,17 +29,18 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim, show
+from augmentation.claims import EQUAL_STEPS
+from claiming import show, write
 from glue_minilm.jobs import SEEDS, job, kept
 
-RESULTS, RUNS = HERE / "results.json", HERE / "runs"
+RUNS = HERE / "runs"
 ROWS = {"cola": 8551, "mrpc": 3668, "rte": 2490}
 COPIES, EPOCHS, BATCH = 4, 3, 32
 WIDTHS = ("w0.6667", "w0.5")
 PREFIX = "augmentation-"  # of the names of this study's jobs, beside others in the same folder
 ARMS = ("plain", "longer", "augmented")
 # What is compared: points that the second arm scores above the first.
-WORTH = {"the copies, at equal steps": ("longer", "augmented"), "copies and their steps": ("plain", "augmented")}
+WORTH = {EQUAL_STEPS: ("longer", "augmented"), "copies and their steps": ("plain", "augmented")}
 
 
 def settings_of(arm: str, task: str) -> list[str]:
@@ -100,19 +101,7 @@ def summarise() -> None:
                     "mean": statistics.mean(points) if points else None,
                     "deviation": statistics.stdev(points) if len(points) > 1 else None,
                 }
-    at_equal_steps = worth["the copies, at equal steps"]
-    claims = [
-        claim(
-            f"{task}: points gained at {width} by {COPIES} copies of each row, at equal steps, mean of 3 seeds",
-            ">",
-            0,
-            of_width["mean"] if len(of_width["points"]) == len(SEEDS) else None,
-        )
-        for task, of_task in at_equal_steps.items()
-        for width, of_width in of_task.items()
-    ]
-    RESULTS.write_text(json.dumps({"claims": claims, "worth": worth, "jobs": records}, indent=1) + "\n")
-    show(claims)
+    show(write(HERE, {"worth": worth, "copies": COPIES, "jobs": records}))
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ sittings and on several machines; ``results.json``, its claims and the figure ar
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -22,16 +21,14 @@ HERE = Path(__file__).parent
 REPO = HERE.parent.parent
 sys.path[:0] = [str(REPO), str(HERE.parent)]
 
-from claiming import claim, show
-from jobs import SEEDS, TASKS, finished, job, keep, kept
+from claiming import show, write
+from glue_minilm.claims import TWO_THIRDS
+from glue_minilm.jobs import SEEDS, TASKS, finished, job, keep, kept
 
 from ofa.system import machine
 
-RESULTS, RUNS = HERE / "results.json", HERE / "runs"
+RUNS = HERE / "runs"
 NETWORKS = ["w1", "w0.8333", "w0.6667", "w0.5"]
-TWO_THIRDS, HALF = "w0.6667", "w0.5"
-# What a teacher that clearly learned scores at least: SST-2's aim; else the constant answer's score and some points.
-LEARNED = {"cola": 0.10, "mrpc": 0.85, "stsb": 0.10, "sst2": 0.90, "qnli": 0.60, "qqp": 0.73, "mnli": 0.45}
 KEPT = ("score", "last", "undistilled", "lost", "params", "macs")
 
 
@@ -50,9 +47,7 @@ def collect(options: argparse.Namespace) -> None:
         keep(RUNS, _record(found))
     records = kept(RUNS)
     table = {task: of for task in TASKS if (of := _mean_of([one for one in records if one["task"] == task]))}
-    results = {"claims": claims(table), "tasks": table, "settings": TASKS}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    show(results["claims"])
+    show(write(HERE, {"tasks": table, "settings": TASKS}))
     print("\n".join(rows(table)))
     draw(table, HERE / "figure.png")
 
@@ -82,27 +77,6 @@ def _mean_of(records: list[dict[str, Any]]) -> dict[str, Any]:
             name: {key: lost(name, key) for key in ("score", "last", "undistilled")} for name in records[0]["networks"]
         },
     }
-
-
-def claims(table: dict[str, Any]) -> list[dict[str, Any]]:
-    """The study's aims; one that needs all eight tasks, or all seeds, is not met before they were run."""
-    complete = set(table) == set(TASKS)
-    found = []
-    for key, what in (("last", "at the last step"), ("score", "at its best dev score")):
-        for name, most, worst in ((TWO_THIRDS, 0.3, 1.0), (HALF, 1.5, None)):
-            points = [of["lost"][name][key] for of in table.values()]
-            label, of = f"{name}, {what}: points lost", f"of {len(table)} of 8 tasks"
-            mean = statistics.mean(points) if points else None
-            found.append(claim(f"{label}, mean {of}", "<=", most, mean, complete))
-            if worst is not None:
-                found.append(claim(f"{label}, most {of}", "<=", worst, max(points, default=None), complete))
-    for task, least in LEARNED.items():
-        found.append(
-            claim(f"{task}: teacher's score, least", ">=", least, min(table.get(task, {}).get("teachers", [None])))
-        )
-    small = [len(table[task]["seeds"]) if task in table else 0 for task in ("cola", "mrpc", "stsb", "rte")]
-    found.append(claim("seeds of each small task, least", ">=", len(SEEDS), min(small)))
-    return found
 
 
 def rows(table: dict[str, Any]) -> list[str]:
