@@ -9,8 +9,7 @@ import numpy as np
 from ofa.data.kinds import TaskKind
 from ofa.data.tokens import Encoded
 from ofa.errors import UserError
-from ofa.evaluation.scores import predict, scores
-from ofa.model.network import Forward
+from ofa.evaluation.scores import scores
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
 # Of them, what the order of sums in float32 comes to. Whatever a metric makes of it (the ranks of rows that score all
@@ -36,23 +35,6 @@ class Parity:
 
 
 def compare(
-    reference: Forward,
-    exported: Forward,
-    splits: dict[str, Encoded],
-    metrics: list[str],
-    batch_size: int,
-    engine: str,
-    precision: str,
-) -> Parity:
-    """Score ``exported`` and ``reference`` on every row of ``splits``, side by side."""
-    expected, found = (
-        {name: predict(forward, encoded, batch_size) for name, encoded in splits.items()}
-        for forward in (reference, exported)
-    )
-    return compare_logits(expected, found, splits, metrics, engine, precision)
-
-
-def compare_logits(
     expected: dict[str, np.ndarray],
     found: dict[str, np.ndarray],
     splits: dict[str, Encoded],
@@ -60,7 +42,7 @@ def compare_logits(
     engine: str,
     precision: str,
 ) -> Parity:
-    """The same of logits ``[N, C]`` by split."""
+    """Of the logits ``[N, C]`` of every row by split, those of the network and those of its file."""
     difference = max(float(np.abs(expected[name] - found[name]).max()) for name in splits)
     wanted, got = scores(expected, splits, metrics), scores(found, splits, metrics)
     drift = max(100 * abs(wanted[key] - got[key]) for key in wanted)

@@ -28,10 +28,16 @@ def predict(forward: Forward, encoded: Encoded, batch_size: int, together: bool 
     return ordered
 
 
+def predict_splits(
+    forward: Forward, splits: dict[str, Encoded], batch_size: int, together: bool = False
+) -> dict[str, np.ndarray]:
+    """Logits ``[N, C]`` of all rows by split; ``together`` as for :func:`predict`."""
+    return {name: predict(forward, encoded, batch_size, together) for name, encoded in splits.items()}
+
+
 def evaluate(forward: Forward, splits: dict[str, Encoded], metrics: list[str], batch_size: int) -> dict[str, float]:
     """Metrics of every dev split, which the ranks share: see :func:`scores`."""
-    logits = {name: predict(forward, encoded, batch_size, together=True) for name, encoded in splits.items()}
-    return scores(logits, splits, metrics)
+    return scores(predict_splits(forward, splits, batch_size, together=True), splits, metrics)
 
 
 def scores(logits: dict[str, np.ndarray], splits: dict[str, Encoded], metrics: list[str]) -> dict[str, float]:

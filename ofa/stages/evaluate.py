@@ -14,7 +14,7 @@ from ofa.data.kinds import KINDS
 from ofa.data.seen_tokens import kept_of, rows_changed, share_changed
 from ofa.evaluation import alarms
 from ofa.evaluation.intervals import interval_of_loss, resampled
-from ofa.evaluation.scores import evaluate, main_score, predict, scores
+from ofa.evaluation.scores import evaluate, main_score, predict_splits, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.schema import Config
@@ -100,7 +100,7 @@ def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str,
     model, folder = models.load(path)
     metrics, batch_size = context.config.task.metrics, context.config.trainer.eval_batch_size
     dev = inputs.dev
-    logits = {split: predict(forward_of(model), rows, batch_size, together=True) for split, rows in dev.items()}
+    logits = predict_splits(forward_of(model), dev, batch_size, together=True)
     found, first = scores(logits, dev, metrics), next(iter(dev))
     subnet = elastic.full(model)
     entry = {

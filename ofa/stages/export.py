@@ -13,6 +13,7 @@ from ofa.deploy.engines import load_engine, runnable
 from ofa.deploy.export import export
 from ofa.deploy.serving import SETTINGS, settings_of
 from ofa.evaluation.parity import Parity, compare, require_equal
+from ofa.evaluation.scores import predict_splits
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.rules import EXTRAS
@@ -53,20 +54,14 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
     Engines that come with an extra take their time on every row only where they are to be used.
     """
     scored, _ = models.load(source)
-    config, found = context.config, []
+    config, dev, found = context.config, context.inputs.dev, []
+    expected = predict_splits(forward_of(scored), dev, config.trainer.eval_batch_size)
     for engine, precision in runnable(folder, "cpu"):
         if engine in EXTRAS and engine not in config.latency.engines:
             continue
         exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
-        parity = compare(
-            forward_of(scored),
-            exported,
-            context.inputs.dev,
-            config.task.metrics,
-            config.trainer.eval_batch_size,
-            engine,
-            precision,
-        )
+        got = predict_splits(exported, dev, config.trainer.eval_batch_size)
+        parity = compare(expected, got, dev, config.task.metrics, engine, precision)
         require_equal(parity, name, KINDS[config.task.kind])
         found.append(parity)
     return found

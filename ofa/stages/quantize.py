@@ -19,8 +19,8 @@ from ofa.deploy.engines import run_onnx, run_openvino
 from ofa.deploy.graphs import ONNX_GRAPH, graph, reduced
 from ofa.deploy.quantize import Source, most_sensitive, write
 from ofa.evaluation import alarms
-from ofa.evaluation.parity import compare_logits
-from ofa.evaluation.scores import main_score, predict, scores
+from ofa.evaluation.parity import compare
+from ofa.evaluation.scores import main_score, predict_splits, scores
 from ofa.model.folder import read_folder
 from ofa.stages.context import StageContext
 from ofa.system import files, machine
@@ -98,7 +98,7 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
         "metrics": got,
         "drop": drop,
         "bytes": path.stat().st_size,
-        "parity": asdict(compare_logits(expected, found, dev, task.metrics, engine, precision)),
+        "parity": asdict(compare(expected, found, dev, task.metrics, engine, precision)),
         "refused": None if drop <= most else refused,
         "alarms": [],
     }
@@ -107,8 +107,8 @@ def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expec
 def _logits(context: StageContext, path: Path, engine: str = "onnxruntime") -> Logits:
     """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
     run = run_openvino if engine == "openvino" else run_onnx
-    forward, batch_size = run(path, threads=_threads(context)), context.config.trainer.eval_batch_size
-    return {split: predict(forward, encoded, batch_size) for split, encoded in context.inputs.dev.items()}
+    forward = run(path, threads=_threads(context))
+    return predict_splits(forward, context.inputs.dev, context.config.trainer.eval_batch_size)
 
 
 def _threads(context: StageContext) -> int:

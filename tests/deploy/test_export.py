@@ -18,8 +18,8 @@ from ofa.deploy.engines import available, load_engine
 from ofa.deploy.export import export
 from ofa.deploy.latency import measure, time_folders
 from ofa.errors import UserError
-from ofa.evaluation.parity import Parity, compare, compare_logits, require_equal
-from ofa.evaluation.scores import predict
+from ofa.evaluation.parity import Parity, compare, require_equal
+from ofa.evaluation.scores import predict, predict_splits
 from ofa.model import network as models
 from ofa.model.folder import Folder, write_folder
 from ofa.model.network import forward_of
@@ -53,11 +53,17 @@ def network(request, tmp_path_factory):
     return model, folder
 
 
+def parity_of(model, exported, encoded, engine, precision="fp32"):
+    dev = {"dev": encoded}
+    expected, found = (predict_splits(forward, dev, 8) for forward in (forward_of(model), exported))
+    return compare(expected, found, dev, ["accuracy"], engine, precision)
+
+
 @pytest.mark.parametrize(("engine", "precision"), ENGINES)
 def test_an_exported_network_is_the_one_it_came_from(network, encoded, engine, precision):
     model, folder = network
     exported = load_engine(folder, engine, precision, threads=2)
-    parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, precision)
+    parity = parity_of(model, exported, encoded, engine, precision)
     assert parity.rows == 23
     assert parity.logit_difference < (1e-4 if precision == "fp32" else 0.2)
     require_equal(parity, "w1", kind=KINDS["classes"])
@@ -73,7 +79,7 @@ def test_a_damaged_export_fails_the_gate(network, encoded, engine, tmp_path):
     damaged.set_state_dict({name: paddle.to_tensor(value) for name, value in state.items()})
     export(damaged, tmp_path)
     exported = load_engine(tmp_path, engine, threads=2)
-    parity = compare(forward_of(model), exported, {"dev": encoded}, ["accuracy"], 8, engine, "fp32")
+    parity = parity_of(model, exported, encoded, engine)
     with pytest.raises(UserError, match=rf"w0.5 through {engine} is not the network that was scored: logits differ by"):
         require_equal(parity, "w0.5", kind=KINDS["classes"])
 
@@ -108,7 +114,7 @@ def test_what_a_metric_makes_of_rounding_passes_the_gate(encoded, kind, metrics)
     other = 2 * close - one
     if kind == "classes":
         one, other = (np.concatenate([-logits, -close, close * 0 - 9], axis=1) for logits in (one, other))
-    parity = compare_logits({"dev": one}, {"dev": other}, {"dev": encoded}, metrics, "paddle", "fp32")
+    parity = compare({"dev": one}, {"dev": other}, {"dev": encoded}, metrics, "paddle", "fp32")
     assert parity.logit_difference < 1e-5 and parity.score_drift > KINDS[kind].fp32_drift
     require_equal(parity, "w1", kind=KINDS[kind])
 
