@@ -208,7 +208,8 @@ class Sweep:
         done = [record for record in jobs if record["status"] == "finished"]
         problems = [_words(record) for record in jobs if record["status"] != "finished"]
         found = [collect.read(self._run(record)) for record in done]
-        names = aggregate.variants([record["overrides"] for record in done])
+        of_jobs = [(record["overrides"], results.task) for record, results in zip(done, found, strict=True)]
+        names = aggregate.variants(of_jobs)
         numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if r.networks])
         remarks = aggregate.merged(zip(names, found, strict=True))
         files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))

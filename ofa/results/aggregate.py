@@ -25,10 +25,23 @@ AVERAGE = (
 REPEATS = ("task", "trainer.seed")  # differ between jobs without making another variant
 
 
-def variants(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """For every job's overrides, those that set it apart from the others, besides task and seed."""
-    shared = set.intersection(*(set(job) for job in overrides)) if overrides else set()
-    return [variant(job, shared) for job in overrides]
+def variants(jobs: Sequence[tuple[Sequence[str], str]]) -> list[str]:
+    """For every job's overrides, those that set it apart from the others, besides task and seed.
+
+    Args:
+        jobs: overrides, and the name of the job's task. Two files of ``conf/task/`` may give theirs the same name;
+            their jobs are no repeats, and keep ``task=...`` in what sets them apart.
+    """
+    shared = set.intersection(*(set(overrides) for overrides, _ in jobs)) if jobs else set()
+    chosen: dict[str, set[str]] = {}
+    for overrides, task in jobs:
+        chosen.setdefault(task, set()).add(_chosen_task(overrides))
+    own = [_chosen_task(overrides) if len(chosen[task]) > 1 else "" for overrides, task in jobs]
+    return [f"{choice} {variant(job, shared)}".strip() for choice, (job, _) in zip(own, jobs, strict=True)]
+
+
+def _chosen_task(overrides: Sequence[str]) -> str:
+    return next((text for text in overrides if text.startswith("task=")), "")
 
 
 def variant(overrides: Sequence[str], shared: Collection[str]) -> str:
