@@ -19,8 +19,8 @@ run: install  ## set up and run: make run ARGS="task=sst2 ofa.widths=[1,0.75,0.5
 test: install  ## set up and run the tests (minutes)
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
-test-fast: install  ## the tests that start no process, run no whole job and export no network
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not process and not job"
+test-fast: install  ## the tests that start no process, fill no database, run no whole job and export no network
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not process and not database and not job"
 
 test-slow: install  ## the tests that make real runs of many minutes
 	$(BIN)/python -m pytest -m slow

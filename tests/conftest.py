@@ -12,6 +12,7 @@ from ofa.data.vocab import SPECIAL
 from ofa.model import network as models
 from ofa.settings.compose import compose as compose_settings
 from ofa.settings.compose import typed
+from ofa.settings.groups import CONF
 from ofa.settings.schema import Config
 from ofa.system import process
 
@@ -23,6 +24,7 @@ import pytest
 from helpers.servers import fresh_database
 from helpers.toys import REPO, TOY, noisy
 from hypothesis import settings
+from omegaconf import OmegaConf
 
 from ofa.deploy.export import export  # loads Paddle
 
@@ -83,6 +85,21 @@ def tokens() -> tuple[paddle.Tensor, paddle.Tensor]:
 def compose() -> Callable[..., Config]:
     """Compose conf/ with overrides into a typed Config, as main.py does."""
     return lambda *overrides: typed(compose_settings(overrides))
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Config]:
+    """The settings of ``experiment=quickstart`` with overrides; composed once, where these are values and no files."""
+    folder = tmp_path_factory.mktemp("places")
+    own = ["experiment=quickstart", f"output_dir={folder}", f"cache_dir={folder}"]
+    composed = compose_settings(own)
+
+    def with_overrides(*overrides: str) -> Config:
+        if any(text.startswith("+") or (CONF / text.partition("=")[0]).is_dir() for text in overrides):
+            return typed(compose_settings([*own, *overrides]))
+        return typed(OmegaConf.merge(composed, OmegaConf.from_dotlist(list(overrides))))
+
+    return with_overrides
 
 
 @pytest.fixture(scope="session")

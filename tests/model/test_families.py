@@ -117,6 +117,7 @@ def test_a_cut_network_is_written_read_and_padded(folder, tokens, tmp_path):
     np.testing.assert_allclose(logits(loaded(tmp_path / "padded"), tokens), logits(network, tokens), atol=1e-5)
 
 
+@pytest.mark.job
 def test_an_export_computes_the_same(folder, tokens, tmp_path):
     ort = pytest.importorskip("onnxruntime")
     model = loaded(folder)

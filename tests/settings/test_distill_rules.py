@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -41,7 +40,6 @@ from ofa.settings.schema import Config
         ("stages=[vocabulary] ofa.vocabulary=seen", None),
     ],
 )
-def test_rules(overrides: str, words: str | None, compose: Callable[..., Config], tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
-    found = list(problems(compose("experiment=quickstart", *places, *overrides.split())))
+def test_rules(overrides: str, words: str | None, quickstart: Callable[..., Config]) -> None:
+    found = list(problems(quickstart(*overrides.split())))
     assert [problem[: len(words or "")] for problem in found] == ([words] if words else [])

@@ -26,9 +26,8 @@ from ofa.settings.schema import Config
         ("objective.max_latency_ms=0", "objective.max_latency_ms: 0 is not allowed; allowed: above 0"),
     ],
 )
-def test_rules_of_sweeps(overrides: str, words: str, compose: Callable[..., Config], tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
-    (found,) = problems(compose("experiment=quickstart", *places, *overrides.split()))
+def test_rules_of_sweeps(overrides: str, words: str, quickstart: Callable[..., Config]) -> None:
+    (found,) = problems(quickstart(*overrides.split()))
     assert found.startswith(words)
 
 
@@ -55,20 +54,18 @@ def test_rules_of_sweeps(overrides: str, words: str, compose: Callable[..., Conf
         ("stages=[final]", "stages: final has nothing to do in this job; ask for it with e.g. trainer.final.epochs=1"),
     ],
 )
-def test_rules_of_depths(overrides: str, words: str, compose: Callable[..., Config], tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
-    (found,) = problems(compose("experiment=quickstart", *places, *overrides.split()))
+def test_rules_of_depths(overrides: str, words: str, quickstart: Callable[..., Config]) -> None:
+    (found,) = problems(quickstart(*overrides.split()))
     assert found.startswith(words)
 
 
-def test_depths_and_one_target_are_allowed(compose: Callable[..., Config], tmp_path: Path) -> None:
-    places = [f"output_dir={tmp_path}", f"cache_dir={tmp_path}"]
+def test_depths_and_one_target_are_allowed(quickstart: Callable[..., Config]) -> None:
     for overrides in (
         "ofa.depths=[1,0.5] trainer.final.epochs=1 stages=[distill_depth,final] objective.width=1 objective.depth=0.5",
         "ofa.widths=[0.5]",
         "ofa.depths=[0.5] ofa.widths=[1]",
     ):
-        assert not list(problems(compose("experiment=quickstart", *places, *overrides.split())))
+        assert not list(problems(quickstart(*overrides.split())))
 
 
 @pytest.mark.parametrize(

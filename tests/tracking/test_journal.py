@@ -70,6 +70,7 @@ def test_any_mark_is_read_or_started_afresh(state, cut):
 
 
 @pytest.mark.parametrize("mark", [b'{"sent": null}', b"[1]", b'"x"', b"", b"\xff", b"[" * 100_000, b'{"sent": 1e999}'])
+@pytest.mark.database
 @pytest.mark.usefixtures("impatient")
 def test_a_damaged_mark_doubles_nothing(out, mark):
     tracker = begin(out)

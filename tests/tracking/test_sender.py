@@ -22,7 +22,7 @@ from ofa.system.redact import without_secrets
 from ofa.tracking.__main__ import main
 from ofa.tracking.sender import Sender
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.database, pytest.mark.usefixtures("impatient")]
 
 PATIENCE_S = 30  # on a busy machine; what waits for a server that does not answer would wait for many minutes
 

@@ -18,7 +18,7 @@ from ofa.errors import UserError
 from ofa.tracking import __main__
 from ofa.tracking.__main__ import main
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.database, pytest.mark.usefixtures("impatient")]
 
 
 def test_a_job_is_a_run_and_each_width_a_child(out):
