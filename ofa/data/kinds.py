@@ -122,8 +122,10 @@ class Classes(TaskKind):
         return names, self.probabilities(logits).max(axis=1).tolist()
 
     def constants(self, labels: np.ndarray, outputs: int) -> list[np.ndarray]:
-        most = np.bincount(labels, minlength=outputs).argmax()
-        return [_always(np.arange(outputs) == most, len(labels))]
+        """The most frequent class; of two also the other, as F1 is of class 1 however rare that is."""
+        most = int(np.bincount(labels, minlength=outputs).argmax())
+        answers = dict.fromkeys([most, 1 - most]) if outputs == 2 else [most]
+        return [_always(np.arange(outputs) == answer, len(labels)) for answer in answers]
 
     def marks(self, labels: np.ndarray, classes: int) -> np.ndarray:
         return labels[:, None] == np.arange(classes)

@@ -56,7 +56,7 @@ def teacher(found: float, constant: float, finetuned: bool = True) -> list[str]:
         if finetuned
         else "its classes may be in another order than task.labels, or it was trained for another task"
     )
-    return [f"The teacher scores {found:.4f}, {than} than the majority-class baseline ({constant:.4f}): {why}."]
+    return [f"The teacher scores {found:.4f}, {than} than always giving the same answer ({constant:.4f}): {why}."]
 
 
 class Swapped(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 from ofa.results.means import to_take
 from ofa.results.published import WIDTH
 from ofa.results.record import Results, Scored
-from ofa.results.report import listed, markdown
+from ofa.results.report import listed, markdown, score_on_test_rows
 from ofa.supernet.space import name_of
 
 AVERAGE = (
@@ -126,19 +126,19 @@ def _row(task: str, variant: str, jobs: list[Results]) -> dict[str, Any]:
         "metric": metrics[0],
         "scores": by_metric[metrics[0]],
         "points": {name: spread(job[name] for job in points if name in job) for name in names if name != "teacher"},
-        "test": _on_test_rows(found, metrics[0]),
+        "test": _on_test_rows(found),
         "metrics": by_metric,
         "published": jobs[0].published,
         "take": to_take(jobs),
     }
 
 
-def _on_test_rows(jobs: Sequence[dict[str, Scored]], metric: str) -> dict[str, dict[str, float | None]]:
+def _on_test_rows(jobs: Sequence[dict[str, Scored]]) -> dict[str, dict[str, float | None]]:
     tested: dict[str, list[float]] = {}
     for job in jobs:
         for name, found in job.items():
-            if found.test is not None:
-                tested.setdefault(name, []).append(found.test[metric])
+            if (score := score_on_test_rows(found)) is not None:
+                tested.setdefault(name, []).append(score)
     return {name: spread(scores) for name, scores in tested.items()}
 
 

@@ -15,9 +15,9 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
     """The recommendation for the mean of ``jobs``.
 
     Returns:
-        ``words``; ``name`` and ``label`` of the network and its ``speedup``, None where there is none; ``run``, the
-        folder of the job whose network of that name scores best; ``folder``, the network's, from that of all runs:
-        None where the jobs exported nothing.
+        ``words``; ``name`` and ``label`` of the network and its ``speedup`` against the full network as that runs
+        fastest, which the words tell, too: None where there is none; ``run``, the folder of the job whose network of
+        that name scores best; ``folder``, the network's, from that of all runs: None where the jobs exported nothing.
     """
     averaged = mean_of(jobs)
     tolerance = next((job.recommended.tolerance for job in jobs if job.recommended), 0.0)
@@ -27,12 +27,12 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
         words = _unlearned(jobs) or advised.words
         return {"words": words, "name": None, "label": None, "speedup": None, "run": None, "folder": None}
     best = max(jobs, key=lambda job: job.networks[_names(job).index(chosen.name)].score)
-    speedup = averaged.speedups(chosen).get(advised.figure or "")
+    latency = averaged.latency(chosen, advised.figure)
     return {
         "words": advised.words,
         "name": chosen.name,
         "label": chosen.label,
-        "speedup": speedup,
+        "speedup": averaged.headlines[0].ms / latency.ms if latency else None,
         "run": best.run,
         "folder": f"{best.run}/{chosen.name}" if best.export else None,
     }
@@ -82,9 +82,9 @@ def _mean(found: Sequence[NetworkResult], jobs: Sequence[Results]) -> NetworkRes
         for network, job in zip(found, jobs, strict=True)
     ]
     latencies = [(latency, latency.name(jobs[0].unnamed_engine)) for latency in found[0].latencies]
-    reduced = [
-        [one for network in found for one in network.reduced if one.what == first.what] for first in found[0].reduced
-    ]
+    files = [{one.what: one for one in network.reduced} for network in found]
+    shared = [what for what in files[0] if all(what in of_job for of_job in files)]
+    lacking = {what for of_job in files for what in of_job} - {*shared}  # of the mean there is no such file
     return replace(
         found[0],
         score=mean(network.score for network in found),
@@ -94,8 +94,11 @@ def _mean(found: Sequence[NetworkResult], jobs: Sequence[Results]) -> NetworkRes
             for latency, name in latencies
             if all(name in of_job for of_job in times)
         ),
-        reduced=tuple(
-            replace(same[0], score=mean(one.score for one in same)) for same in reduced if len(same) == len(found)
+        reduced=tuple(replace(files[0][what], score=mean(of_job[what].score for of_job in files)) for what in shared),
+        parity=tuple(
+            parity
+            for network in found
+            for parity in network.parity
+            if (parity["engine"], parity["precision"]) not in lacking
         ),
-        parity=tuple(parity for network in found for parity in network.parity),
     )

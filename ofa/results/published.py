@@ -46,6 +46,8 @@ def _same(config: Config) -> bool:
         and config.task.max_train_rows is None
         and config.task.max_dev_rows is None
         and config.task.test_share is None
+        and config.task.dev_share is None
+        and not config.task.unlabelled
         and _scored(config) == _scored(Config(ofa=RECIPE_OFA, trainer=RECIPE_TRAINER))
     )
 

@@ -18,7 +18,7 @@ def table(results: Results) -> list[list[str]]:
     metrics = list(teacher.metrics)
     sized = results.networks[0].bytes is not None
     sure = results.networks[0].lost is not None
-    tested = metrics[:1] if teacher.test is not None else []
+    tested = list(teacher.test or ())[:1]
     header = ["network", "heads", "neurons", "params", "MACs", *(["size"] if sized else []), *metrics]
     header += [*(f"test {metric}" for metric in tested), "vs teacher"]
     int8 = [network.in_precision(*MAIN) for network in results.networks]
@@ -27,7 +27,7 @@ def table(results: Results) -> list[list[str]]:
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
     first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
     first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
-    first += [_test(teacher, metric) for metric in tested]
+    first += [_score(score_on_test_rows(teacher))] * len(tested)
     rows = [header, first + [""] * (len(header) - len(first))]
     for network, small in zip(results.networks, int8, strict=True):
         star = "★ " if results.recommended and network.name == results.recommended.name else ""
@@ -35,7 +35,7 @@ def table(results: Results) -> list[list[str]]:
         row += [human(network.params), human(network.macs)]
         row += [human(network.bytes) + "B"] if network.bytes is not None else []
         row += [f"{network.metrics[metric]:.4f}" for metric in metrics]
-        row += [_test(network, metric) for metric in tested]
+        row += [_score(score_on_test_rows(network))] * len(tested)
         row += [f"{100 * (network.score - teacher.score):+.2f}"]
         if any(int8):
             row += [human(small.bytes) + "B", f"{small.score:.4f}"] if small else ["", ""]
@@ -54,8 +54,9 @@ def _score(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
 
 
-def _test(scored: Scored, metric: str) -> str:
-    return _score((scored.test or {}).get(metric))
+def score_on_test_rows(scored: Scored) -> float | None:
+    """The task's metric, the first, on the test rows, whose one split has no name before it; None without such rows."""
+    return next(iter(scored.test.values())) if scored.test else None
 
 
 def _at(latency: Latency) -> str:
@@ -137,7 +138,7 @@ def _tokenizing(results: Results, where: str, found: Mapping[str, float]) -> lis
 def human(count: float) -> str:
     """A count with three digits and its unit: 4.73M, 11.2G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
+        if count >= 0.9995 * size:  # what three digits round up to it, too
             return f"{count / size:.3g}{unit}"
     return str(count)
 

@@ -63,12 +63,12 @@ def test_a_teacher_at_the_majority_class_is_named():
     labels = np.array([1, 1, 1, 0])
     constant = alarms.constant_score(CLASSES, ["accuracy"], labels, 2)
     assert constant == 0.75
-    assert "0.7550, no better than the majority-class baseline (0.7500)" in alarms.teacher(0.755, constant)[0]
+    assert "0.7550, no better than always giving the same answer (0.7500)" in alarms.teacher(0.755, constant)[0]
 
 
 def test_a_teacher_below_the_majority_class_is_worse_and_not_told_to_train_longer_if_it_was_taken_over():
     (said,) = alarms.teacher(0.0, 0.54, finetuned=False)
-    assert "0.0000, worse than the majority-class baseline (0.5400)" in said and "order" in said
+    assert "0.0000, worse than always giving the same answer (0.5400)" in said and "order" in said
     assert "epochs" not in said
 
 
@@ -85,6 +85,14 @@ def test_swapped_classes_are_named():
     said = alarms.swapped_classes(CLASSES, (labels + 1) % 3, labels, ["a", "b", "c"])
     assert "right on 0.0% of the dev rows, and on 100.0% if what it calls a is c, b is a, c is b." in said.words
     assert said.order == (1, 2, 0), "of its classes, the one that is each of the task's"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_the_best_constant_answer_by_f1_is_the_class_that_it_counts_however_rare(share):
+    """Of 10 rows with 3 of class 1, "always 1" has 3 hits and 7 false alarms."""
+    labels = (np.arange(10) < 10 * share).astype(int)
+    assert alarms.constant_score(CLASSES, ["f1"], labels, 2) == pytest.approx(2 * share / (1 + share))
+    assert alarms.constant_score(CLASSES, ["accuracy"], labels, 2) == 0.7
 
 
 def test_a_constant_answer_has_no_correlation():

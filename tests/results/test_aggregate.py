@@ -8,6 +8,7 @@ import pytest
 from helpers.results import results
 
 from ofa.results import aggregate
+from ofa.results.report import table
 
 
 def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
@@ -49,10 +50,10 @@ def test_mean_deviation_and_average_by_hand() -> None:
     assert average["tasks"] == ["sst2", "rte"]
     assert average["scores"]["w1"]["mean"] == pytest.approx((0.82 + 0.56) / 2)
     assert average["scores"]["w1"]["std"] == pytest.approx(0.0212132, abs=1e-6)  # of 0.70 and 0.67, seeds 1 and 2
-    table = aggregate.table(found)
-    assert table[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
-    assert table[1] == ["sst2", "accuracy", "2", "0.9300 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
-    assert table[-1][:3] == ["average", "2 tasks", ""]
+    rows = aggregate.table(found)
+    assert rows[0] == ["task", "metric", "seeds", "teacher", "width 1", "width 0.5"]
+    assert rows[1] == ["sst2", "accuracy", "2", "0.9300 ± 0.0000", "0.8200 ± 0.0283", "0.7100 ± 0.0141"]
+    assert rows[-1][:3] == ["average", "2 tasks", ""]
 
 
 def test_one_seed_has_no_deviation_and_one_task_no_average() -> None:
@@ -85,3 +86,16 @@ def test_scores_on_test_rows_have_a_table_of_their_own() -> None:
     assert found["rows"][1]["test"] == {}
     assert aggregate.tested_table(found)[1:] == [["rte", "accuracy", "2", "0.9000 ± 0.0000", "0.7500 ± 0.0707"]]
     assert "The same on the test rows" in aggregate.text("all", found, [], [])
+
+
+def test_test_rows_of_a_task_with_several_dev_splits_have_their_own_names_of_metrics() -> None:
+    """MNLI's score is ``dev_matched/accuracy``; of its one test split it is ``accuracy``."""
+    found = results("mnli", 1, {1.0: 0.8})
+    splits = {"metrics": {"dev_matched/accuracy": 0.8, "dev_mismatched/accuracy": 0.7}, "test": {"accuracy": 0.75}}
+    (network,) = (replace(one, **splits) for one in found.networks)
+    found = replace(found, teacher=replace(found.teacher, **splits), networks=(network,))
+    (row,) = aggregate.summarise([("", found)])["rows"]
+    assert row["test"]["w1"] == {"mean": 0.75, "std": None}
+    (header, teacher, own) = table(found)
+    column = header.index("test accuracy")
+    assert teacher[column] == own[column] == "0.7500"

@@ -9,6 +9,7 @@ from helpers.results import results, timed
 
 from ofa.results.means import mean_of, to_take
 from ofa.results.record import Results
+from ofa.results.reduced import Reduced
 
 
 def seed(number: int, half: float, times: tuple[float, float] = (4.0, 2.0), **more) -> Results:
@@ -42,6 +43,28 @@ def test_figures_that_one_job_lacks_are_left_out() -> None:
     first = timed(seed(1, 0.93), [9.0, 1.0], "measured", where="cpu")
     averaged = mean_of([first, seed(2, 0.93, (6.0, 4.0))])
     assert [(one.where, one.ms) for one in averaged.networks[1].latencies] == [("t4", pytest.approx(3.0))]
+
+
+def in_int8(found: Results, drifts: dict[str, float]) -> Results:
+    """``found`` timed on a CPU in FP32 and, of the networks whose score drifts so far in INT8, in that."""
+    way = {"where": "cpu", "engine": "onnxruntime"}
+    found = timed(replace(found, target="cpu"), [9.0, 5.0], "measured", **way)
+    times = timed(found, [4.0, 2.0], "measured", precision="int8", **way).networks
+    networks = list(found.networks)
+    for place, one in enumerate(times):
+        if one.name in drifts:
+            parity = {"engine": way["engine"], "precision": "int8", "score_drift": drifts[one.name]}
+            small = Reduced("onnxruntime", "int8", one.score, {}, 0.1, 9, (), parity)
+            networks[place] = replace(one, parity=(parity,), reduced=(small,))
+    return replace(found, networks=tuple(networks))
+
+
+def test_an_int8_file_that_one_seed_lacks_says_nothing_of_the_other_networks_files() -> None:
+    """Whatever the score of the file drifts by at the seeds that have it: of the mean, there is no such file."""
+    jobs = [in_int8(seed(1, 0.929), {"w1": 0.8, "w0.5": 0.1}), in_int8(seed(2, 0.929), {"w0.5": 0.1})]
+    found = to_take(jobs)
+    assert "width 0.5 with ONNX Runtime int8" in found["words"]
+    assert "4.50x the full network's speed" in found["words"] and found["speedup"] == 4.5, "FP32 is all that it has"
 
 
 def test_a_teacher_that_learned_nothing_at_one_seed_is_not_recommended() -> None:

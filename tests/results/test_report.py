@@ -54,7 +54,15 @@ def test_every_latency_has_a_row_that_says_what_it_rests_on():
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(999, "999"), (4_733_570, "4.73M"), (11_174_000_000, "11.2G"), (1500, "1.5k")]
+    ("count", "text"),
+    [
+        (999, "999"),
+        (4_733_570, "4.73M"),
+        (11_174_000_000, "11.2G"),
+        (1500, "1.5k"),
+        (999_500, "1M"),
+        (999_999_999, "1G"),
+    ],
 )
 def test_counts_for_people(count, text):
     assert report.human(count) == text
