@@ -71,6 +71,16 @@ def test_never_faster_when_one_layer_keeps_more(target: str, engine: str, precis
             assert times == sorted(times)
 
 
+def test_one_product_by_hand() -> None:
+    """[2048, 768] times [768, 1536] in FP16 on a T4: its arithmetic, its bytes, and part of its launch."""
+    narrow = estimate("t4", "tensorrt", "fp16", BASE, SubNet.at(0.5, 1.0, BASE), 16, 128)
+    (op, *_) = [op for op in narrow.ops if op.name == "feed-forward in"]
+    compute = 1e3 * 2 * 2048 * 768 * 1536 / (65e12 * 0.3818)
+    memory = 1e3 * 2 * (2048 * 768 + 768 * 1536 + 2048 * 1536) / (320e9 * 0.6366)
+    assert memory < compute and op.bound == "compute"
+    assert op.ms == pytest.approx((compute**2 + 8.138e-3**2) ** 0.5)
+
+
 def test_layers_of_different_size_add_up() -> None:
     wide, narrow = SubNet.full(BASE), SubNet.at(0.5, 1.0, BASE)
     mixed = SubNet(wide.heads[:6] + narrow.heads[6:], wide.neurons[:6] + narrow.neurons[6:])

@@ -90,6 +90,17 @@ def test_full_size_is_the_plain_model_and_cut_is_selected(toy, folder, tokens):
     assert count_params(shape, SMALL) == sum(p.size for p in network.parameters())
 
 
+def test_macs_are_those_of_the_products_that_run(toy, tokens):
+    """One row of 9 tokens; attention's own products have no layer to watch: two for each pair of tokens."""
+    found, network = [], elastic.cut(toy, SMALL)
+    for layer in network.sublayers():
+        if isinstance(layer, paddle.nn.Linear):
+            layer.register_forward_post_hook(lambda one, given, _: found.append(given[0].size * one.weight.shape[1]))
+    logits(network, [part[:1] for part in tokens])
+    attention = 2 * 9 * 9 * sum(SMALL.heads) * SHAPE.head_size
+    assert sum(found) + attention == count_macs(models.shape_of(toy), SMALL, 9)
+
+
 def test_a_permutation_changes_nothing(toy, tokens):
     before, rng = logits(toy, tokens), np.random.default_rng(1)
     orders = [np.stack([rng.permutation(count) for _ in range(3)]) for count in (4, 64)]

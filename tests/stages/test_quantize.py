@@ -5,15 +5,17 @@ import logging
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.jobs import tiny
 
+from ofa.data.tokens import Encoded
 from ofa.deploy.engines import load_engine, run_openvino
 from ofa.deploy.serving import TextClassifier, settings_of
 from ofa.jobs.job import run_job
-from ofa.settings.schema import STAGES, Int8Config
+from ofa.settings.schema import STAGES, Int8Config, TaskConfig
 from ofa.stages import quantize as stage
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import plan
@@ -93,6 +95,25 @@ def test_openvino_gets_a_graph_that_it_has_judged_itself(config, monkeypatch):
         proven = {(one["engine"], one["precision"]): one for one in entry["parity"]}
         assert proven["openvino", "fp32"]["logit_difference"] < 1e-4 < proven["openvino", "int8"]["logit_difference"]
         assert {"cpu_openvino_fp32_b2_s8_measured", "cpu_openvino_int8_b2_s8_measured"} <= set(entry["latency_ms"])
+
+
+@pytest.mark.parametrize(("most", "offered"), [(25.0, True), (24.999, False)])
+def test_the_gate_is_the_loss_of_the_worst_metric_and_allows_that_exactly(monkeypatch, tmp_path, most, offered):
+    """One of four rows is lost: accuracy falls by 25 points, F1 from 1 by 20 or less; the other way round it gains."""
+    labels = np.array([1, 1, 1, 0])
+    rows = Encoded(np.arange(4), np.arange(5), np.ones(4), labels, np.zeros(4, bool))
+    task = TaskConfig("toy", labels=["no", "yes"], metrics=["f1", "accuracy"])
+    config = SimpleNamespace(task=task, int8=Int8Config(max_drop=most))
+    context = SimpleNamespace(config=config, inputs=SimpleNamespace(dev={"dev": rows}))
+    right, worse = ({"dev": np.eye(2)[given]} for given in (labels, [1, 1, 0, 0]))
+    (tmp_path / "graph").write_bytes(b"12345")
+    monkeypatch.setattr(stage, "_logits", lambda *_: worse)
+    found = stage._judge(context, ("w1", "onnxruntime", "int8"), tmp_path / "graph", right)
+    assert found["metrics"] == {"f1": pytest.approx(0.8), "accuracy": 0.75} and found["score"] == pytest.approx(0.8)
+    assert found["drop"] == 25 and found["bytes"] == 5 and (found["refused"] is None) == offered
+    monkeypatch.setattr(stage, "_logits", lambda *_: right)
+    gained = stage._judge(context, ("w1", "onnxruntime", "int8"), tmp_path / "graph", worse)
+    assert gained["drop"] == pytest.approx(-20) and gained["refused"] is None
 
 
 @pytest.fixture
