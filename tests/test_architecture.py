@@ -251,6 +251,11 @@ def test_every_module_has_its_tests(module: str) -> None:
     assert not elsewhere or (REPO / "tests" / elsewhere).is_file()
 
 
+def test_no_file_of_tests_is_empty() -> None:
+    files = sorted((REPO / "tests").rglob("test_*.py"))
+    assert [file.name for file in files if "def test_" not in file.read_text()] == []
+
+
 def test_the_wheel_has_every_package() -> None:
     """setuptools takes the list as it is: a package that is not in it is missing where a wheel was installed."""
     listed = set(tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
