@@ -25,12 +25,6 @@ AVERAGE = (
 REPEATS = ("task", "trainer.seed")  # differ between jobs without making another variant
 
 
-def variants(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """For every job's overrides, those that set it apart from the others, besides task and seed."""
-    shared = set.intersection(*(set(job) for job in overrides)) if overrides else set()
-    return [variant(job, shared) for job in overrides]
-
-
 def variant(overrides: Sequence[str], shared: Collection[str]) -> str:
     """Those of a job's ``overrides`` that the others do not share, besides task and seed."""
     own = (text for text in overrides if text not in shared)
