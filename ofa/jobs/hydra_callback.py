@@ -124,8 +124,8 @@ class SweepCallback(Callback):
             sys.exit("\n".join([*found, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
-        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
         try:
+            sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
             sweep.begin()
         except (UserError, OSError) as error:  # Hydra would make a warning of it
             sys.exit(f"{explain(error)}\nNo job was started.")

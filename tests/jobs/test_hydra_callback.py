@@ -92,6 +92,15 @@ def test_no_job_begins_if_the_settings_of_one_break_a_rule(tmp_path: Path) -> No
 
 
 @pytest.mark.process
+def test_a_folder_of_sweeps_that_cannot_be_made_is_said_in_lines(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sweeps").write_text("in the way")
+    done = start("trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache")
+    mistake, end = done.stderr.splitlines()
+    assert mistake.startswith(f"{tmp_path}/out/sweeps") and (done.returncode, end) == (1, "No job was started.")
+
+
+@pytest.mark.process
 def test_a_mistake_of_every_job_is_that_of_none(tmp_path: Path) -> None:
     done = start("ofa.widths=[]", "trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache")
     mistake, end = done.stderr.splitlines()
