@@ -129,6 +129,8 @@ class Classifier:
             raise UserError(f"this network takes {'pairs of texts' if pair else 'single texts, no pairs'}")
         table = {"text": texts, **({"text_pair": pairs} if pair else {})}
         columns = texts_of(table, list(table))
+        if not columns[0]:
+            return []
         logits = self._network.logits(columns[0], columns[1] if pair else None)
         kind = self._network.kind
         answers = [

@@ -179,17 +179,28 @@ def days(text: str) -> float:
     return float(match[1]) / {"d": 1, "h": 24, "m": 1440}[match[2]]
 
 
+def gigabytes(text: str) -> float:
+    """``20`` in GB; what lies below 0 would keep nothing."""
+    with suppress(ValueError):
+        if (size := float(text)) >= 0:
+            return size
+    raise argparse.ArgumentTypeError(f"{text!r} is no size; allowed: a number from 0, as 20")
+
+
 @as_command
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ofa store", description="List or clean the finished stages.")
     parser.add_argument("command", choices=("list", "clean"))
     parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")
     parser.add_argument("--older-than", type=days, help="clean: folders older than this, e.g. 30d")
-    parser.add_argument("--keep-gb", type=float, help="clean: the oldest folders until the rest fits")
+    parser.add_argument("--keep-gb", type=gigabytes, help="clean: the oldest folders until the rest fits")
     options = parser.parse_args(arguments)
     store = Store((options.output_dir or output_dir()).expanduser() / "store")
-    if options.command == "clean" and options.older_than is None and options.keep_gb is None:
+    limited = options.older_than is not None or options.keep_gb is not None
+    if options.command == "clean" and not limited:
         parser.error("clean needs --older-than or --keep-gb")
+    if options.command == "list" and limited:
+        parser.error("list takes neither --older-than nor --keep-gb")
     shown = clean(store, options.older_than, options.keep_gb) if options.command == "clean" else store.entries()
     for entry in shown:
         age = (time.time() - entry.modified) / 86400

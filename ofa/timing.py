@@ -108,6 +108,7 @@ def main(arguments: list[str]) -> int:
     given = ("engines", "precisions", "batch_sizes", "seq_lengths")
     chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
     folder = run_folder(options.run_folder)
+    _results(folder)  # a folder that is no run is said in the words of the other commands
     config = load(folder / "config.yaml")
     settings = replace(config.latency, **chosen)
     results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)

@@ -12,6 +12,7 @@ from helpers.jobs import write_task
 from helpers.toys import REPO
 
 import ofa
+from ofa import timing
 from ofa.settings.compose import compose
 
 pytestmark = pytest.mark.job
@@ -46,6 +47,16 @@ def test_a_job_runs_and_is_found_again(run: ofa.Run, settings: list[str]) -> Non
     assert again == run and (run.folder / "results.json").stat().st_mtime_ns == before
 
 
+def test_a_stage_that_this_job_does_not_run_is_forced_in_vain(
+    run: ofa.Run, settings: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ofa.run(*settings, "force=[latency]")
+    assert "force: latency changes nothing in this job; its stages are finetune, reorder, distill, " in caplog.text
+    caplog.clear()
+    ofa.run(*settings, "force=[evaluate]")
+    assert "force" not in caplog.text
+
+
 def test_results_as_table_and_frame(run: ofa.Run) -> None:
     frame = run.to_frame()
     assert list(frame.index) == ["w1", "w0.5"]
@@ -67,6 +78,9 @@ def test_a_network_answers_in_every_form(run: ofa.Run) -> None:
         classify(["a"], ["b"])
     with pytest.raises(ofa.UserError, match=r"text\[1\]: int is no text"):
         classify(["a", 1])
+    with pytest.raises(ofa.UserError, match="text: NoneType is no text; allowed: a text, or several"):
+        classify(None)
+    assert classify([]) == []
 
 
 def test_both_engines_answer_alike_and_others_are_refused(run: ofa.Run) -> None:
@@ -101,11 +115,12 @@ def test_what_a_notebook_set_hydra_up_with_stays(tmp_path: Path) -> None:
             assert hydra.compose("mine") == {"a": 1}
 
 
-def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(ofa.UserError, match="no results.json"):
         ofa.load(tmp_path)
     with pytest.raises(ofa.UserError, match="no results.json"):
         ofa.Run(tmp_path).table()
+    assert timing.main([str(tmp_path)]) == 1 and "no results.json" in capsys.readouterr().err
 
 
 @pytest.mark.process

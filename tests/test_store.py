@@ -112,6 +112,13 @@ def test_the_command_lists_and_cleans(store, capsys):
     with pytest.raises(SystemExit):
         main(["clean", "--older-than", "soon"])
     assert "'soon' is no age; allowed: a number with d, h or m" in capsys.readouterr().err
+    for wrong in ("-1", "nan", "much"):  # nothing is removed by a slip
+        with pytest.raises(SystemExit):
+            main(["clean", "--output-dir", str(store.root.parent), f"--keep-gb={wrong}"])
+        assert f"'{wrong}' is no size; allowed: a number from 0, as 20" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["list", "--older-than", "30d"])
+    assert "list takes neither --older-than nor --keep-gb" in capsys.readouterr().err
     assert days("36h") == 1.5
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -159,6 +159,9 @@ def texts_of(given: Any, names: Sequence[str]) -> list[list[str]]:
     missing = [name for name in names if name not in given]
     if missing:
         raise UserError(f"no column {', '.join(missing)}; the model takes {', '.join(names)}")
+    for name in names:
+        if not isinstance(given[name], Iterable):
+            raise UserError(f"{name}: {type(given[name]).__name__} is no text; allowed: a text, or several")
     cells = [[given[name]] if isinstance(given[name], str) else list(given[name]) for name in names]
     # A dictionary of lists reaches a served model as one row of lists.
     if all(len(column) == 1 and isinstance(column[0], list | np.ndarray) for column in cells):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,21 +116,16 @@ class SweepCallback(Callback):
             sys.exit(str(error))
         if several:
             sys.exit("-m: a sweep starts its jobs' processes itself; use hardware.devices, not a launcher of ranks")
-        found: dict[str, str] = {}
         jobs = _jobs(config)
         if not jobs:
             sys.exit(_empty(config))
-        for number, overrides in enumerate(jobs):
-            for line in _problems(overrides):
-                found.setdefault(line, f"job {number} ({without_secrets(' '.join(_own(overrides)))})")
-        if found:
-            lines = [f"{line}\n  in {job}" for line, job in found.items()]
-            sys.exit("\n".join([*lines, "No job was started."]))
+        shared = sorted(set.intersection(*map(set, map(_own, jobs))))
+        if found := [*_of_all(config)] or [*_refused(jobs, shared)]:
+            sys.exit("\n".join([*found, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
-        shared = sorted(set.intersection(*map(set, map(_own, jobs))))
-        sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
         try:
+            sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
             sweep.begin()
         except (UserError, OSError) as error:  # Hydra would make a warning of it
             sys.exit(f"{explain(error)}\nNo job was started.")
@@ -146,7 +141,9 @@ def _jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of every job; of a search, which finds its jobs as it goes, those that all of them share."""
     overrides = _overrides(config)
     if not _is_grid(config.hydra.sweeper):
-        return [[override.input_line or "" for override in overrides if not override.is_sweep_override()]]
+        fixed = (override for override in overrides if not override.is_sweep_override())
+        # As the sweeper will write them for each job: 1e-3 is 0.001 there.
+        return [[f"{one.get_key_element()}={one.get_value_element_as_str()}" for one in fixed]]
     sweeper: Any = get_class(config.hydra.sweeper._target_)
     (jobs,) = sweeper.split_arguments(overrides, None)
     return jobs
@@ -167,6 +164,28 @@ def _empty(config: DictConfig) -> str:
     empty = next(override for override in overrides if not list(override.sweep_string_iterator()))
     options = loader.get_group_options(empty.key_or_group)
     return f"{empty.input_line}: no value, so this sweep has no jobs; allowed: {', '.join(options) or 'at least one'}"
+
+
+def _of_all(config: DictConfig) -> Iterator[str]:
+    """In words, several values where a sweep has one: its end looks for the jobs' records and runs in one place."""
+    for override in _overrides(config):
+        key = override.key_or_group
+        if override.is_sweep_override() and (key == "output_dir" or key.startswith("sweep.")):
+            yield f"{override.input_line}: several values, and a sweep has one {key} for all of its jobs; allowed: one"
+
+
+def _refused(jobs: list[list[str]], shared: Sequence[str]) -> Iterator[str]:
+    """In words, every broken rule once, with the first job that breaks it if others do not."""
+    breaking: dict[str, list[int]] = {}
+    for number, overrides in enumerate(jobs):
+        for line in _problems(overrides):
+            breaking.setdefault(line, []).append(number)
+    for line, numbers in breaking.items():
+        yield line
+        if len(numbers) < len(jobs):
+            own = " ".join(text for text in _own(jobs[numbers[0]]) if text not in shared)
+            more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+            yield f"  in job {numbers[0]} ({without_secrets(own)}){more}"
 
 
 def _problems(overrides: list[str]) -> list[str]:

@@ -30,8 +30,19 @@ def run(composed: DictConfig) -> tuple[Config, Results]:
     """
     config = compose.typed(composed)
     check(config)
-    for line in unread(config):
+    for line in [*unread(config), *_forced_in_vain(config)]:
         log.warning(line)
     find_homes(Path(config.cache_dir).expanduser())
     with naming_setting(config), watched(Path(config.output_dir).expanduser()):
         return config, spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
+
+
+def _forced_in_vain(config: Config) -> list[str]:
+    """A line for each stage that is to run again and is not among those of this job."""
+    if not config.force:
+        return []
+    from ofa.stages.pipeline import wanted_stages
+
+    names = [stage.name for stage in wanted_stages(config)]
+    rest = f"changes nothing in this job; its stages are {', '.join(names)}"
+    return [f"force: {name} {rest}" for name in config.force if name not in names]

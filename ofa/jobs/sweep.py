@@ -207,19 +207,35 @@ class Sweep:
         jobs = records(self.folder)
         done = [record for record in jobs if record["status"] == "finished"]
         problems = [_words(record) for record in jobs if record["status"] != "finished"]
+        # A stop ends jobs in other processes at once, and those that wait never begin: neither leaves a record.
+        missing = sorted(set(range(self.total or 0)) - {record["number"] for record in jobs})
+        if missing:
+            problems.append(f"Not begun, or not ended: job{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}")
+        lacking = len(jobs) + len(missing) - len(done)
         found = [collect.read(self._run(record)) for record in done]
         of_jobs = [(record["overrides"], results.task) for record, results in zip(done, found, strict=True)]
-        names = aggregate.variants(of_jobs)
+        names = aggregate.variants(of_jobs, self.shared)
         numbers = aggregate.summarise([(n, r) for n, r in zip(names, found, strict=True) if r.networks])
-        remarks = aggregate.merged(zip(names, found, strict=True))
+        best = self._best(done)
+        remarks = [*best, *aggregate.merged(zip(names, found, strict=True))]
         files = self._write(numbers, jobs, aggregate.text(self.name, numbers, problems, remarks))
-        stopped = any(record["status"] == "stopped" for record in jobs)
+        stopped = missing or any(record["status"] == "stopped" for record in jobs)
         note = pages.sweep_note(numbers, self._links(done), problems, remarks)
         where = self._tell(numbers, note, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
         for record in done:  # those that ended before the server knew the sweep's run
             self._nest(record)
-        self._print(numbers, problems, where)
-        return len(problems)
+        self._print(numbers, best, where)
+        if problems:
+            sys.stdout.flush()
+            print(f"\n{lacking} job{'s' * (lacking > 1)} without a result:", *problems, sep="\n", file=sys.stderr)
+        return lacking
+
+    def _best(self, done: Sequence[dict[str, Any]]) -> list[str]:
+        """What a search has found, in a line; none of a grid, whose jobs are compared in the table."""
+        if self.total is not None or not done:
+            return []
+        best = max(done, key=lambda record: (record["value"] == record["value"], record["value"]))  # nan is no value
+        return [f"Best of {len(done)} trials: {best['value']:.4f}, job {best['number']} ({best['name']})"]
 
     def _run(self, record: dict[str, Any]) -> Path:
         return self.output_dir / "runs" / record["run"]
@@ -239,18 +255,16 @@ class Sweep:
         ids = {record["run"]: tracker.run_id(self._run(record)) for record in done}
         return {record["run"]: (record["name"], known) for record in done if (known := ids[record["run"]])}
 
-    def _print(self, numbers: dict[str, Any], problems: list[str], where: Page | None) -> None:
+    def _print(self, numbers: dict[str, Any], best: list[str], where: Page | None) -> None:
         if numbers["rows"]:
             terminal.show_sweep(numbers, self.output_dir)
+        for line in best:
+            print(f"\n{line}")
         if any(row["published"] for row in numbers["rows"]):
             print(f"\n{markdown(aggregate.published_table(numbers))}")
         print(f"\nSweep:   {self.folder / 'report.md'}")
         if where:
             print(f"Compare: {where.command}\n" * bool(where.command) + f"MLflow:  {where.address}")
-        if problems:
-            sys.stdout.flush()
-            count = f"{len(problems)} job{'s' * (len(problems) > 1)}"
-            print(f"\n{count} without a result:\n" + "\n".join(problems), file=sys.stderr)
 
     def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> Page | None:
         """Tell MLflow what came of the sweep and close its run; returns where to look."""

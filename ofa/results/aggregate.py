@@ -25,14 +25,14 @@ AVERAGE = (
 REPEATS = ("task", "trainer.seed")  # differ between jobs without making another variant
 
 
-def variants(jobs: Sequence[tuple[Sequence[str], str]]) -> list[str]:
+def variants(jobs: Sequence[tuple[Sequence[str], str]], shared: Collection[str]) -> list[str]:
     """For every job's overrides, those that set it apart from the others, besides task and seed.
 
     Args:
         jobs: overrides, and the name of the job's task. Two files of ``conf/task/`` may give theirs the same name;
             their jobs are no repeats, and keep ``task=...`` in what sets them apart.
+        shared: the overrides that all jobs of the sweep have, those without a result included.
     """
-    shared = set.intersection(*(set(overrides) for overrides, _ in jobs)) if jobs else set()
     chosen: dict[str, set[str]] = {}
     for overrides, task in jobs:
         chosen.setdefault(task, set()).add(_chosen_task(overrides))

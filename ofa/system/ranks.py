@@ -13,6 +13,7 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, zip_longest
@@ -80,6 +81,9 @@ def barrier() -> None:
 
     store = core.create_or_get_global_tcp_store()
     key = f"ofa/meeting/{next(_meetings)}"
+    # The store takes a read that a signal interrupts for a broken connection. Every new handler undoes this.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.siginterrupt(number, False)
     store.add(key, 1)
     pause = POLL_S[0]
     while store.add(key, 0) < size():  # not store.wait, which gives up after 15 minutes

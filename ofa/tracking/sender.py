@@ -95,7 +95,7 @@ class Sender:
             error = gone
         self.away = isinstance(error, Unreachable)
         if self._pause == RETRY_S:
-            log.warning("The tracking server is not available (%s); the job continues and will retry.", reason(error))
+            log.warning("The tracking server is not available (%s); what it misses is kept for later.", reason(error))
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, RETRY_MOST_S)
         self.server.client, self._uploader.unsure = None, True

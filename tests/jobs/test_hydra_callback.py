@@ -68,13 +68,14 @@ def test_what_the_jobs_of_a_search_share_is_checked_before_the_first() -> None:
             "hydra": {
                 "sweeper": {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"},
                 "overrides": {
-                    "task": ["task=rte", "trainer.seed=1,2", "ofa.tolerance=interval(0,1)", "objective.width=2"]
+                    "task": ["task=rte", "trainer.seed=1,2", "ofa.tolerance=interval(0,1)", "objective.width=2e0"]
                 },
             }
         }
     )
     with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
-        assert hydra_callback._jobs(search) == [["task=rte", "objective.width=2"]]
+        written = ["task=rte", "objective.width=2.0"]  # as the sweeper writes them into the settings of each job
+        assert hydra_callback._jobs(search) == [written]
 
 
 @pytest.mark.process
@@ -84,6 +85,33 @@ def test_no_job_begins_if_the_settings_of_one_break_a_rule(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "main.py", *sweep], cwd=REPO, capture_output=True, text=True)
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and done.stdout == "" and not (tmp_path / "out" / "runs").exists()
-    assert lines[0].startswith("trainer.seed: -2 is outside") and lines[1].startswith("  in job 1 (")
-    assert lines[2].startswith("ofa.widths: 0.7 of 4 heads") and lines[3].startswith("  in job 2 (")
-    assert lines[4:] == ["No job was started."]
+    assert lines[0].startswith("trainer.seed: -2 is outside")
+    assert lines[1] == "  in job 1 (ofa.widths=[1,0.5] trainer.seed=-2) and 1 more"
+    assert lines[2].startswith("ofa.widths: 0.7 of 4 heads")
+    assert lines[3:] == ["  in job 2 (ofa.widths=[1,0.7] trainer.seed=1) and 1 more", "No job was started."]
+
+
+@pytest.mark.process
+def test_a_folder_of_sweeps_that_cannot_be_made_is_said_in_lines(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sweeps").write_text("in the way")
+    done = start("trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache")
+    mistake, end = done.stderr.splitlines()
+    assert mistake.startswith(f"{tmp_path}/out/sweeps") and (done.returncode, end) == (1, "No job was started.")
+
+
+@pytest.mark.process
+def test_a_mistake_of_every_job_is_that_of_none(tmp_path: Path) -> None:
+    done = start("ofa.widths=[]", "trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache")
+    mistake, end = done.stderr.splitlines()
+    assert mistake.startswith("ofa.widths: [] lacks 1.0") and end == "No job was started."
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("setting", ["sweep.name=x,y", "output_dir=/a,/b"])
+def test_a_sweep_has_one_name_and_one_place(setting: str, tmp_path: Path) -> None:
+    """The end looked in the first of several places, and found no job."""
+    done = start("trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", setting)
+    mistake, end = done.stderr.splitlines()
+    assert mistake.startswith(f"{setting}: several values, and a sweep has one {setting.partition('=')[0]} for all")
+    assert done.returncode == 1 and end == "No job was started."

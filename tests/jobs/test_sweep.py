@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
@@ -73,11 +74,13 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
         )
         job(folder, number).attempt(lambda name=run.name: (name, 0.7), stop_on_failure=False, debug=False)
     job(folder, 3).attempt(broken, stop_on_failure=False, debug=False)
-    assert sweep.close() == 1
+    assert sweep.close() == 3
     report, said = (folder / "report.md").read_text(), capsys.readouterr()
     line = f"Job 3 (toy-s3) failed: task.data_dir: nothing there (log: {folder}/3/main.log)"
     at_once, *end = said.err.splitlines()
-    assert at_once.startswith(f"[3/5] {line}, about ") and end == ["", "1 job without a result:", line]
+    not_begun = "Not begun, or not ended: jobs 0, 4"
+    assert at_once.startswith(f"[3/5] {line}, about ")
+    assert end == ["", "3 jobs without a result:", line, not_begun] and f"- {not_begun}" in report
     assert re.search(r"\[1/5\] Job 1 \(toy-s1\) finished in \d+ s, about \d+ (s|min) left", said.out)
     assert "| sst2 | accuracy |     2 |" in report
     assert "sst2  accuracy      2  0.9300 ± 0.0000" in said.out, "the table fits"
@@ -89,6 +92,35 @@ def test_the_end_reads_the_records_and_names_what_failed(tmp_path: Path, capsys:
     assert "<title>Sweep mine</title>" in (folder / "report.html").read_text()
     assert [entry["status"] for entry in json.loads((folder / "results.json").read_text())["jobs"]].count("failed") == 1
     assert (folder / "figure.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_row_is_named_by_what_sets_its_jobs_apart_from_those_that_failed(tmp_path: Path) -> None:
+    """It was called by its task alone while the others had no result, and otherwise once they had."""
+    sweep = Sweep(tmp_path / "sweeps" / "mine", tmp_path, TrackingConfig("none"), 2, ["task=sst2"])
+    sweep.begin()
+    finished(sweep, 0, "task=sst2", "ofa.tolerance=1")
+    assert sweep.close() == 1
+    assert "**sst2 ofa.tolerance=1**" in (sweep.folder / "report.md").read_text()
+
+
+def test_a_search_names_its_best_trial(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sweep = Sweep(tmp_path / "sweeps" / "mine", tmp_path, TrackingConfig("none"), None, ["task=sst2"])
+    sweep.begin()
+    for number, value in enumerate((float("nan"), 0.7, 0.9, 0.8)):
+        finished(sweep, number, "task=sst2", f"ofa.tolerance={number}", value=value)
+    assert sweep.close() == 0
+    line = "Best of 4 trials: 0.9000, job 2 (toy-s2)"
+    assert f"\n\n{line}\n" in capsys.readouterr().out
+    assert f"Worth knowing:\n\n- {line}\n" in (sweep.folder / "report.md").read_text()
+
+
+def finished(sweep: Sweep, number: int, *overrides: str, value: float = 0.7) -> None:
+    """A job of ``sweep`` that has left its run and its record."""
+    run = sweep.output_dir / "runs" / f"r{number}"
+    run.mkdir(parents=True)
+    (run / "results.json").write_text(json.dumps(results("sst2", number, {1.0: 0.8, 0.5: 0.7}).to_json()))
+    done = replace(job(sweep.folder, number), overrides=list(overrides))
+    done.attempt(lambda: (run.name, value), stop_on_failure=False, debug=False)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -158,6 +190,6 @@ def test_a_sweep_that_was_stopped_foretells_nothing(tmp_path: Path, capsys: pyte
     sweep.begin()
     with pytest.raises(KeyboardInterrupt):
         job(sweep.folder, 2).attempt(stopped, stop_on_failure=False, debug=False)
-    assert sweep.close() == 1
+    assert sweep.close() == 5
     (line, *_) = capsys.readouterr().err.splitlines()
     assert line.startswith("[1/5] Job 2 (toy-s2) stopped") and line.endswith("main.log)")

@@ -15,7 +15,7 @@ def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
     jobs = [
         ["task=cola", f"trainer.seed={seed}", f"ofa.tolerance={x}", "debug=true"] for seed in (1, 2) for x in (1, 2)
     ]
-    names = aggregate.variants([(job, "cola") for job in jobs])
+    names = aggregate.variants([(job, "cola") for job in jobs], ["debug=true"])
     assert names == ["ofa.tolerance=1", "ofa.tolerance=2"] * 2
     rows = aggregate.summarise([(v, results("cola", 1, {1.0: 0.5})) for v in names])["rows"]
     assert [(row["variant"], len(row["seeds"])) for row in rows] == [("ofa.tolerance=1", 2), ("ofa.tolerance=2", 2)]
@@ -24,8 +24,8 @@ def test_jobs_that_differ_in_more_than_the_seed_are_not_averaged() -> None:
 def test_two_tasks_of_one_name_are_two_rows() -> None:
     """A file under conf/task/ that was copied from custom.yaml, and whose ``name`` is still custom."""
     jobs = [(["task=mails", "debug=true"], "custom"), (["task=tickets", "debug=true"], "custom"), (["task=rte"], "rte")]
-    assert aggregate.variants(jobs) == ["task=mails debug=true", "task=tickets debug=true", ""]
-    assert aggregate.variants(jobs[:2]) == ["task=mails", "task=tickets"]
+    assert aggregate.variants(jobs, []) == ["task=mails debug=true", "task=tickets debug=true", ""]
+    assert aggregate.variants(jobs[:2], ["debug=true"]) == ["task=mails", "task=tickets"]
 
 
 def test_long_numbers_of_a_search_are_short_in_the_table_and_still_apart() -> None:
