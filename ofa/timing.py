@@ -21,7 +21,7 @@ from ofa.results.links import link_networks
 from ofa.results.record import Results
 from ofa.settings.compose import load
 from ofa.settings.rules import extras_missing, latency_problems, position_problems
-from ofa.settings.schema import LatencyConfig
+from ofa.settings.schema import Config, LatencyConfig
 from ofa.store import Store
 from ofa.supernet.space import networks, networks_found
 from ofa.system import process
@@ -48,7 +48,7 @@ def time_run(
         UserError: if the folder is no finished run, its exported networks are not beside it, or there is
             nothing here to time.
     """
-    config, results = load(folder / "config.yaml"), _results(folder)
+    config, results = _exported_run(folder)
     store = folder.parent.parent / "store" / str(results.export)
     folders = {
         network.name: store / network.name for network in (*results.networks, *filter(None, [results.reference]))
@@ -85,11 +85,12 @@ def time_run(
     return results
 
 
-def _results(folder: Path) -> Results:
+def _exported_run(folder: Path) -> tuple[Config, Results]:
+    """Its results first: a folder without them is no run, and is said to be none in the words of the other commands."""
     results = collect.read_given(folder)
     if not results.export:
         raise UserError(f"{folder}: that run has exported nothing; run it again with stages=[evaluate,export]")
-    return results
+    return load(folder / "config.yaml"), results
 
 
 @as_command
@@ -108,8 +109,7 @@ def main(arguments: list[str]) -> int:
     given = ("engines", "precisions", "batch_sizes", "seq_lengths")
     chosen = {key: getattr(options, key) for key in given if getattr(options, key)}
     folder = run_folder(options.run_folder)
-    _results(folder)  # a folder that is no run is said in the words of the other commands
-    config = load(folder / "config.yaml")
+    config, _ = _exported_run(folder)
     settings = replace(config.latency, **chosen)
     results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
     terminal.show(results, terminal.Where(folder, None, config.task.pair))

@@ -5,10 +5,11 @@
     python experiments/depth/run.py collect --output-dir DIR
 
 ``study`` runs the product itself: 4 widths x 3 depths of a pretrained BERT of 6 layers x 384 on three tasks, three
-seeds each, with the settings of ``experiments/glue_minilm``, whose ``--output-dir`` has the teachers already; hours on
-two cores, and it goes on where it was stopped. Of each finished job a small file stays in ``runs/``, of which
-``collect`` makes the study's part anew. The others need no data: latency and the cost of a step do not depend on the
-weights, which are random there. Each part replaces its own entry of ``results.json``; the claims are in ``claims.py``.
+seeds each, with the settings of ``experiments/glue_minilm/jobs.py``; that study's ``--output-dir`` has teachers
+already; hours on two cores, and it goes on where it was stopped. Of each finished job a small file stays in
+``runs/``, of which ``collect`` makes the study's part anew. The others need no data: latency and the cost of a step do
+not depend on the weights, which are random there. Each part replaces its own entry of ``results.json``; the claims are
+in ``claims.py``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ LEARNED = {"cola": 0.10, "mrpc": 0.85, "stsb": 0.10, "sst2": 0.90, "qnli": 0.60,
 
 
 def claims(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The study's aims; one that needs all eight tasks, or all seeds, is not met before they were run."""
+    """The study's aims; one on all eight tasks is not met before they were run. Their seeds are a claim of its own."""
     table = record["tasks"]
     complete = set(table) == set(TASKS)
     found = []

@@ -14,7 +14,8 @@ from claiming import claim
 from glue_minilm.jobs import SEEDS
 
 STUDIED = ("sst2", "mrpc", "cola")
-BATCHES = ("b16", "b1")
+BATCHES = (16, 1)
+FIGURES = [f"b{batch}" for batch in BATCHES]  # what times are kept by
 FASTER, SMALLER, MEAN_DROP, MOST_DROP, CHEAPEST, CLOSE = 2.0, 0.30, 0.3, 0.5, 3.5, 1.0
 
 
@@ -31,7 +32,7 @@ def _costs(of: str, rows: list[dict[str, Any]], complete: bool = True) -> list[d
     offered = [row for row in rows if row["size"]]
     sizes = [row["size"] for row in offered]
     found = [claim(f"{of}: file, as a share of FP32's, largest", "<=", SMALLER, max(sizes, default=None), complete)]
-    for batch in BATCHES:
+    for batch in FIGURES:
         ratios = [row["ms"][batch]["fp32"] / row["ms"][batch]["int8"] for row in offered]
         median = statistics.median(ratios) if ratios else None
         for which, got in (("median", median), ("least", min(ratios, default=None))):
@@ -48,7 +49,7 @@ def _scores(rows: list[dict[str, Any]], jobs: set[tuple[str, int]], complete: bo
         claim("study: points lost, most", "<=", MOST_DROP, max(drops, default=None), complete),
         claim("study: networks without an INT8 file", "<=", 0, len(rows) - len(drops), complete),
     ]
-    for task, batch in product(STUDIED, BATCHES):
+    for task, batch in product(STUDIED, FIGURES):
         gains = [
             gain([row for row in rows if (row["task"], row["seed"]) == job], batch) for job in jobs if job[0] == task
         ]

@@ -4,7 +4,7 @@
     python experiments/int8/run.py collect [--output-dir DIR]
     python experiments/int8/run.py random [--rounds 10]
 
-``study`` runs the jobs of ``experiments/glue_minilm`` for three of its tasks; with that study's ``--output-dir`` its
+``study`` runs the jobs of ``experiments/glue_minilm/jobs.py`` for three tasks; with that study's ``--output-dir`` its
 teachers and networks are taken from the store, and only INT8 and the timing are new (without it: many hours). Of each
 finished job one small file stays in ``runs/``; ``collect`` makes the study's part of ``results.json`` of all of them.
 ``random`` (minutes) needs no data: times and file sizes do not depend on the weights, and of scores it says nothing.
@@ -30,7 +30,7 @@ sys.path[:0] = [str(REPO), str(HERE.parent)]
 
 from claiming import show, write
 from glue_minilm.jobs import COMPARED, SEEDS, finished, job, keep, kept
-from int8.claims import STUDIED
+from int8.claims import BATCHES, STUDIED
 
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
@@ -48,7 +48,7 @@ process.prepare(1)
 RESULTS, RUNS = HERE / "results.json", HERE / "runs"
 SHAPE = EncoderShape(6, 384, 12, 1536, max_position_embeddings=128)
 WIDTHS = {"w1": 1.0, "w0.6667": 2 / 3, "w0.5": 0.5}
-BATCHES, LENGTH = (16, 1), 128
+LENGTH = 128
 PRECISIONS = ("fp32", "int8")
 NETWORKS = ["w1", "w0.8333", "w0.6667", "w0.5"]
 

@@ -4,7 +4,7 @@
     python experiments/retention/run.py paddleslim --data-dir GLUE --vocab FILE --teacher cola-42=FOLDER ...
     python experiments/retention/run.py collect --output-dir DIR
 
-    ours     the study of ``experiments/glue_minilm``: ordered by importance, distilled, four widths share their weights
+    ours     the jobs of ``experiments/glue_minilm/jobs.py``: ordered by importance, distilled, shared by four widths
     cut      the same before any distillation
     random   heads and neurons in random order, else as ours
     alone    one width distilled by itself: the ceiling for sharing

@@ -4,8 +4,8 @@
     python experiments/search/run.py collect [--output-dir DIR]
 
 Runs the product on a pretrained BERT of 6 layers x 384, widths 1, 3/4, 1/2 and 1/4, with a limit at the MACs of width
-3/4, with the settings of ``experiments/glue_minilm`` (in its ``--output-dir`` the teachers are there already); it goes
-on where it was stopped. For each narrower width the network of the front that costs no more, and scored
+3/4, with the settings of ``experiments/glue_minilm/jobs.py`` (that study's ``--output-dir`` has teachers already); it
+goes on where it was stopped. For each narrower width the network of the front that costs no more, and scored
 best on the rows held out of distillation, is compared with it on the dev rows. Both have the shared weights of the last
 step (``ofa.keep=last``), so dev rows choose nothing. Of each finished job a small file stays in ``runs/``, of which
 ``collect`` makes ``results.json`` anew; the claims it begins with are in ``claims.py``.
