@@ -12,11 +12,12 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -104,6 +105,35 @@ class Store:
                 return lock
         raise Interrupted(f"stopped while waiting for {folder.name}")
 
+    @contextmanager
+    def using(self, folders: Iterable[Path]) -> Iterator[None]:
+        """Keep ``clean`` off these folders, made or not, until the block ends or its process dies."""
+        listed = self.root / "locks" / f"uses-{uuid4().hex}.json"
+        lock = self.lock(self.root / listed.stem)
+        with lock:
+            files.write_whole(listed, json.dumps([folder.name for folder in folders]))
+            try:
+                yield
+            finally:
+                listed.unlink(missing_ok=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+    def used(self) -> set[str]:
+        """The names of all folders that jobs which run now are ``using``."""
+        names: set[str] = set()
+        for listed in (self.root / "locks").glob("uses-*.json"):
+            lock = self.lock(self.root / listed.stem)
+            with suppress(FileNotFoundError):  # that job has just ended
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    names.update(json.loads(listed.read_text()))
+                else:  # that job has died
+                    listed.unlink()
+                    lock.release()
+                    Path(lock.lock_file).unlink()
+        return names
+
     def entries(self) -> list[Entry]:
         """What the store holds, oldest first."""
         if not self.root.is_dir():
@@ -150,14 +180,14 @@ def _what(path: Path, complete: bool) -> str:
 def clean(store: Store, older_than_days: float | None, keep_gb: float | None) -> list[Entry]:
     """Remove the oldest folders beyond an age or until the rest fits; returns what was removed.
 
-    A folder that a job holds the lock of is left alone.
+    What a job that runs is making, or goes on to need, is left alone.
     """
-    entries, removed = store.entries(), []
+    entries, removed, used = store.entries(), [], store.used()
     total = sum(entry.size for entry in entries)
     for entry in entries:
         too_old = older_than_days is not None and time.time() - entry.modified > 86400 * older_than_days
         too_much = keep_gb is not None and total > keep_gb * 1e9
-        if not (too_old or too_much):
+        if not (too_old or too_much) or entry.path.name in used:
             continue
         try:
             with store.lock(entry.path.with_name(re.sub(rf"({PART}|{DAMAGED}\d*)$", "", entry.path.name))).acquire(

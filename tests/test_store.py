@@ -76,6 +76,27 @@ def test_what_a_job_is_making_is_left_alone(store):
         assert names(clean(store, 30, None)) == ["finetune-a"]
 
 
+def test_what_a_job_goes_on_to_need_is_left_alone_until_it_ends(store):
+    with store.using([store.root / "finetune-a", store.root / "distill-b"]):
+        assert names(clean(store, 0, None)) == ["distill-d.part", "evaluate-c"]
+    assert names(clean(store, 0, None)) == ["finetune-a", "distill-b"]
+    assert not list((store.root / "locks").glob("uses-*"))
+
+
+@pytest.mark.process
+def test_a_dead_job_needs_nothing(store):
+    uses = HOLD.replace(
+        'lock = store.locked(store.root / "distill-1")', "uses = store.using([store.root / 'finetune-a'])"
+    )
+    uses = uses.replace('print("held"', 'uses.__enter__(); print("held"')
+    holder = subprocess.Popen([sys.executable, "-c", uses, str(store.root)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    assert names(clean(store, 30, None)) == ["distill-d.part"]
+    holder.kill()
+    holder.wait()
+    assert names(clean(store, 30, None)) == ["finetune-a"]
+
+
 @pytest.mark.process
 def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, caplog):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)

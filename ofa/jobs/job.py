@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ def run_job(config: Config, yaml: str) -> Results:
         _open_folder(folder, yaml)
     status = "FAILED"
     try:
-        folders, results = _work(config, inputs, tracker, store, folder)
+        with store.using(_folders(config, inputs, store).values()) if ranks.is_main() else nullcontext():
+            folders, results = _work(config, inputs, tracker, store, folder)
         status = "FINISHED"
     except (KeyboardInterrupt, Interrupted) as error:
         status = "KILLED"
@@ -134,6 +135,11 @@ def _digest(config: Config, inputs: Inputs) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _folders(config: Config, inputs: Inputs, store: Store) -> dict[str, Path]:
+    """The folder in the store of each stage that the job has, made or not."""
+    return {stage.name: made[stage.name] for stage, _, made in plan(config, inputs, store)}
+
+
 def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
     """What a finished job has done: the folders of its stages in the store, and where it reported to."""
     tracking = asdict(config.tracking) | {"uri": without_secrets(config.tracking.uri or "")}
@@ -146,10 +152,10 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
         return None
     if not all((folder / name).exists() for name in (FINISHED, "results.json")):
         return None
-    folders = [(stage.name, made[stage.name]) for stage, _, made in plan(config, inputs, store)]
-    mark = _mark(config, {name: path.name for name, path in folders})
+    folders = _folders(config, inputs, store)
+    mark = _mark(config, {name: path.name for name, path in folders.items()})
     thorough = not config.sweep.name  # finished jobs of a sweep are many, and share most of their folders
-    if not all(store.complete(path) and store.damage(path, thorough) is None for _, path in folders):
+    if not all(store.complete(path) and store.damage(path, thorough) is None for path in folders.values()):
         return None
     try:
         if json.loads((folder / FINISHED).read_text()) != mark:

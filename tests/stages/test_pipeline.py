@@ -8,11 +8,12 @@ from helpers.jobs import config_path, made, stages_of
 
 from ofa.data.batches import collate
 from ofa.errors import Interrupted
+from ofa.jobs import job
 from ofa.jobs.job import run_job
 from ofa.settings.schema import STAGES, ImportanceConfig, LoopConfig
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import plan, run_stages, wanted_stages
-from ofa.store import Store
+from ofa.store import Store, clean
 from ofa.training.loop import NullMonitor
 
 pytestmark = pytest.mark.job
@@ -93,6 +94,20 @@ def test_force_runs_a_stage_again(config):
     assert stages_of(name for name in after if after[name] != before[name]) == ["distill"]
 
 
+def test_cleaning_beside_a_running_job_leaves_what_it_needs(config, monkeypatch):
+    run_job(config, "")
+    removed = []
+
+    def with_cleaning(*arguments):
+        removed.extend(clean(Store(config_path(config) / "store"), 0, None))
+        return run_stages(*arguments)
+
+    monkeypatch.setattr(job, "run_stages", with_cleaning)
+    run_job(replace(config, ofa=replace(config.ofa, widths=[1.0, 0.75])), "")
+    assert stages_of(entry.path.name for entry in removed) == ["distill", "evaluate"]
+    assert stages_of(made(config)) == ["distill", "evaluate", "finetune", "reorder"]
+
+
 DISTILLED = "finetune reorder distill"
 
 
@@ -110,8 +125,8 @@ DISTILLED = "finetune reorder distill"
 )
 def test_picked_stages_bring_what_they_need(config, picked, depths, final, names):
     trainer = replace(config.trainer, final=LoopConfig(epochs=final))
-    job = replace(config, ofa=replace(config.ofa, depths=depths), trainer=trainer, stages=picked.split())
-    assert [stage.name for stage in wanted_stages(job)] == names.split()
+    wanted = replace(config, ofa=replace(config.ofa, depths=depths), trainer=trainer, stages=picked.split())
+    assert [stage.name for stage in wanted_stages(wanted)] == names.split()
 
 
 def test_a_stop_is_heard_between_stages(config):
