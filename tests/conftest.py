@@ -145,6 +145,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write tests/model/golden.json anew")
 
 
+@pytest.hookimpl(tryfirst=True)  # before what -m leaves out is chosen
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of an exported folder has one exported first: it is no part of `make test-fast`."""
+    for item in items:
+        if "served_folder" in getattr(item, "fixturenames", ()):
+            item.add_marker("job")
+
+
 # Small programs that are asked for a fact: which commit, which processor, whose library.
 ASKED = {"git", "uname", "lscpu", "ldconfig", "gcc", "cc", "ps"}
 started: list[str] = []  # programs that the test which runs now has started

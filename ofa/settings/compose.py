@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def load(path: Path) -> Config:
     return _checked(config)
 
 
+@cache  # of a thousand compositions in one process, as of tests, each need not do it
 def register() -> None:
     """Put the schema where conf/config.yaml finds it, under the name ``schema``, and what ``${...}`` may call.
 

@@ -162,6 +162,7 @@ def test_optimum_answers_as_we_do(folders: dict[str, Path]) -> None:
             assert label == LABELS[of_row.argmax()] and score == pytest.approx(of_row.max(), abs=1e-5)
 
 
+@pytest.mark.job
 @pytest.mark.parametrize("name", ["w0.5", "both"])
 def test_paddlenlp_reads_a_padded_copy(folders: dict[str, Path], name: str) -> None:
     from paddlenlp.transformers import AutoModelForSequenceClassification

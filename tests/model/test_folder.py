@@ -92,6 +92,7 @@ def test_a_cut_network_is_read_again_as_it_was(
 # Reading what others write
 
 
+@pytest.mark.job
 def test_logits_and_accuracy_of_a_teacher_from_pytorch(shared: Path, compose: Callable[..., Config], tmp_path: Path):
     source = shared / "models" / "hf-bert-4x128-sst2"
     reference = json.loads((source / "reference.json").read_text())
