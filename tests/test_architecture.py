@@ -107,6 +107,7 @@ TESTED_IN = {
     "stages.specialise": "stages/test_search.py",
     "stages.shared_weights": "stages/test_scores.py",
     "stages.evaluate": "stages/test_pipeline.py",
+    "deploy.smoothing": "deploy/test_quantize.py",
     "stages.export": "stages/test_pipeline.py",
     "stages.augment": "stages/test_learned_rows.py",
     "stages.latency": "stages/test_pipeline.py",

@@ -27,6 +27,7 @@ class Reduced:
         bytes: of its file.
         kept_fp32: the parts that stayed in FP32, the most sensitive first.
         parity: how far it is from the network that was scored.
+        smoothed: whether outliers of its activations were moved into the weights.
     """
 
     engine: str
@@ -37,11 +38,12 @@ class Reduced:
     bytes: int
     kept_fp32: tuple[str, ...]
     parity: dict[str, Any]
+    smoothed: bool = False
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Reduced:
         """Of an entry of int8.json."""
-        values = {**entry, "kept_fp32": tuple(entry["kept_fp32"])}
+        values = {"smoothed": False, **entry, "kept_fp32": tuple(entry["kept_fp32"])}  # earlier versions never did
         return cls(**{key: values[key] for key in cls.__dataclass_fields__})
 
     @property
@@ -50,7 +52,14 @@ class Reduced:
         return self.engine, self.precision
 
 
-KEYS = ("score", "metrics", "drop", "bytes", "kept_fp32")  # in results.json; the parity stands in a list of its own
+KEYS = (
+    "score",
+    "metrics",
+    "drop",
+    "bytes",
+    "kept_fp32",
+    "smoothed",
+)  # in results.json; the parity stands in a list of its own
 
 
 def entries(reduced: tuple[Reduced, ...]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ofa.data.kinds import KINDS
 from ofa.deploy.engines import run_onnx, run_openvino
 from ofa.deploy.graphs import ONNX_GRAPH, graph, reduced
 from ofa.deploy.quantize import Source, most_sensitive, write
+from ofa.deploy.smoothing import smooth
 from ofa.evaluation import alarms
 from ofa.evaluation.parity import compare
 from ofa.evaluation.scores import main_score, predict_splits, scores
@@ -55,10 +56,11 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     expected, found = _logits(context, fp32), []
     for (engine, precision), method in reduced(context.config).items():
         target = graph(folder, engine, precision)
-        for kept in _attempts(source, method, settings.tries):
-            write(source, target, method, kept)
+        for tried, kept in _attempts(source, method, settings.tries):
+            write(tried, target, method, kept)
             entry = _judge(context, (name, engine, precision), target, expected)
-            entry |= {"engine": engine, "precision": precision, "method": method, "kept_fp32": kept}
+            entry |= {"engine": engine, "precision": precision, "method": method}
+            entry |= {"kept_fp32": kept, "smoothed": tried is not source}
             if entry["refused"] is None:
                 break
         else:
@@ -68,12 +70,20 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     return found
 
 
-def _attempts(source: Source, method: str, tries: int) -> Iterator[list[str]]:
-    """Parts that stay FP32: none, then the most sensitive, then one more each time; never all of them."""
-    yield []
-    order = most_sensitive(source, method) if tries else []
-    for kept in range(1, min(tries + 1, len(order))):
-        yield order[:kept]
+def _attempts(source: Source, method: str, tries: int) -> Iterator[tuple[Source, list[str]]]:
+    """The graph, and its parts that stay FP32, of each attempt: as it is, and so many further ``tries``.
+
+    First the most sensitive part goes back, which is enough for most; then the outliers are smoothed, which costs no
+    bytes, and with that none, one, two ... parts go back; never all of them.
+    """
+    yield source, []
+    if tries:
+        order = most_sensitive(source, method)
+        yield source, order[:1]
+    if tries > 1:
+        smoothed = smooth(source)
+        for kept in range(min(tries - 1, len(order))):
+            yield smoothed, order[:kept]
 
 
 def _judge(context: StageContext, whose: tuple[str, str, str], path: Path, expected: Logits) -> dict[str, Any]:

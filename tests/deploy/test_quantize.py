@@ -1,5 +1,7 @@
 """INT8 graphs: their parts, which of them matter, and what is written by each method."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import paddle
@@ -10,6 +12,7 @@ from ofa.data.batches import Batch
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.export import export
 from ofa.deploy.quantize import METHODS, Source, most_sensitive, parts_of, write
+from ofa.deploy.smoothing import smooth
 from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.supernet import elastic
@@ -66,6 +69,10 @@ def test_every_product_with_weights_is_in_one_part(source):
         parts_of(onnx.load(source.path), 4)
 
 
+def test_embeddings_go_back_last_for_they_are_half_the_file(source):
+    assert most_sensitive(source, "dynamic")[-1] == "embeddings"
+
+
 def test_the_part_that_suffers_is_found_and_in_fp32_it_no_longer_does(source, tmp_path, caplog):
     caplog.set_level("INFO")
     order = most_sensitive(source, "dynamic")
@@ -76,6 +83,31 @@ def test_the_part_that_suffers_is_found_and_in_fp32_it_no_longer_does(source, tm
     assert not caplog.records, "the quantizer logs every node"
     names = {node.name for node in onnx.load(tmp_path / "kept.onnx").graph.node if node.op_type == "MatMul"}
     assert set(source.parts["layer 1 attention"]) <= names and not set(source.parts["layer 1 output"]) & names
+
+
+def test_an_outlier_that_is_smoothed_costs_little_and_the_function_stays(source, tmp_path):
+    smoothed = smooth(source)
+    assert moved(source, smoothed.path) < 1e-5, "in FP32 nothing changes"
+    for name, one in (("plain", source), ("smooth", smoothed)):
+        write(one, tmp_path / f"{name}.onnx", "dynamic")
+    assert moved(source, tmp_path / "smooth.onnx") < 0.5 * moved(source, tmp_path / "plain.onnx")
+    sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("plain", "smooth")]
+    assert sizes[0] < sizes[1] < 1.1 * sizes[0], "a few values for each product"
+    products = [node for node in onnx.load(smoothed.path).graph.node if node.name.endswith(".smooth")]
+    assert len(products) == 3 * 4 + 2, "query, key and value share one"
+
+
+def test_a_channel_that_is_never_used_is_not_scaled_without_limit(batches, tmp_path):
+    paddle.seed(3)
+    model = noisy(models.build(TOY, dropout=0.0))
+    with paddle.no_grad():
+        for layer in model.bert.encoder.layers:
+            layer.linear2.weight[:5] = 0.0  # no weights, as of padded neurons
+            layer.linear1.weight[:, 5:9] = 0.0  # no activations: gelu(0) is 0
+            layer.linear1.bias[5:9] = 0.0
+    export(model, tmp_path)
+    smoothed = smooth(Source.prepare(tmp_path / "model.onnx", 3, batches, False, tmp_path, 1))
+    assert moved(replace(smoothed, path=tmp_path / "model.onnx"), smoothed.path) < 1e-5
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -53,7 +53,7 @@ def test_what_is_deployed_is_in_one_folder_and_int8_stands_wherever_fp32_does(co
         exported = {path.name for path in (folder_of(config, "export") / network.name).iterdir()}
         assert set(files) - exported == {"model.int8.onnx", "model.int8.qdq.onnx", "model.fp16.onnx", "README.md"}
         assert entry["bytes"] == files["model.onnx"].stat().st_size
-        assert entry["int8"].keys() == {"score", "metrics", "drop", "bytes", "kept_fp32"}
+        assert entry["int8"].keys() == {"score", "metrics", "drop", "bytes", "kept_fp32", "smoothed"}
         assert entry["int8"]["bytes"] == files["model.int8.onnx"].stat().st_size < entry["bytes"]
         assert set(entry["gpu_graphs"]) == {"tensorrt_int8", "onnxruntime_fp16"}
         assert entry["latency_ms"]["cpu_int8_b2_s8_measured"] > 0
@@ -139,6 +139,14 @@ def test_a_part_that_loses_too_much_goes_back_to_fp32_and_is_named(exported, mon
     assert [one.kept_fp32 for network in results.networks for one in network.reduced] == [("layer 1 output",)] * 2
     sizes = [network.reduced[0].bytes for network in results.networks]
     assert results.networks[0].bytes > sizes[0]
+
+
+def test_parts_go_back_one_by_one_and_outliers_are_smoothed_after_the_first(monkeypatch):
+    monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["a", "b", "c"])
+    monkeypatch.setattr(stage, "smooth", lambda source: "smooth")
+    plain, smooth = [("plain", []), ("plain", ["a"])], [("smooth", []), ("smooth", ["a"]), ("smooth", ["a", "b"])]
+    tried = {tries: list(stage._attempts("plain", "dynamic", tries)) for tries in (0, 1, 2, 4, 9)}
+    assert tried == {0: plain[:1], 1: plain, 2: plain + smooth[:1], 4: plain + smooth, 9: plain + smooth}
 
 
 def test_a_network_that_loses_too_much_in_any_form_gets_no_file_and_one_line(exported, monkeypatch, caplog):
