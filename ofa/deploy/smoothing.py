@@ -17,7 +17,7 @@ LEAST = 1e-5  # a channel that is never used, or has no weights, is not scaled w
 
 
 def smooth(source: Source) -> Source:
-    """``source`` with channel ``j`` of what a product reads divided by ``s_j``, and row ``j`` of its weights times that.
+    """``source`` with channel ``j`` of what a product reads divided by ``s_j`` and row ``j`` of its weights times that.
 
     The products stay as they were. ``s_j = max |x_j|^SHARE / max |w_j|^(1 - SHARE)``, maxima over the batches of
     ``source`` and over all products that read the same input (SmoothQuant, arXiv:2211.10438, equation 4); its

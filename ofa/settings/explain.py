@@ -49,7 +49,7 @@ def explain(error: BaseException) -> str:
     several = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text)
     if several:
         return (
-            f"{several[1]!r} is several values; a job for each takes -m, or a call of ofa.run for each\n"
+            f"{several[1]!r} is several values; each takes a job of its own: add -m\n"
             "or write one value: a list in brackets, key=[1,2], or text in quotes, \"key='a,b'\""
         )
     choice = re.search(r"Could not (?:find|load) '([^']+)'", text)

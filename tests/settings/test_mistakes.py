@@ -110,11 +110,11 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "sweep without -m": (
         "task=cola,sst2",
-        ["'task=cola,sst2' is several values; a job for each takes -m, or a call of ofa.run for each", "or write one value: a list in"],
+        ["'task=cola,sst2' is several values; each takes a job of its own: add -m", "or write one value: a list in"],
     ),
     "range without -m": (
         "trainer.seed=range(1,3)",
-        ["'trainer.seed=range(1,3)' is several values; a job for each takes -m, or a call of ofa.run for each", "or write one value:"],
+        ["'trainer.seed=range(1,3)' is several values; each takes a job of its own: add -m", "or write one value:"],
     ),
     "list for a choice": ("task=[a]", ["task: 'a' is unknown; allowed: see --help"]),
     "unknown reference": ("task.name=${nope}", ["task.name: Interpolation key 'nope' not found; allowed: text"]),
