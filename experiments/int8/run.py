@@ -114,6 +114,7 @@ def _rows(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "drop": int8 and int8["drop"],
             "kept_fp32": int8 and int8["kept_fp32"],
             "smoothed": int8 and int8["smoothed"],
+            "drop_in_batches": int8 and int8["drop_in_batches"],
             "size": int8 and int8["bytes"] / entry["bytes"],
             "ms": times,
             "full_fp32_ms": {f"b{batch}": _times(largest, batch)["fp32"] for batch in BATCHES},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ofa.results.figure import ENGINES, Latency
@@ -23,7 +23,9 @@ class Reduced:
     """A graph of one network in reduced precision that scores as the network does.
 
     Attributes:
-        drop: the most points that any metric loses.
+        drop: the most points that any metric loses; its scores are means over batches of several sizes, if it answers
+            otherwise in each.
+        drop_in_batches: the same for each size of batch.
         bytes: of its file.
         kept_fp32: the parts that stayed in FP32, the most sensitive first.
         parity: how far it is from the network that was scored.
@@ -39,12 +41,13 @@ class Reduced:
     kept_fp32: tuple[str, ...]
     parity: dict[str, Any]
     smoothed: bool = False
+    drop_in_batches: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Reduced:
         """Of an entry of int8.json."""
-        values = {"smoothed": False, **entry, "kept_fp32": tuple(entry["kept_fp32"])}  # earlier versions never did
-        return cls(**{key: values[key] for key in cls.__dataclass_fields__})
+        values = {**entry, "kept_fp32": tuple(entry["kept_fp32"])}
+        return cls(**{key: values[key] for key in cls.__dataclass_fields__ if key in values})  # some are newer
 
     @property
     def what(self) -> tuple[str, str]:
@@ -52,14 +55,8 @@ class Reduced:
         return self.engine, self.precision
 
 
-KEYS = (
-    "score",
-    "metrics",
-    "drop",
-    "bytes",
-    "kept_fp32",
-    "smoothed",
-)  # in results.json; the parity stands in a list of its own
+# In results.json, where the parity stands in a list of its own.
+KEYS = ("score", "metrics", "drop", "drop_in_batches", "bytes", "kept_fp32", "smoothed")
 
 
 def entries(reduced: tuple[Reduced, ...]) -> dict[str, Any]:

@@ -194,8 +194,8 @@ class Int8Config:
     # dynamic: activations are scaled as they come; static: by their range over calibration rows.
     method: str = "dynamic"
     max_drop: float = 0.5  # points any metric may lose; beyond, further graphs are tried
-    # First the most sensitive part in FP32 (a layer's attention, or one of its feed-forward products), then outliers of
-    # activations moved into the weights, with none, one, two ... parts in FP32; after the last one no file is offered.
+    # First outliers of activations are moved into the weights, then one, two ... of the most sensitive parts (a layer's
+    # attention, or one of its feed-forward products) stay in FP32, too; after the last one no file is offered.
     tries: int = 4
     calibration_rows: int | None = None  # training rows that ranges and sensitivity come from; null: 256, or all
     reduce_range: bool = False  # weights in 7 bits: for CPUs without VNNI, whose sums saturate

@@ -53,7 +53,7 @@ def test_what_is_deployed_is_in_one_folder_and_int8_stands_wherever_fp32_does(co
         exported = {path.name for path in (folder_of(config, "export") / network.name).iterdir()}
         assert set(files) - exported == {"model.int8.onnx", "model.int8.qdq.onnx", "model.fp16.onnx", "README.md"}
         assert entry["bytes"] == files["model.onnx"].stat().st_size
-        assert entry["int8"].keys() == {"score", "metrics", "drop", "bytes", "kept_fp32", "smoothed"}
+        assert entry["int8"].keys() == {"score", "metrics", "drop", "bytes", "kept_fp32", "smoothed", "drop_in_batches"}
         assert entry["int8"]["bytes"] == files["model.int8.onnx"].stat().st_size < entry["bytes"]
         assert set(entry["gpu_graphs"]) == {"tensorrt_int8", "onnxruntime_fp16"}
         assert entry["latency_ms"]["cpu_int8_b2_s8_measured"] > 0
@@ -97,23 +97,45 @@ def test_openvino_gets_a_graph_that_it_has_judged_itself(config, monkeypatch):
         assert {"cpu_openvino_fp32_b2_s8_measured", "cpu_openvino_int8_b2_s8_measured"} <= set(entry["latency_ms"])
 
 
-@pytest.mark.parametrize(("most", "offered"), [(25.0, True), (24.999, False)])
-def test_the_gate_is_the_loss_of_the_worst_metric_and_allows_that_exactly(monkeypatch, tmp_path, most, offered):
-    """One of four rows is lost: accuracy falls by 25 points, F1 from 1 by 20 or less; the other way round it gains."""
+@pytest.fixture
+def judged(monkeypatch, tmp_path):
+    """What ``_judge`` says of four rows with these answers in batches of each size, where the network gave others."""
     labels = np.array([1, 1, 1, 0])
     rows = Encoded(np.arange(4), np.arange(5), np.ones(4), labels, np.zeros(4, bool))
-    task = TaskConfig("toy", labels=["no", "yes"], metrics=["f1", "accuracy"])
-    config = SimpleNamespace(task=task, int8=Int8Config(max_drop=most))
-    context = SimpleNamespace(config=config, inputs=SimpleNamespace(dev={"dev": rows}))
-    right, worse = ({"dev": np.eye(2)[given]} for given in (labels, [1, 1, 0, 0]))
     (tmp_path / "graph").write_bytes(b"12345")
-    monkeypatch.setattr(stage, "_logits", lambda *_: worse)
-    found = stage._judge(context, ("w1", "onnxruntime", "int8"), tmp_path / "graph", right)
+
+    def judge(most, network, *answers):
+        task = TaskConfig("toy", labels=["no", "yes"], metrics=["f1", "accuracy"])
+        config = SimpleNamespace(task=task, int8=Int8Config(max_drop=most))
+        context = SimpleNamespace(config=config, inputs=SimpleNamespace(dev={"dev": rows}))
+        monkeypatch.setattr(stage, "_logits", lambda context, path, engine, size: {"dev": np.eye(2)[answers[size]]})
+        whose, expected = ("w1", "onnxruntime", "int8"), {"dev": np.eye(2)[network]}
+        return stage._judge(context, whose, tmp_path / "graph", expected, tuple(range(len(answers))))
+
+    return judge
+
+
+RIGHT, WORSE = [1, 1, 1, 0], [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("most", "offered"), [(25.0, True), (24.999, False)])
+def test_the_gate_is_the_loss_of_the_worst_metric_and_allows_that_exactly(judged, most, offered):
+    """One of four rows is lost: accuracy falls by 25 points, F1 from 1 by 20 or less; the other way round it gains."""
+    found = judged(most, RIGHT, WORSE)
     assert found["metrics"] == {"f1": pytest.approx(0.8), "accuracy": 0.75} and found["score"] == pytest.approx(0.8)
     assert found["drop"] == 25 and found["bytes"] == 5 and (found["refused"] is None) == offered
-    monkeypatch.setattr(stage, "_logits", lambda *_: right)
-    gained = stage._judge(context, ("w1", "onnxruntime", "int8"), tmp_path / "graph", worse)
+    gained = judged(most, WORSE, RIGHT)
     assert gained["drop"] == pytest.approx(-20) and gained["refused"] is None
+
+
+@pytest.mark.parametrize(("most", "offered"), [(12.5, True), (12.499, False)])
+def test_a_graph_that_answers_otherwise_in_other_batches_is_judged_by_the_mean(judged, most, offered):
+    found = judged(most, RIGHT, WORSE, RIGHT)
+    assert found["metrics"] == {"f1": pytest.approx(0.9), "accuracy": 0.875} and (found["refused"] is None) == offered
+    assert found["drop"] == 12.5 and found["drop_in_batches"] == {"0": 25, "1": 0}
+    assert found["parity"]["logit_difference"] == 1, "of the batches that differ most"
+    constant = judged(100.0, RIGHT, RIGHT, [1, 1, 1, 1])
+    assert "the same for every row" in constant["refused"], "in any of them"
 
 
 @pytest.fixture
@@ -124,29 +146,31 @@ def exported(config):
 
 
 def test_a_part_that_loses_too_much_goes_back_to_fp32_and_is_named(exported, monkeypatch):
-    """With an `_judge` that refuses whatever has all of it in INT8: the most sensitive part is found by logits."""
+    """With a `_judge` that refuses whatever has all of it in INT8: the most sensitive part is found by logits."""
     monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["layer 1 output", "head", "embeddings"])
     judge, judged = stage._judge, []
 
-    def strict(context, whose, path, expected):
-        entry = judge(context, whose, path, expected)
+    def strict(context, whose, *more):
+        entry = judge(context, whose, *more)
         judged.append(whose)
-        return entry | {"refused": f"{whose[0]}: loses 9.00 points" if len(judged) % 2 else None}
+        return entry | {"refused": f"{whose[0]}: loses 9.00 points" if len(judged) % 3 else None}
 
     monkeypatch.setattr(stage, "_judge", strict)
     int8 = replace(exported.int8, gpu_graphs=[])
     results = run_job(replace(exported, int8=int8, stages=["evaluate", "quantize"]), "")
-    assert [one.kept_fp32 for network in results.networks for one in network.reduced] == [("layer 1 output",)] * 2
+    reduced = [one for network in results.networks for one in network.reduced]
+    assert [(one.kept_fp32, one.smoothed) for one in reduced] == [(("layer 1 output",), True)] * 2
+    assert all(one.drop_in_batches.keys() == {"1", "16", "128"} for one in reduced)
     sizes = [network.reduced[0].bytes for network in results.networks]
     assert results.networks[0].bytes > sizes[0]
 
 
-def test_parts_go_back_one_by_one_and_outliers_are_smoothed_after_the_first(monkeypatch):
-    monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["a", "b", "c"])
+def test_outliers_are_smoothed_first_then_parts_go_back_one_by_one(monkeypatch):
     monkeypatch.setattr(stage, "smooth", lambda source: "smooth")
-    plain, smooth = [("plain", []), ("plain", ["a"])], [("smooth", []), ("smooth", ["a"]), ("smooth", ["a", "b"])]
-    tried = {tries: list(stage._attempts("plain", "dynamic", tries)) for tries in (0, 1, 2, 4, 9)}
-    assert tried == {0: plain[:1], 1: plain, 2: plain + smooth[:1], 4: plain + smooth, 9: plain + smooth}
+    monkeypatch.setattr(stage, "most_sensitive", lambda source, method: ["a", "b", "c"] if source == "smooth" else [])
+    turns = [("plain", []), ("smooth", []), ("smooth", ["a"]), ("smooth", ["a", "b"])]
+    for tries, expected in {0: turns[:1], 1: turns[:2], 2: turns[:3], 3: turns, 9: turns}.items():
+        assert list(stage._attempts("plain", "dynamic", tries)) == expected
 
 
 def test_a_network_that_loses_too_much_in_any_form_gets_no_file_and_one_line(exported, monkeypatch, caplog):
