@@ -76,11 +76,14 @@ def collect(options: argparse.Namespace) -> None:
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The table of the README: a row for each job and network."""
-    lines = ["| task, seed | network | FP32 | INT8 | points lost | file | FP32 over INT8, batch 16 | batch 1 |"]
-    lines.append("| :--- | :--- |" + " ---: |" * 6)
+    heads = ["FP32", "INT8", "points lost", "in batches of 1, 16, 128", "in FP32", "file", "batch 16", "batch 1"]
+    lines = [f"| task, seed | network | {' | '.join(heads)} |", "| :--- | :--- |" + " ---: |" * len(heads)]
     for row in (row for row in rows if row["size"]):
         score, ms = row["scores"], row["ms"]
-        cells = [f"{score['fp32']:.4f}", f"{score['int8']:.4f}", f"{row['drop']:+.2f}", f"{row['size']:.1%}"]
+        each = row.get("drop_in_batches", {}).values()  # rows of an earlier gate have none
+        kept = ("smoothed, " if row.get("smoothed") else "") + str(len(row["kept_fp32"]))
+        cells = [f"{score['fp32']:.4f}", f"{score['int8']:.4f}", f"{row['drop']:+.2f}"]
+        cells += [", ".join(f"{points:+.1f}" for points in each), kept, f"{row['size']:.1%}"]
         cells += [f"{ms[batch]['fp32'] / ms[batch]['int8']:.2f}" for batch in ("b16", "b1")]
         lines.append(f"| {row['task']}, {row['seed']} | {row['network']} | {' | '.join(cells)} |")
     return lines
