@@ -194,8 +194,8 @@ class Int8Config:
     # dynamic: activations are scaled as they come; static: by their range over calibration rows.
     method: str = "dynamic"
     max_drop: float = 0.5  # points any metric may lose; beyond, further graphs are tried
-    # First outliers of activations are moved into the weights, then one, two ... of the most sensitive parts (a layer's
-    # attention, or one of its feed-forward products) stay in FP32, too; after the last one no file is offered.
+    # Further graphs that are tried: first outliers of activations are moved into the weights, then one, two ... of the
+    # most sensitive parts (a layer's attention, or one of its feed-forward products) stay in FP32, too.
     tries: int = 4
     calibration_rows: int | None = None  # training rows that ranges and sensitivity come from; null: 256, or all
     reduce_range: bool = False  # weights in 7 bits: for CPUs without VNNI, whose sums saturate
