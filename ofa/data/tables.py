@@ -24,6 +24,7 @@ from ofa.errors import UserError
 from ofa.system.files import require_regular
 
 MAX_LINE_BYTES = 1_000_000
+csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # its own 131,072 characters are less than a line
 MOST_HINTED = 10_000  # bytes of a first line that show its form
 OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}

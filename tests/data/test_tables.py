@@ -33,6 +33,14 @@ def test_the_same_rows_in_every_form(name: str, tmp_path: Path) -> None:
     assert rows_digest(rows) == rows_digest(read_rows(tmp_path / "f.jsonl", TASK))
 
 
+@pytest.mark.parametrize("name", ["f.csv", "f.tsv", "f.jsonl"])
+def test_a_text_may_fill_a_line(name: str, tmp_path: Path) -> None:
+    """Python's csv has a limit of its own, of 131,072 characters."""
+    text, form = "x" * 500_000, {"f.csv": 'a,y\n"%s",1\n', "f.tsv": "a\ty\n%s\t1\n", "f.jsonl": '{"a": "%s", "y": 1}\n'}
+    (tmp_path / name).write_text(form[name] % text)
+    assert read_rows(tmp_path / name, TASK).text_a == [text]
+
+
 BAD = {
     "csv, a field too many": ("f.csv", b"a,y\nx,0\nx,y,0\n", "f.csv:3: 3 fields where the header line names 2"),
     "csv, quote left open": ("f.csv", b'a,y\n"x,0\ny,1\n', "f.csv:2: not as csv quotes it"),
