@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, graph
+from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, SLOW_FUSIONS, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.system.machine import cpu_flags
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 # TensorRT optimisation profile: optimal batch and length (those of the published measurements) and the largest allowed.
 TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128
-# ONNX Runtime's fused residual + layer norm is not vectorised on CPU: as long as four matrix products.
-SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
 
 @dataclass(frozen=True)

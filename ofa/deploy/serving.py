@@ -15,7 +15,7 @@ from ofa.data.batches import collate, eval_batches
 from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows
 from ofa.data.tokens import Encoded, tokenize
-from ofa.deploy.graphs import GRAPHS, graph
+from ofa.deploy.graphs import GRAPHS, SLOW_FUSIONS, graph
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.settings.schema import Config
@@ -100,7 +100,9 @@ def _onnxruntime(path: Path) -> Forward:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, ["CPUExecutionProvider"], disabled_optimizers=SLOW_FUSIONS
+        )
     except Exception as error:  # the library has its own for a file that it cannot read
         raise UserError(f"{path}: ONNX Runtime cannot load it ({str(error).strip().splitlines()[-1][:160]})") from None
     inputs = [given.name for given in session.get_inputs()]  # input_ids, token_type_ids

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
+import onnxruntime
 import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ofa.deploy.serving import SECOND, TEXT, texts_of
+from ofa.deploy.engines import load_engine
+from ofa.deploy.serving import SECOND, TEXT, TextClassifier, texts_of
 from ofa.errors import UserError
 
 PAIR = [TEXT, SECOND]
@@ -48,3 +53,19 @@ def test_columns_that_are_missing_or_unequal_are_named():
         texts_of(["a"], PAIR)
     with pytest.raises(UserError, match="2 in text, 1 in text_pair"):
         texts_of({TEXT: ["a", "b"], SECOND: ["c"]}, PAIR)
+
+
+def test_it_runs_the_operations_that_were_timed(served_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, path: str, options: onnxruntime.SessionOptions, *given, **named) -> None:
+            options.optimized_model_filepath = f"{served_folder}.{len(opened)}.onnx"
+            opened.append(Path(options.optimized_model_filepath))
+            super().__init__(path, options, *given, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    TextClassifier(served_folder)
+    load_engine(served_folder, "onnxruntime")
+    served, timed = ([node.op_type for node in onnx.load(path).graph.node] for path in opened)
+    assert served == timed and "LayerNormalization" in timed
