@@ -1,7 +1,8 @@
 """Finetune every distilled network on the true labels, and keep that only where it helps (DynaBERT's last step).
 
 Whether it helps is asked of training rows that are held out here, never of those whose scores are reported. The
-teacher has learned these rows too, and the networks from it, so the comparison favours a network as it was.
+teacher has learned these rows, and the networks were distilled on them or picked by a search on them: the comparison
+favours a network as it was.
 """
 
 from __future__ import annotations

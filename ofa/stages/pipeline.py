@@ -153,7 +153,7 @@ PIPELINE = (
         "Quantise every network to INT8 and score it",
         ("export",),
         keys.quantize,
-        3,
+        4,
         alone=True,
         wanted=lambda config: config.int8.enabled,
     ),
