@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import math
+import os
 import re
 import shutil
 import sys
@@ -139,7 +140,10 @@ class Store:
         if not self.root.is_dir():
             return []
         folders = [path for path in self.root.iterdir() if path.is_dir() and path.name != "locks"]
-        return sorted((Entry.read(path) for path in folders), key=lambda entry: entry.modified)
+        stats = [(path, found) for path in folders if (found := _stats(path))]
+        stats.sort(key=lambda one: max(stat.st_mtime for stat in one[1]), reverse=True)
+        counted: set[tuple[int, int]] = set()
+        return [Entry.read(path, found, counted) for path, found in stats][::-1]
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Entry:
     """A folder of the store.
 
     Attributes:
-        size: bytes on disk.
+        size: bytes on disk, without what a newer folder has as well: stages link files that they only pass on.
         modified: seconds since the epoch when it was finished, or last written while unfinished.
     """
 
@@ -158,11 +162,25 @@ class Entry:
     complete: bool
 
     @classmethod
-    def read(cls, path: Path) -> Entry:
-        stats = [file.stat() for file in path.rglob("*") if file.is_file()]
+    def read(cls, path: Path, stats: list[os.stat_result], counted: set[tuple[int, int]]) -> Entry:
+        """The folder ``path`` with files of these ``stats``; those not yet ``counted`` are added to these."""
+        own = {(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}
+        size = sum(own[file] for file in own.keys() - counted)
+        counted.update(own)
         complete = Store.complete(path)
-        times = [stat.st_mtime for stat in stats] or [path.stat().st_mtime]
-        return cls(path, _what(path, complete), sum(stat.st_size for stat in stats), max(times), complete)
+        return cls(path, _what(path, complete), size, max(stat.st_mtime for stat in stats), complete)
+
+
+def _stats(folder: Path) -> list[os.stat_result]:
+    """Of all files in ``folder``, or its own if there are none; what a running job takes away meanwhile is left out."""
+    found = []
+    for place in (os.path.join(top, name) for top, _, names in os.walk(folder) for name in names):
+        with suppress(FileNotFoundError):
+            found.append(os.stat(place))
+    if not found:
+        with suppress(FileNotFoundError):
+            found.append(folder.stat())
+    return found
 
 
 def _what(path: Path, complete: bool) -> str:
@@ -182,17 +200,18 @@ def clean(store: Store, older_than_days: float | None, keep_gb: float | None) ->
 
     What a job that runs is making, or goes on to need, is left alone.
     """
-    entries, removed, used = store.entries(), [], store.used()
+    entries, removed = store.entries(), []
     total = sum(entry.size for entry in entries)
     for entry in entries:
         too_old = older_than_days is not None and time.time() - entry.modified > 86400 * older_than_days
         too_much = keep_gb is not None and total > keep_gb * 1e9
-        if not (too_old or too_much) or entry.path.name in used:
+        if not (too_old or too_much):
             continue
+        of = entry.path.with_name(re.sub(rf"({PART}|{DAMAGED}\d*)$", "", entry.path.name))
         try:
-            with store.lock(entry.path.with_name(re.sub(rf"({PART}|{DAMAGED}\d*)$", "", entry.path.name))).acquire(
-                timeout=0
-            ):
+            with store.lock(of).acquire(timeout=0):
+                if of.name in store.used():  # a job lists what it needs before it asks for any lock
+                    continue
                 shutil.rmtree(entry.path)
         except Timeout:
             continue

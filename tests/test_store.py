@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,44 @@ def test_what_a_job_goes_on_to_need_is_left_alone_until_it_ends(store):
         assert names(clean(store, 0, None)) == ["distill-d.part", "evaluate-c"]
     assert names(clean(store, 0, None)) == ["finetune-a", "distill-b"]
     assert not list((store.root / "locks").glob("uses-*"))
+
+
+def test_checkpoints_that_a_job_goes_on_from_are_left_alone(store):
+    with store.using([store.root / "distill-d"]):
+        assert names(clean(store, 0, None)) == ["finetune-a", "distill-b", "evaluate-c"]
+
+
+def test_a_job_that_begins_while_folders_are_removed_keeps_what_it_needs(store, monkeypatch):
+    remove, needs = shutil.rmtree, store.using([store.root / "distill-b"])
+
+    def slow(path):
+        if path.name == "finetune-a":
+            needs.__enter__()
+        remove(path)
+
+    monkeypatch.setattr("ofa.store.shutil.rmtree", slow)
+    assert names(clean(store, 0, None)) == ["distill-d.part", "finetune-a", "evaluate-c"]
+    needs.__exit__(None, None, None)
+
+
+def test_a_file_of_two_folders_counts_once_and_for_the_newer(store):
+    os.link(store.root / "distill-b" / "weights", store.root / "evaluate-c" / "linked")
+    sizes = {entry.path.name: entry.size for entry in store.entries()}
+    assert sizes["distill-b"] < 100 < 5000 < sizes["evaluate-c"], "removing the older one frees no disk"
+    assert names(clean(store, None, keep_gb=(sum(sizes.values()) - 10) / 1e9)) == ["distill-d.part"]
+
+
+def test_the_store_is_listed_beside_a_job_that_drops_its_checkpoints(store, monkeypatch):
+    walk = os.walk
+
+    def vanishing(folder):
+        for top, folders, files in walk(folder):
+            if "evaluate-c" in str(top):
+                shutil.rmtree(top)
+            yield top, folders, files
+
+    monkeypatch.setattr("ofa.store.os.walk", vanishing)
+    assert names(store.entries()) == ["distill-d.part", "finetune-a", "distill-b"]
 
 
 @pytest.mark.process
