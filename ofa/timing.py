@@ -15,7 +15,7 @@ from pathlib import Path
 from ofa.deploy.latency import time_folders
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
-from ofa.results import collect, terminal
+from ofa.results import collect, terminal, timings
 from ofa.results.card import CARD, write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
@@ -72,8 +72,8 @@ def time_run(
     if not record["timings"]:
         here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
         raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")
-    collect.keep_timings(folder, record)
-    results = collect.with_latencies(results, record)
+    timings.keep_timings(folder, record)
+    results = timings.with_timings(results, record)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape) | networks_found(results.search)
     results = collect.advised(results, config, shape, of_job)
     files = collect.write(folder, results)

@@ -171,7 +171,7 @@ def _random_rows(rounds: int) -> list[dict[str, Any]]:
 
 def _files(folder: Path, width: float) -> Iterator[tuple[str, Path]]:
     export(elastic.cut(models.build(SHAPE), SubNet.at(width, 1.0, SHAPE)), folder)
-    source = Source.prepare(folder / GRAPHS["onnxruntime", "fp32"], SHAPE, [], False, folder, 1)
+    source = Source.prepare(folder / GRAPHS["onnxruntime", "fp32"], SHAPE.num_hidden_layers, [], False, folder, 1)
     quantize(source, graph(folder, "onnxruntime", "int8"), "dynamic")
     for precision in PRECISIONS:
         yield precision, graph(folder, "onnxruntime", precision)

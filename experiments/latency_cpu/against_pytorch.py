@@ -89,7 +89,7 @@ def prepare(folder: Path) -> None:
         models.save(cut, target, ("no", "yes"), plain(vocab))
         export(cut, target)
         with tempfile.TemporaryDirectory() as work:
-            source = Source.prepare(target / ONNX_GRAPH, SHAPE, rows, False, Path(work), 1)
+            source = Source.prepare(target / ONNX_GRAPH, SHAPE.num_hidden_layers, rows, False, Path(work), 1)
             for engine, method in INT8.items():
                 write(source, graph(target, engine, "int8"), method)
     np.savez(folder / "batches.npz", **{f"b{n}": random_batch(n, LENGTH, SHAPE.vocab_size)[0] for n in BATCHES})

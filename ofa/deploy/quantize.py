@@ -21,7 +21,6 @@ from ofa.data.batches import Batch
 from ofa.deploy.engines import run_onnx
 from ofa.deploy.graphs import INPUTS
 from ofa.errors import UserError
-from ofa.supernet.subnet import EncoderShape
 
 # How many products with weights each part of a layer has, in their order: query, key, value and output; the two of the
 # feed-forward part. As the second of these suffers most by far, its first and attention need not stay in FP32 with it.
@@ -50,15 +49,15 @@ class Source:
 
     @classmethod
     def prepare(
-        cls, graph: Path, shape: EncoderShape, batches: list[Batch], reduce_range: bool, work: Path, threads: int
+        cls, graph: Path, layers: int, batches: list[Batch], reduce_range: bool, work: Path, threads: int
     ) -> Source:
-        """Infer what ``graph``, a network of ``shape``, passes on, write it into ``work``, and find its parts."""
+        """Infer the shapes of ``graph``, which has so many layers, into ``work``, and find its parts."""
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         path = work / "inferred.onnx"
         with _quiet():
             quant_pre_process(graph, path, skip_optimization=True, skip_symbolic_shape=True)
-        return cls(path, parts_of(onnx.load(path), shape), batches, reduce_range, work, threads)
+        return cls(path, parts_of(onnx.load(path), layers), batches, reduce_range, work, threads)
 
     def logits(self, path: Path) -> np.ndarray:
         """Logits ``[N, C]`` of the training rows through the graph at ``path``."""
@@ -79,17 +78,19 @@ def most_sensitive(source: Source, method: str) -> list[str]:
     return sorted(source.parts, key=lambda part: (part == "embeddings", -moved[part]))
 
 
-def parts_of(model: onnx.ModelProto, shape: EncoderShape) -> dict[str, list[str]]:
+def parts_of(model: onnx.ModelProto, layers: int) -> dict[str, list[str]]:
     """The nodes that read weights, by part. The products of attention read none and stay as they are.
 
-    Embeddings that are projected to the hidden size (an ELECTRA-small's) are one part with that product, the first.
+    Embeddings that are projected to the hidden size, as an ELECTRA-small's, have the first product with weights, which
+    reads more or fewer numbers than the others: it is part of them.
 
     Raises:
-        UserError: if there are fewer products with weights than a network of ``shape`` has.
+        UserError: if there are fewer products with weights than so many layers have.
     """
-    layers, projected = shape.num_hidden_layers, int(shape.projection > 0)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    products = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    reads = {tensor.name: tensor.dims[0] for tensor in model.graph.initializer if tensor.dims}
+    products = {n.name: reads[n.input[1]] for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in reads}
+    sizes = list(products.values())
+    projected = int(sizes[:1] != sizes[1:2])
     least = projected + layers * sum(IN_LAYER.values())
     if len(products) <= least:
         raise UserError(

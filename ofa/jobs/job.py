@@ -15,7 +15,7 @@ from typing import Any
 
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.preflight import FINISHED, folder_problems
-from ofa.results import collect, terminal
+from ofa.results import collect, terminal, timings
 from ofa.results.card import write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
@@ -161,7 +161,7 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
         if json.loads((folder / FINISHED).read_text()) != mark:
             return None
         results = collect.read(folder)
-        return results if collect.has_timings(results, folder) else None
+        return results if timings.has_timings(results, folder) else None
     except (
         UserError,
         ValueError,

@@ -33,8 +33,7 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
         return Recommendation(words, tolerance)
     if results.search:
         return _within_limits(results, results.search, tolerance)
-    # Rounding guards a difference of exactly the tolerance against binary fractions.
-    close = [network for network in results.networks if round(100 * (teacher - network.score), 6) <= tolerance]
+    close = [network for network in results.networks if _lost(results, network.score) <= tolerance]
     if not close:
         best = max(results.networks, key=lambda network: network.score)
         words = (
@@ -59,7 +58,7 @@ def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float
     chosen = (limited or found)[0]
     latency = results.latency(chosen, search["figure"])
     if search["figure"] is None and results.headlines:
-        allowed = max(tolerance, 100 * (results.teacher.score - chosen.score)) if results.teacher else tolerance
+        allowed = max(tolerance, _lost(results, chosen.score))
         options = _options(results, [chosen], results.headlines[0].where, allowed)
         latency = next((one for one, _ in options), None)
     taken = f"{chosen.label} with {latency.setting}" if latency else chosen.label
@@ -112,13 +111,17 @@ def _options(
     results: Results, close: list[NetworkResult], where: str, tolerance: float
 ) -> Iterator[tuple[Latency, NetworkResult]]:
     """The fastest way to run each of the ``close`` networks on a device that stays within the tolerance, too."""
-    assert results.teacher is not None
     for network in close:
         of_device = [latency for latency in network.latencies if latency.where == where]
-        lost = {latency: 100 * (results.teacher.score - _score(network, latency)) for latency in of_device}
-        near = [latency for latency in of_device if round(lost[latency], 6) <= tolerance]
+        near = [latency for latency in of_device if _lost(results, _score(network, latency)) <= tolerance]
         if near:
             yield min(results.comparable(near), key=lambda latency: latency.ms), network
+
+
+def _lost(results: Results, score: float) -> float:
+    """Points lost against the teacher; rounded, as binary fractions may miss a difference of exactly the tolerance."""
+    assert results.teacher is not None
+    return round(100 * (results.teacher.score - score), 6)
 
 
 def _score(network: NetworkResult, latency: Latency | None) -> float:
@@ -131,7 +134,7 @@ def _loss(results: Results, network: NetworkResult, tolerance: float, latency: L
     """What a network loses against the teacher as it is run, how sure that is, and what it saves."""
     assert results.teacher is not None
     score = _score(network, latency)
-    lost = 100 * (results.teacher.score - score)
+    lost = _lost(results, score)
     low, high = network.lost or (0.0, 0.0)
     if lost <= 0:
         words, low, high = f"gains {0.0 - lost:.2f} points", -high, -low
@@ -170,7 +173,7 @@ def objective(results: Results, settings: ObjectiveConfig) -> float:
 
 def _figure(results: Results, name: str | None) -> str:
     """The latency figure that the limit is for."""
-    known = [latency.name(results.unnamed_engine) for latency in results.largest.latencies]
+    known = results.figures
     chosen = name or next((latency.name(results.unnamed_engine) for latency in results.headlines), None)
     if chosen is None or chosen not in known:
         raise UserError(f"objective.latency: {chosen} was not found; this job has: {', '.join(known) or 'none'}")

@@ -78,7 +78,7 @@ def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator
     yield f"Heads in each layer: {network.heads}; neurons: {network.neurons}."
     for way, file in ON_CPU.items():
         if small := network.in_precision(*way):
-            yield f"INT8 ({file}): {human(small.bytes)}B, loses at most {small.drop:.2f} points in a metric."
+            yield f"INT8 ({file}): {human(small.bytes)}B, loses at most {max(0.0, small.drop):.2f} points in a metric."
     for latency in results.headlines:
         ms = results.ms(network, latency.name(results.unnamed_engine))
         if ms is not None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,14 +20,13 @@ from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import Reduced, slower
 from ofa.results.remarks import remarks
 from ofa.results.report import text
+from ofa.results.timings import kept_timings, with_timings
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, teacher
 from ofa.supernet.subnet import EncoderShape
 from ofa.system.files import read_json, write_whole
 
-UNSTEADY = 1.5  # a 90th percentile this many times the median is of a busy machine
 WRITTEN = ("results.json", "report.md", "report.html", "figure.png")  # of a run, and of a sweep
-TIMINGS = "timings"  # in a run's folder: what ``ofa.timing`` measured, a file for each device and settings
 
 
 def collect(
@@ -83,9 +79,9 @@ def collect(
         search=front.found(folders),
     )
     if "latency" in folders:
-        results = with_latencies(results, _read(folders["latency"] / "latency.json"))
-    for record in timings_of(run_folder):
-        results = with_latencies(results, record)
+        results = with_timings(results, _read(folders["latency"] / "latency.json"))
+    for record in kept_timings(run_folder):
+        results = with_timings(results, record)
     return advised(results, config, shape, networks)
 
 
@@ -170,44 +166,6 @@ def ways(config: Config, offered: tuple[Reduced, ...] = ()) -> Iterator[tuple[st
         )
 
 
-def with_latencies(results: Results, record: Mapping[str, Any]) -> Results:
-    """``results`` with the medians that were measured on one device, which replace earlier ones of the same name.
-
-    Args:
-        record: what :func:`ofa.deploy.latency.time_folders` returned.
-    """
-    unnamed = results.unnamed_engine
-    timings = [(row["network"], _measured(record, row), row) for row in record["timings"]]
-    steady: dict[str, bool] = {}
-    for _, latency, row in timings:
-        calm, name = row["p90_ms"] <= UNSTEADY * row["median_ms"], latency.name(unnamed)
-        steady[name] = calm and steady.get(name, True)
-
-    def timed(network: NetworkResult) -> NetworkResult:
-        found = {latency.name(unnamed): latency for latency in network.latencies if latency.kind == "measured"}
-        found |= {latency.name(unnamed): latency for name, latency, _ in timings if name == network.name}
-        estimated = [latency for latency in network.latencies if latency.kind == "estimated"]
-        return replace(network, latencies=(*found.values(), *estimated))
-
-    about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
-    before = results.measured_on.get(record["where"], {}).get("tokenizer_ms", {})
-    if tokenizing := {**before, **record.get("tokenizer_ms", {})}:  # records of earlier versions have none
-        about["tokenizer_ms"] = tokenizing
-    unsteady = {name for name in results.unsteady if name not in steady} | {n for n, calm in steady.items() if not calm}
-    return replace(
-        results,
-        networks=tuple(map(timed, results.networks)),
-        reference=timed(results.reference) if results.reference else None,
-        measured_on={**results.measured_on, record["where"]: about},
-        unsteady=tuple(sorted(unsteady)),
-    )
-
-
-def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
-    setting = (row["engine"], row["precision"], row["batch_size"], row["seq_length"])
-    return Latency(record["where"], *setting, "measured", row["median_ms"])
-
-
 def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
     results = replace(results, search=front.checked(results))
@@ -217,28 +175,6 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
         recommended=advice.recommend(results, config.ofa.tolerance),
         warnings=(*results.alarms, *results.refused, *front.remarks(results.search or {}), *slower(results), *found),
     )
-
-
-def timings_of(run_folder: Path) -> list[dict[str, Any]]:
-    """What ``ofa.timing`` has measured of a run, the oldest first."""
-    return sorted(map(_read, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"])
-
-
-def has_timings(results: Results, run_folder: Path) -> bool:
-    """Whether ``results`` hold all that lies in the run's folder: a file may have been copied there from elsewhere."""
-    again = reduce(with_latencies, timings_of(run_folder), results)
-    return all(
-        set(one.latencies) == set(two.latencies) for one, two in zip(again.networks, results.networks, strict=True)
-    )
-
-
-def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
-    """Keep what was timed beside the results, so that it is there whenever these are collected anew."""
-    settings = [[row[key] for key in ("engine", "precision", "batch_size", "seq_length")] for row in record["timings"]]
-    digest = hashlib.sha256(json.dumps([record["machine"], settings]).encode()).hexdigest()[:8]
-    (run_folder / TIMINGS).mkdir(exist_ok=True)
-    content = json.dumps({"time": time.time(), **record}, indent=1) + "\n"
-    write_whole(run_folder / TIMINGS / f"{record['where']}-{digest}.json", content)
 
 
 def write(folder: Path, results: Results) -> list[Path]:

@@ -91,10 +91,10 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     from matplotlib.ticker import LogLocator
 
     same = ("where", "kind", "batch_size", "seq_length")
-    shown = [one for one in results.largest.latencies if all(getattr(one, k) == getattr(headline, k) for k in same)]
+    figures = results.figures.items()
+    shown = {name: one for name, one in figures if all(getattr(one, k) == getattr(headline, k) for k in same)}
     place = 0
-    for latency in shown:
-        name = latency.name(results.unnamed_engine)
+    for name, latency in shown.items():
         for family, networks in _families(results).items():
             costs = [(results.ms(one, name), one) for one in networks]
             points = [(ms / latency.batch_size, one) for ms, one in costs if ms is not None]

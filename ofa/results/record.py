@@ -69,13 +69,9 @@ class NetworkResult(Scored):
 
     def to_json(self, unnamed: Mapping[str, str], reference: NetworkResult) -> dict[str, Any]:
         """Its entry in results.json; ``reference`` is what speed-ups are against."""
-        entry = {
-            key: getattr(self, key)
-            for key in ("name", "width", "depth", "heads", "neurons", "score", "metrics", "params", "macs")
-        }
-        for key in ("last", "undistilled", "lost", "test"):
-            if getattr(self, key) is not None:
-                entry[key] = getattr(self, key)
+        sizes, further = ("width", "depth", "heads", "neurons"), ("last", "undistilled", "lost", "test")
+        shown = ("name", *sizes, "score", "metrics", "params", "macs", *further)
+        entry = {key: value for key in shown if (value := getattr(self, key)) is not None}
         entry["latency_ms"] = {latency.name(unnamed): latency.ms for latency in self.latencies}
         if self.bytes is not None:
             entry |= {"bytes": self.bytes, "parity": list(self.parity), **entries(self.reduced)}
@@ -180,13 +176,13 @@ class Results:
         return self.reference or max(self.networks, key=lambda network: (network.macs, network.width))
 
     @property
-    def estimated_for(self) -> dict[str, dict[str, str]]:
-        """Which engine each estimate is for, and what it rests on, by the name of the figure."""
-        estimates = [latency for latency in self.networks[0].latencies if latency.kind == "estimated"]
-        return {
-            latency.name(self.unnamed_engine): {"engine": latency.engine, "evidence": latency.evidence}
-            for latency in estimates
-        }
+    def figures(self) -> dict[str, Latency]:
+        """Every latency figure by name: the full network's, and what others have where it has no such graph."""
+        found: dict[str, Latency] = {}
+        for network in (self.largest, *self.networks) if self.networks else ():
+            for latency in network.latencies:
+                found.setdefault(latency.name(self.unnamed_engine), latency)
+        return found
 
     def network(self, name: str | None) -> NetworkResult | None:
         return next((network for network in self.networks if network.name == name), None)
@@ -240,8 +236,10 @@ class Results:
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
         found |= {"refused": list(self.refused)} if self.refused else {}
         found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)} if self.measured_on else {}
-        further = ("estimated_for", "vocabulary", "export", "search")
-        found |= {key: value for key in further if (value := getattr(self, key))}
+        estimates = {name: latency for name, latency in self.figures.items() if latency.kind == "estimated"}
+        about = {name: {"engine": latency.engine, "evidence": latency.evidence} for name, latency in estimates.items()}
+        found |= {"estimated_for": about} if about else {}
+        found |= {key: value for key in ("vocabulary", "export", "search") if (value := getattr(self, key))}
         found |= {"recommended": vars(self.recommended)} if self.recommended else {}
         found["warnings"] = list(self.warnings)
         return found | ({"published": self.published} if self.published else {})

@@ -66,13 +66,9 @@ def _at(latency: Latency) -> str:
 def latencies(results: Results) -> list[list[str]]:
     """Header and rows: every latency figure, the milliseconds per batch of every network, and what it rests on."""
     rows = [["figure", "engine", *(network.label for network in results.networks), "rests on"]]
-    for latency in results.largest.latencies:
-        name = latency.name(results.unnamed_engine)
-        found = [
-            {one.name(results.unnamed_engine): one.ms for one in network.latencies} for network in results.networks
-        ]
-        cells = [f"{of_network[name]:.2f}" if name in of_network else "" for of_network in found]
-        rows.append([name, latency.engine, *cells, latency.basis])
+    for name, latency in results.figures.items():
+        found = [results.ms(network, name) for network in results.networks]
+        rows.append([name, latency.engine, *("" if ms is None else f"{ms:.2f}" for ms in found), latency.basis])
     return rows
 
 

@@ -48,7 +48,7 @@ def run(context: StageContext) -> None:
             raise Interrupted(f"layer_times stopped after {number} networks")
         folder = context.work / str(number)
         if not folder.exists():
-            _export(context, elastic.extract(supernet, subnet), (one.engine, one.precision), folder)
+            _export(context, elastic.extract(supernet, subnet), subnet.depth, (one.engine, one.precision), folder)
         networks[subnet] = load_engine(folder, one.engine, one.precision, str(paddle.get_device()), _threads(context))
     sizes = (one.batch_size, one.seq_length, shape.vocab_size)
     timed = measure(networks, *sizes, settings.warmup, settings.repeats)
@@ -61,8 +61,8 @@ def run(context: StageContext) -> None:
         log.warning("layer_times: was the machine busy? force=[layer_times,search] times it again")
 
 
-def _export(context: StageContext, model: paddle.nn.Layer, way: tuple[str, str], target: Path) -> None:
-    """Write ``model`` to ``target`` as a folder to deploy, with the graph that an engine reads.
+def _export(context: StageContext, model: paddle.nn.Layer, depth: int, way: tuple[str, str], target: Path) -> None:
+    """Write ``model``, of so many layers, to ``target`` as a folder to deploy, with the graph that an engine reads.
 
     Args:
         way: engine and precision.
@@ -74,8 +74,8 @@ def _export(context: StageContext, model: paddle.nn.Layer, way: tuple[str, str],
     if method := reduced(context.config).get(way):
         ids, types = random_batch(1, context.config.latency.seq_lengths[0], as_timed(context.inputs.shape).vocab_size)
         rows = [Batch(ids, types, np.zeros(1, np.int64), np.zeros(1, np.int64))]  # any ranges take as long
-        path, shape = folder / ONNX_GRAPH, models.shape_of(model)
-        source = Source.prepare(path, shape, rows, context.config.int8.reduce_range, context.work, _threads(context))
+        path = folder / ONNX_GRAPH
+        source = Source.prepare(path, depth, rows, context.config.int8.reduce_range, context.work, _threads(context))
         write(source, graph(folder, *way), method)
     folder.rename(target)
 

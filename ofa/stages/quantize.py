@@ -55,8 +55,8 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     """An entry for every engine and precision that was asked for."""
     settings, fp32 = context.config.int8, folder / ONNX_GRAPH
     files.require_space(context.work, 4 * fp32.stat().st_size)
-    shape = read_folder(folder).shape
-    source = Source.prepare(fp32, shape, _batches(context), settings.reduce_range, context.work, _threads(context))
+    layers = read_folder(folder).shape.num_hidden_layers
+    source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
     expected, found = _logits(context, fp32), []
     for (engine, precision), method in reduced(context.config).items():
         target = graph(folder, engine, precision)

@@ -55,7 +55,7 @@ def source(tmp_path_factory, batches):
     paddle.seed(3)
     folder = tmp_path_factory.mktemp("export")
     export(outlier(noisy(models.build(TOY, dropout=0.0)), 1), folder)
-    return Source.prepare(folder / "model.onnx", TOY, batches, False, tmp_path_factory.mktemp("work"), 1)
+    return Source.prepare(folder / "model.onnx", 3, batches, False, tmp_path_factory.mktemp("work"), 1)
 
 
 def moved(source, path):
@@ -67,7 +67,7 @@ def test_every_product_with_weights_is_in_one_part(source):
     assert [len(nodes) for nodes in source.parts.values()] == [3, *[4, 1, 1] * 3, 2]
     assert len({node for nodes in source.parts.values() for node in nodes}) == 23
     with pytest.raises(UserError, match="20 matrix products with weights; 4 layers and a classifier have more than 24"):
-        parts_of(onnx.load(source.path), replace(TOY, num_hidden_layers=4))
+        parts_of(onnx.load(source.path), 4)
 
 
 @pytest.mark.parametrize("name", ["electra-small", "electra-base", "roberta"])
@@ -75,7 +75,7 @@ def test_of_every_family_the_parts_are_what_they_are_called(name, batches, tmp_p
     """An ELECTRA-small's embeddings are projected to the hidden size, by a product before those of layer 0."""
     model = library(name)
     export(model, tmp_path)
-    source = Source.prepare(tmp_path / "model.onnx", models.shape_of(model), batches, False, tmp_path, 1)
+    source = Source.prepare(tmp_path / "model.onnx", 3, batches, False, tmp_path, 1)
     graph = onnx.load(source.path).graph
     sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     products = {
@@ -126,7 +126,7 @@ def test_a_channel_that_is_never_used_is_not_scaled_without_limit(batches, tmp_p
             layer.linear1.weight[:, 5:9] = 0.0  # no activations: gelu(0) is 0
             layer.linear1.bias[5:9] = 0.0
     export(model, tmp_path)
-    smoothed = smooth(Source.prepare(tmp_path / "model.onnx", TOY, batches, False, tmp_path, 1))
+    smoothed = smooth(Source.prepare(tmp_path / "model.onnx", 3, batches, False, tmp_path, 1))
     assert moved(replace(smoothed, path=tmp_path / "model.onnx"), smoothed.path) < 1e-5
 
 
@@ -136,7 +136,7 @@ def test_each_method_writes_a_graph_that_says_about_the_same(method, width, dept
     paddle.seed(3)
     model = elastic.cut(noisy(models.build(TOY, dropout=0.0)), SubNet.at(width, depth, TOY))
     export(model, tmp_path)
-    source = Source.prepare(tmp_path / "model.onnx", models.shape_of(model), batches, False, tmp_path, 1)
+    source = Source.prepare(tmp_path / "model.onnx", round(3 * depth), batches, False, tmp_path, 1)
     write(source, tmp_path / "small.onnx", method)
     spread = float(np.ptp(source.logits(source.path), axis=0).max())
     assert 0 < moved(source, tmp_path / "small.onnx") < 0.1 * spread

@@ -63,7 +63,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         found[f"padded {name}"] = write_padded(found[name], root / f"padded-{name}").path
     ids = np.random.default_rng(0).integers(5, 90, (4, 9))
     batches = [Batch(ids, np.zeros_like(ids), np.zeros(4), np.arange(4))]
-    source = Source.prepare(found["w0.5"] / "model.onnx", SHAPE, batches, False, root, 1)
+    source = Source.prepare(found["w0.5"] / "model.onnx", 3, batches, False, root, 1)
     write(source, found["w0.5"] / "model.int8.onnx", "dynamic")
     return found
 

@@ -39,3 +39,13 @@ def test_a_figure_that_only_some_networks_have_makes_no_speed_up_elsewhere():
     found = Results(**{**vars(found), "networks": (first, *rest)})
     assert list(found.speedups(rest[0])) == ["t4_fp32_b16_s128_estimated"]
     assert found.ms(rest[0], "cpu_int8_b1_s128_measured") == pytest.approx(1.0)
+
+
+def test_what_an_estimate_rests_on_is_kept_where_the_full_network_has_no_such_graph():
+    found = timed(results(), [4.0, 3.0, 2.0], evidence="fitted on 12 rows")
+    (first, *rest) = found.networks
+    small = Latency("t4", "tensorrt", "int8", 16, 128, "estimated", 1.0, "fitted on 3 rows")
+    rest[0] = network(0.75, 0.926, latencies=(*rest[0].latencies, small))
+    found = Results(**{**vars(found), "networks": (first, *rest)})
+    again = Results.from_json(json.loads(json.dumps(found.to_json())))
+    assert again.networks == found.networks

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from helpers.results import results, timed
 
-from ofa.results.advice import recommend
+from ofa.results.advice import objective, recommend
 from ofa.results.figures import draw
 from ofa.results.record import Results
 from ofa.results.reduced import Reduced, slower
 from ofa.results.report import table
+from ofa.settings.schema import ObjectiveConfig
 
 HERE = {"where": "cpu", "engine": "onnxruntime", "kind": "measured"}
 
@@ -115,5 +116,7 @@ def test_networks_without_a_file_leave_their_cells_empty(scores, tmp_path):
     rows = table(found)
     column = rows[0].index("INT8 size")
     assert [row[column] for row in rows[1:]] == ["", *("25MB" if score else "" for score in scores)]
+    int8 = "cpu_onnxruntime_int8_b16_s128_measured"
+    assert objective(found, ObjectiveConfig(max_latency_ms=3, latency=int8)) == max(filter(None, scores[1:]))
     draw(found, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size

@@ -1,12 +1,11 @@
 """What the user reads: the table, the figure and the report."""
 
-import json
 from dataclasses import replace
 
 import pytest
 from helpers.results import results, timed
 
-from ofa.results import advice, collect, report
+from ofa.results import report
 
 
 def test_the_table_has_a_row_for_the_teacher_and_each_network():
@@ -53,6 +52,15 @@ def test_every_latency_has_a_row_that_says_what_it_rests_on():
     assert name in report.text(found)
 
 
+def test_a_latency_that_the_full_network_lacks_has_a_row_too():
+    """As of INT8 files, where the full network's lost too much and smaller ones are offered."""
+    found = timed(results(), [4.0, 3.0, 2.0])
+    small = replace(found.networks[0].latencies[0], precision="int8", ms=1.5)
+    networks = [replace(one, latencies=(*one.latencies, small)) for one in found.networks[1:]]
+    rows = report.latencies(replace(found, networks=(found.networks[0], *networks)))
+    assert rows[-1][:5] == ["t4_int8_b16_s128_estimated", "paddle", "", "1.50", "1.50"] and len(rows) == 3
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [
@@ -66,15 +74,3 @@ def test_every_latency_has_a_row_that_says_what_it_rests_on():
 )
 def test_counts_for_people(count, text):
     assert report.human(count) == text
-
-
-def test_a_start_that_scores_nothing_leaves_what_an_earlier_one_scored(tmp_path):
-    found = timed(results(), [4.0, 3.0, 2.0])
-    found = replace(found, recommended=advice.recommend(found, 0.5))
-    unscored = replace(found, teacher=None, networks=())
-    assert [path.name for path in collect.write(tmp_path, unscored)] == ["results.json"]
-    files = collect.write(tmp_path, found)
-    before = {path.name: path.read_bytes() for path in files}
-    assert collect.write(tmp_path, unscored) == files
-    assert {path.name: path.read_bytes() for path in files} == before and len(before) == 4
-    assert json.loads(before["results.json"])["recommended"]["name"] == "w0.75"
