@@ -64,23 +64,8 @@ def improve(
         done = context.work / name / DONE
         if not ranks.broadcast(done.exists()):
             seed_everything(context.config.trainer.seed)
-            one, best = pupil(name), BestNetworks(context.work / name)
-            before = one.score()
-            best.update(name, 0, before, one.save)
-            score = _scoring(context, stage, name, one, best)
-            loop = context.loop(
-                stage,
-                rows,
-                model=one.model,
-                step=one.step,
-                evaluate=score,
-                best=best,
-                precision=one.precision,
-                monitored=False,
-                section=section,
-                epochs=epochs,
-            )
-            loop.run()
+            best = BestNetworks(context.work / name)
+            before = _train(context, stage, name, rows, pupil(name), best, section, epochs)
             if ranks.is_main():
                 _conclude(done, {"before": before, **best.found[name]})
         if ranks.is_main():
@@ -92,10 +77,17 @@ def improve(
         log.info("%s: helped %d of %d networks: %s", stage, len(helped), len(record), ", ".join(helped) or "none")
 
 
-def _scoring(
-    context: StageContext, stage: str, name: str, one: Pupil, best: BestNetworks
-) -> Callable[[int], dict[str, float]]:
-    """Scores the network after a step, and keeps it if that is its best."""
+def _train(
+    context: StageContext,
+    stage: str,
+    name: str,
+    rows: Encoded,
+    one: Pupil,
+    best: BestNetworks,
+    section: str | None,
+    epochs: int | None,
+) -> float:
+    """Train the network and keep the ``best`` of it; returns its score before. Nothing of it stays in memory."""
 
     def score(number: int) -> dict[str, float]:
         found = one.score()
@@ -103,7 +95,22 @@ def _scoring(
         best.update(name, number, found, one.save)
         return {"held out": found}
 
-    return score
+    before = one.score()
+    best.update(name, 0, before, one.save)
+    loop = context.loop(
+        stage,
+        rows,
+        model=one.model,
+        step=one.step,
+        evaluate=score,
+        best=best,
+        precision=one.precision,
+        monitored=False,
+        section=section,
+        epochs=epochs,
+    )
+    loop.run()
+    return before
 
 
 def _conclude(done: Path, record: dict[str, float]) -> None:

@@ -36,7 +36,7 @@ class Space:
         """The space that ``subnets``, uniform ones of ``shape``, are in, and no larger."""
         given = list(subnets)
         sizes = range(1, shape.num_attention_heads + 1)
-        steps = [max(1, round(count / shape.num_attention_heads * shape.intermediate_size)) for count in sizes]
+        steps = map(shape.neurons_of, sizes)
         heads, neurons = (sorted(getattr(one, unit)[0] for one in given) for unit in ("heads", "neurons"))
         return cls(
             tuple(count for count in sizes if heads[0] <= count <= heads[-1]),
@@ -77,7 +77,7 @@ def random_subnet(space: Space, rng: np.random.Generator) -> SubNet:
 
 
 def mutate(space: Space, subnet: SubNet, rng: np.random.Generator, rate: float = 0.15) -> SubNet:
-    """``subnet`` with each of its choices drawn anew with probability ``rate``; one at least."""
+    """``subnet`` with each of its choices drawn anew with probability ``rate``, and one of any layer, kept or not."""
     layers = _layers(subnet)
     forced = rng.integers(space.layers)
     for number in range(space.layers):

@@ -66,6 +66,10 @@ class EncoderShape:
         """The heads that ``hidden_size`` is divided by; a network keeps their size when it is cut."""
         return self.original_heads or self.num_attention_heads
 
+    def neurons_of(self, heads: int) -> int:
+        """How many neurons are the share that ``heads`` are of all heads."""
+        return max(1, round(Fraction(heads, self.num_attention_heads) * self.intermediate_size))
+
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.heads_of_hidden
@@ -123,7 +127,7 @@ class SubNet:
         if problem:
             raise UserError(problem)
         heads = round(width * shape.num_attention_heads)
-        neurons = max(1, round(Fraction(heads, shape.num_attention_heads) * shape.intermediate_size))
+        neurons = shape.neurons_of(heads)
         kept = round(depth * shape.num_hidden_layers)
         layers = tuple(i * shape.num_hidden_layers // kept - 1 for i in range(1, kept + 1))
         return cls((heads,) * kept, (neurons,) * kept, layers)

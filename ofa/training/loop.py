@@ -131,6 +131,8 @@ class Loop:
                 if stopping:
                     raise Interrupted(f"{self.name} stopped after step {finished} of {total}")
         self.model.eval()
+        if done == total:  # killed between its last checkpoint and its end: the scores of the last step are not known
+            self.evaluate(total)
         return total
 
     def _batches(self, done: int, total: int, per_epoch: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -203,13 +205,11 @@ class Loop:
         log.info("%s goes on from the checkpoint at step %d.", self.name, found.step)
         self.model.set_state_dict({key: paddle.to_tensor(value) for key, value in found.weights.items()})
         parameters = dict(self.model.named_parameters())
-        optimizer.set_state_dict(
-            {
-                f"{parameters[owner].name}_{name}": paddle.to_tensor(value)
-                for owner, _, name in (key.rpartition("/") for key in found.optimizer)
-                for value in [found.optimizer[f"{owner}/{name}"]]
-            }
-        )
+        state = {}
+        for key, value in found.optimizer.items():
+            owner, _, name = key.rpartition("/")
+            state[f"{parameters[owner].name}_{name}"] = paddle.to_tensor(value)
+        optimizer.set_state_dict(state)
         self.precision.restore(found.progress["precision"])
         self.best.restore(found.progress)
         self.history, self.recent = found.progress["history"], found.progress["recent"]

@@ -62,6 +62,13 @@ def test_draws_reach_every_size_and_every_layer() -> None:
     assert any(len(set(one.heads)) > 1 for one in drawn)
 
 
+def test_the_networks_of_a_job_are_in_its_space_whatever_is_rounded() -> None:
+    """0.7 of 45 neurons is 31.5, which binary fractions miss."""
+    shape = EncoderShape(3, 80, 10, 45)
+    given = [SubNet.at(width, 1.0, shape) for width in (1.0, 0.7, 0.3)]
+    assert all(one in Space.between(given, shape) for one in given)
+
+
 def test_mutation_changes_little_and_can_change_the_layers() -> None:
     rng = np.random.default_rng(0)
     start = SubNet((2,) * 5, (32,) * 5, (0, 1, 2, 4, 5))
