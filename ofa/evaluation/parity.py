@@ -12,8 +12,8 @@ from ofa.errors import UserError
 from ofa.evaluation.scores import scores
 
 FP32_TOLERANCE = 1e-4  # largest difference between logits
-# Of them, what the order of sums in float32 comes to. Whatever a metric makes of it (the ranks of rows that score all
-# but the same, a row between two classes), it is the same network.
+# Differences up to this come from the order of float32 sums. A metric may still jump (the ranks of rows that score all
+# but the same, a row between two classes), but it is the same network.
 ROUNDING = 1e-5
 
 

@@ -26,7 +26,7 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
     if chosen is None:
         words = _unlearned(jobs) or advised.words
         return {"words": words, "name": None, "label": None, "speedup": None, "run": None, "folder": None}
-    best = max(jobs, key=lambda job: job.networks[_names(job).index(chosen.name)].score)
+    best = max(jobs, key=lambda job: next(one.score for one in job.networks if one.name == chosen.name))
     latency = averaged.latency(chosen, advised.figure)
     return {
         "words": advised.words,
@@ -52,23 +52,15 @@ def _unlearned(jobs: Sequence[Results]) -> str:
 def mean_of(jobs: Sequence[Results]) -> Results:
     """One job's results with the means of scores and latencies; networks and figures that all of ``jobs`` have."""
     first = jobs[0]
-    networks = [
-        _mean([job.networks[_names(job).index(name)] for job in jobs], jobs)
-        for name in _names(first)
-        if all(name in _names(job) for job in jobs)
-    ]
+    of_jobs = [[one for job in jobs if (one := job.network(network.name))] for network in first.networks]
     references = [job.reference for job in jobs if job.reference]
     return replace(
         first,
         learned=all(job.learned for job in jobs),
         teacher=_scored([job.teacher for job in jobs if job.teacher]),
-        networks=tuple(networks),
+        networks=tuple(_mean(found, jobs) for found in of_jobs if len(found) == len(jobs)),
         reference=_mean(references, jobs) if len(references) == len(jobs) else None,
     )
-
-
-def _names(job: Results) -> list[str]:
-    return [network.name for network in job.networks]
 
 
 def _scored(found: Sequence[Scored]) -> Scored:

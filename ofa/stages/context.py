@@ -11,6 +11,7 @@ from ofa.data.augment import kept
 from ofa.settings.schema import Config
 from ofa.stages.inputs import Inputs
 from ofa.supernet.space import Network, networks_found, record_of_search
+from ofa.system import machine
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
@@ -65,6 +66,19 @@ class StageContext:
         """The folder of a network as the last of the stages before this one left it."""
         places = [self.needs[stage] / "widths" / name for stage in TRAIN if stage in self.needs]
         return next(path for path in places if path.is_dir())
+
+    @property
+    def threads(self) -> int:
+        """On which exported networks run on a CPU."""
+        return self.config.hardware.threads or machine.cores()
+
+    def score(self, model: nn.Layer, rows: dict[str, Encoded] | None = None) -> dict[str, float]:
+        """Metrics of ``model`` on the dev rows, or on other ``rows`` by split; every rank calls it."""
+        from ofa.evaluation.scores import evaluate
+        from ofa.model.network import forward_of
+
+        rows, task = rows or self.inputs.dev, self.config.task
+        return evaluate(forward_of(model), rows, task.metrics, self.config.trainer.eval_batch_size)
 
     def labelled_rows(self) -> Encoded:
         """The training rows that the teacher is finetuned on, and heads and neurons are scored on."""

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paddle import nn
 from tqdm import tqdm
 
 from ofa.data.kinds import KINDS
 from ofa.data.seen_tokens import kept_of, rows_changed, share_changed
 from ofa.evaluation import alarms
 from ofa.evaluation.intervals import interval_of_loss, resampled
-from ofa.evaluation.scores import evaluate, main_score, predict_splits, scores
+from ofa.evaluation.scores import main_score, predict_splits, scores
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.settings.schema import Config
@@ -70,14 +69,8 @@ def _undistilled(context: StageContext) -> dict[str, float]:
     found = {}
     for name, network in context.networks.items():
         with elastic.selected(supernet, network.subnet):
-            found[name] = main_score(_dev_scores(context, supernet))
+            found[name] = main_score(context.score(supernet))
     return found
-
-
-def _dev_scores(context: StageContext, model: nn.Layer) -> dict[str, float]:
-    return evaluate(
-        forward_of(model), context.inputs.dev, context.config.task.metrics, context.config.trainer.eval_batch_size
-    )
 
 
 def _alarms(
@@ -112,6 +105,6 @@ def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str,
         "macs": count_macs(folder.shape, subnet, context.config.trainer.max_seq_length),
     }
     if inputs.test is not None:
-        entry["test"] = evaluate(forward_of(model), {"test": inputs.test}, metrics, batch_size)
+        entry["test"] = context.score(model, {"test": inputs.test})
     sampled = resampled(metrics[0], logits[first], dev[first].labels)
     return entry, sampled, float(np.ptp(logits[first], axis=0).max())

@@ -20,7 +20,6 @@ from ofa.settings.rules import EXTRAS
 from ofa.stages.context import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.space import TEACHER
-from ofa.system import machine
 
 
 def run(context: StageContext) -> None:
@@ -59,7 +58,7 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
     for engine, precision in runnable(folder, "cpu"):
         if engine in EXTRAS and engine not in config.latency.engines:
             continue
-        exported = load_engine(folder, engine, precision, "cpu", config.hardware.threads or machine.cores())
+        exported = load_engine(folder, engine, precision, "cpu", context.threads)
         got = predict_splits(exported, dev, config.trainer.eval_batch_size)
         parity = compare(expected, got, dev, config.task.metrics, engine, precision)
         require_equal(parity, name, KINDS[config.task.kind])

@@ -11,9 +11,8 @@ from functools import partial
 
 from ofa.data.kinds import KINDS
 from ofa.data.tokens import Encoded
-from ofa.evaluation.scores import evaluate, main_score
+from ofa.evaluation.scores import main_score
 from ofa.model import network as models
-from ofa.model.network import forward_of
 from ofa.stages.context import StageContext
 from ofa.stages.one_by_one import Pupil, improve
 from ofa.training.loop import labelled_step
@@ -31,11 +30,10 @@ def _pupil(context: StageContext, held_out: Encoded, name: str) -> Pupil:
     config, trainer = context.config, context.config.trainer
     model, folder = models.load(context.trained(name), config.model.dropout)
     precision = Precision(trainer.precision)
-    rows = {"held_out": held_out}
     return Pupil(
         model=model,
         step=labelled_step(model, KINDS[config.task.kind], precision),
-        score=lambda: main_score(evaluate(forward_of(model), rows, config.task.metrics, trainer.eval_batch_size)),
+        score=lambda: main_score(context.score(model, {"held_out": held_out})),
         save=lambda path: models.save(model, path, folder.labels, context.inputs.tokenizer),
         precision=precision,
     )

@@ -12,7 +12,7 @@ from paddle import nn
 from ofa.data.kinds import KINDS
 from ofa.errors import UserError
 from ofa.evaluation import alarms
-from ofa.evaluation.scores import evaluate, main_score, predict, scores
+from ofa.evaluation.scores import main_score, predict, scores
 from ofa.model import network as models
 from ofa.model.architectures import ARCHITECTURES
 from ofa.model.network import forward_of
@@ -101,7 +101,7 @@ def _train(context: StageContext) -> None:
     last: dict[str, float] = {}
 
     def score(number: int) -> dict[str, float]:
-        scores = evaluate(forward_of(model), context.inputs.dev, metrics, trainer.eval_batch_size)
+        scores = context.score(model)
         last.update(scores)
         context.monitor.metrics({f"finetune/dev/{key}": value for key, value in scores.items()}, number)
         best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))

@@ -23,7 +23,6 @@ from ofa.model import network as models
 from ofa.stages.context import StageContext
 from ofa.supernet import elastic
 from ofa.supernet.layer_times import LayerTimes, as_timed, to_time
-from ofa.system import machine
 from ofa.system.process import seed_everything
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ def run(context: StageContext) -> None:
         folder = context.work / str(number)
         if not folder.exists():
             _export(context, elastic.extract(supernet, subnet), subnet.depth, (one.engine, one.precision), folder)
-        networks[subnet] = load_engine(folder, one.engine, one.precision, str(paddle.get_device()), _threads(context))
+        networks[subnet] = load_engine(folder, one.engine, one.precision, str(paddle.get_device()), context.threads)
     sizes = (one.batch_size, one.seq_length, shape.vocab_size)
     timed = measure(networks, *sizes, settings.warmup, settings.repeats)
     found = {subnet: timing.median_ms for subnet, timing in timed.items()}
@@ -75,10 +74,6 @@ def _export(context: StageContext, model: paddle.nn.Layer, depth: int, way: tupl
         ids, types = random_batch(1, context.config.latency.seq_lengths[0], as_timed(context.inputs.shape).vocab_size)
         rows = [Batch(ids, types, np.zeros(1, np.int64), np.zeros(1, np.int64))]  # any ranges take as long
         path = folder / ONNX_GRAPH
-        source = Source.prepare(path, depth, rows, context.config.int8.reduce_range, context.work, _threads(context))
+        source = Source.prepare(path, depth, rows, context.config.int8.reduce_range, context.work, context.threads)
         write(source, graph(folder, *way), method)
     folder.rename(target)
-
-
-def _threads(context: StageContext) -> int:
-    return context.config.hardware.threads or machine.cores()

@@ -56,7 +56,7 @@ def _network(context: StageContext, name: str, folder: Path) -> list[dict[str, A
     settings, fp32 = context.config.int8, folder / ONNX_GRAPH
     files.require_space(context.work, 4 * fp32.stat().st_size)
     layers = read_folder(folder).shape.num_hidden_layers
-    source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, _threads(context))
+    source = Source.prepare(fp32, layers, _batches(context), settings.reduce_range, context.work, context.threads)
     expected, found = _logits(context, fp32), []
     for (engine, precision), method in reduced(context.config).items():
         target = graph(folder, engine, precision)
@@ -133,12 +133,8 @@ def _most_lost(wanted: dict[str, float], got: dict[str, float]) -> float:
 def _logits(context: StageContext, path: Path, engine: str = "onnxruntime", batch_size: int | None = None) -> Logits:
     """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
     run = run_openvino if engine == "openvino" else run_onnx
-    forward = run(path, threads=_threads(context))
+    forward = run(path, threads=context.threads)
     return predict_splits(forward, context.inputs.dev, batch_size or context.config.trainer.eval_batch_size)
-
-
-def _threads(context: StageContext) -> int:
-    return context.config.hardware.threads or machine.cores()
 
 
 def _batches(context: StageContext) -> list[Batch]:

@@ -17,9 +17,8 @@ from tqdm import tqdm
 from ofa.data.batches import Batch, steps_per_epoch
 from ofa.data.kinds import KINDS
 from ofa.data.tokens import Encoded
-from ofa.evaluation.scores import evaluate, main_score
+from ofa.evaluation.scores import main_score
 from ofa.model import network as models
-from ofa.model.network import forward_of
 from ofa.settings.schema import LoopConfig
 from ofa.stages.context import StageContext
 from ofa.supernet import elastic
@@ -186,9 +185,7 @@ class _Kept:
         context, config = self.context, self.context.config
         for name, network in tqdm(self.plan.networks.items(), desc="dev scores", leave=False, dynamic_ncols=True):
             with elastic.selected(self.supernet, network.subnet):
-                self.last[name] = evaluate(
-                    forward_of(self.supernet), context.inputs.dev, config.task.metrics, config.trainer.eval_batch_size
-                )
+                self.last[name] = context.score(self.supernet)
             curves = {f"{self.plan.curves}dev/{key}": value for key, value in self.last[name].items()}
             context.monitor.metrics(curves, number, name)
         of_step = {name: main_score(metrics) for name, metrics in self.last.items()}

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import partial
 
 from ofa.data.tokens import Encoded
-from ofa.evaluation.scores import evaluate, main_score
+from ofa.evaluation.scores import main_score
 from ofa.model import network as models
-from ofa.model.network import forward_of
 from ofa.stages.context import StageContext
 from ofa.stages.one_by_one import Pupil, improve
 from ofa.stages.shared_weights import Plan, load_supernet, make_step
@@ -49,10 +48,7 @@ def _pupil(context: StageContext, rows: Encoded, held_out: Encoded, name: str) -
 
     def score() -> float:
         with elastic.selected(supernet, network.subnet):
-            found = {"held_out": held_out}
-            return main_score(
-                evaluate(forward_of(supernet), found, config.task.metrics, config.trainer.eval_batch_size)
-            )
+            return main_score(context.score(supernet, {"held_out": held_out}))
 
     return Pupil(
         model=supernet,
