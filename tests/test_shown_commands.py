@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from test_readme import WRITTEN, shell
 
+from ofa.commands.plan import plan
 from ofa.jobs import preflight
 from ofa.settings import compose
 from ofa.settings.words import as_typed
@@ -22,12 +23,7 @@ from ofa.settings.words import as_typed
 # The quickstart with fewer steps, yet enough for a teacher that learned; whatever a network loses, one is taken.
 FEWER = "task.max_dev_rows=200 hardware.threads=1 trainer.finetune.epochs=2 trainer.distill.max_steps=10"
 FEWER += " ofa.tolerance=50 ofa.importance.rows=64 'latency.batch_sizes=[2]' 'latency.engines=[onnxruntime]'"
-PLUGINS = (
-    "launch=",
-    "search=",
-    "sweeper=",
-    "hydra.",
-)  # of an optional extra: tests/commands/test_launchers.py
+PLUGINS = ("launch=", "sweeper=", "hydra.")  # of an optional extra: tests/commands/test_launchers.py
 
 
 def jobs(page: str) -> list[tuple[str, ...]]:
@@ -61,6 +57,22 @@ def test_settings_that_are_shown_compose_and_pass_the_rules(settings: tuple[str,
     own = [first(text) for text in settings if not text.startswith(PLUGINS) and "glob(" not in text]
     problems = preflight.problems(compose.typed(compose.compose(own)))
     assert not [problem for problem in problems if not re.search("/data|/models", problem)]
+
+
+def limits(page: str) -> list[tuple[str, ...]]:
+    """The settings with limits that a page has in a sentence, of the default job."""
+    words = re.findall(r"`([^`\n]*search\.max_\w+=\d[^`\n]*)`", (REPO / page).read_text())
+    return [tuple({*word.split(), "ofa.sampling=layers"}) for word in words]
+
+
+LIMITED = {settings for settings in SHOWN if any(text.startswith("search.max") for text in settings)}
+LIMITED |= {tuple(sorted(settings)) for page in WRITTEN for settings in limits(page)}
+
+
+@pytest.mark.parametrize("settings", sorted(LIMITED), ids=" ".join)
+def test_limits_that_are_shown_can_be_met(settings: tuple[str, ...]) -> None:
+    assert len(LIMITED) >= 4, "of both kinds"
+    assert "w0.5" in plan(compose.typed(compose.compose([first(text) for text in settings])))
 
 
 @pytest.fixture(scope="module")
