@@ -24,7 +24,7 @@ from ofa.settings.rules import extras_missing, latency_problems, position_proble
 from ofa.settings.schema import Config, LatencyConfig
 from ofa.store import Store
 from ofa.supernet.space import networks, networks_found
-from ofa.system import process
+from ofa.system import machine, process
 from ofa.system.command import as_command
 from ofa.system.files import unusable
 from ofa.system.output import run_folder
@@ -38,6 +38,7 @@ def time_run(
 
     Args:
         device: auto, cpu or gpu.
+        threads: None: as many as the job ran on, or all cores where it left that open or this machine has fewer.
         settings: what to time; None: what the run's own settings say.
         uri: the tracking URI, where it is another one on this machine.
 
@@ -60,6 +61,8 @@ def time_run(
         raise UserError(f"{store}: {found}; copy that folder again")
     if found := unusable(folder):
         raise UserError(f"{found}, where the figures go; copy the run's folder and the store to another place")
+    asked = config.hardware.threads
+    threads = threads or (asked if asked and asked <= machine.cores() else None)
     process.prepare(threads)
     from ofa.deploy.engines import available
 
@@ -98,7 +101,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ofa time", description=__doc__.splitlines()[0])
     parser.add_argument("run_folder", type=Path, help="outputs/runs/<name>, or the name of a run in OFA_OUTPUT")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
-    parser.add_argument("--threads", type=int, help="CPU threads; all cores if left out")
+    parser.add_argument("--threads", type=int, help="CPU threads; by default as many as the job had")
     parser.add_argument("--engines", nargs="+", help="paddle, onnxruntime, openvino, tensorrt")
     parser.add_argument("--precisions", nargs="+", help="fp32, bf16, fp16, int8")
     parser.add_argument("--batch-sizes", nargs="+", type=int)

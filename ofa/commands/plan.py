@@ -15,18 +15,21 @@ from ofa.model.folder import Folder
 from ofa.model.hub import folder_here
 from ofa.results.collect import estimates
 from ofa.results.figure import Latency
+from ofa.results.report import human
 from ofa.settings.compose import compose, typed
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 from ofa.stages.inputs import model_shape
 from ofa.supernet.layerwise import Space
-from ofa.supernet.space import networks
+from ofa.supernet.space import networks, teacher
 from ofa.supernet.subnet import count_macs, count_params, uniform
 from ofa.system.command import as_command
 
 
 def plan(config: Config) -> str:
     """A line per network: layers, heads, neurons, parameters, MACs of a row, and every estimate, in ms and speed-up.
+
+    Where no network of the job is the full one, the teacher is, which the others' speed-ups are against.
 
     Raises:
         UserError: if the settings break a rule.
@@ -37,14 +40,17 @@ def plan(config: Config) -> str:
     shape = model_shape(config, folder, None)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape)
     require_reachable(_limited(config, folder), shape, Space.between((one.subnet for one in of_job.values()), shape))
+    if not config.ofa.has_full:
+        full = teacher(shape)
+        of_job = {full.name: full} | of_job
     figures = {name: estimates(config, shape, network) for name, network in of_job.items()}
     base = max(figures.values(), key=lambda of_one: sum(latency.ms for latency in of_one))
     table = [["network", "layers", "heads", "neurons", "params", "MACs", *map(_heading, base)]]
     for name, network in of_job.items():
         subnet = network.subnet
         sizes = [subnet.depth, uniform(subnet.heads), uniform(subnet.neurons)]
-        params = f"{count_params(shape, subnet) / 1e6:.1f}M"
-        macs = f"{count_macs(shape, subnet, config.trainer.max_seq_length) / 1e9:.2f}G"
+        params = human(count_params(shape, subnet))
+        macs = human(count_macs(shape, subnet, config.trainer.max_seq_length))
         times = [f"{own.ms:.2f} ms {full.ms / own.ms:.2f}x" for own, full in zip(figures[name], base, strict=True)]
         table.append([name, *map(str, sizes), params, macs, *times])
     evidence = dict.fromkeys(f"{one.engine} in {one.precision}: {one.evidence}" for one in base)

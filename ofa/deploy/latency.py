@@ -108,7 +108,7 @@ def time_folders(
     """Time exported ``folders`` by name on ``device``, which Paddle has selected.
 
     Returns:
-        ``{"where", "device", "threads", "machine", "versions", "tokenizer_ms", "timings"}``; a timing is a row
+        ``{"where", "device", "threads", "machine", "versions", "time", "tokenizer_ms", "timings"}``; a timing is a row
         ``{"network", "engine", "precision", "batch_size", "seq_length", "median_ms", ...}``.
     """
     from ofa.deploy.engines import load_engine, runnable
@@ -141,6 +141,7 @@ def time_folders(
         "threads": threads,
         "machine": machine.machine(),
         "versions": machine.versions(),
+        "time": time.time(),
         "tokenizer_ms": time_tokenizer(first, settings),
         "timings": timings,
     }

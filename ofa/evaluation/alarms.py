@@ -42,14 +42,20 @@ def truncation(shares: dict[str, float], max_seq_length: int) -> list[str]:
     ]
 
 
-def teacher(found: float, constant: float, finetuned: bool = True) -> list[str]:
+def teacher(found: float, constant: float, labels: np.ndarray, finetuned: bool = True) -> list[str]:
     """A warning if the teacher is no better than a constant answer: nothing distilled from it can be either.
 
     Args:
+        labels: of the dev rows, as in ``Rows``.
         finetuned: whether the job did that; otherwise it was taken as it stands.
     """
     if found > constant + MARGIN:
         return []
+    if (labels == labels[0]).all():
+        return [
+            f"All {len(labels)} dev rows have the same label, so that scores on them tell nothing (task.dev, or "
+            "task.max_dev_rows, which takes the first rows only)."
+        ]
     than = "worse" if found < constant - MARGIN else "no better"
     why = (
         "it has not learned the task (raise trainer.finetune.epochs, look at learning_rate and data)"

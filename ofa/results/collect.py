@@ -20,7 +20,7 @@ from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import Reduced, slower
 from ofa.results.remarks import remarks
 from ofa.results.report import text
-from ofa.results.timings import kept_timings, with_timings
+from ofa.results.timings import kept_timings, when, with_timings
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, teacher
 from ofa.supernet.subnet import EncoderShape
@@ -78,9 +78,11 @@ def collect(
         published=published.expected(config),
         search=front.found(folders),
     )
-    if "latency" in folders:
-        results = with_timings(results, _read(folders["latency"] / "latency.json"))
-    for record in kept_timings(run_folder):
+    stage = [_read(folders["latency"] / "latency.json")] if "latency" in folders else []
+    if stage and not stage[0]["timings"]:
+        alarm = f"Nothing was timed: none of latency.engines has these precisions on this {stage[0]['where']}."
+        results = replace(results, alarms=(*results.alarms, alarm))
+    for record in sorted([*stage, *kept_timings(run_folder)], key=when):
         results = with_timings(results, record)
     return advised(results, config, shape, networks)
 

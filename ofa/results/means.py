@@ -28,8 +28,10 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
         return {"words": words, "name": None, "label": None, "speedup": None, "run": None, "folder": None}
     best = max(jobs, key=lambda job: next(one.score for one in job.networks if one.name == chosen.name))
     latency = averaged.latency(chosen, advised.figure)
+    found = [one for job in jobs for one in job.networks if one.name == chosen.name]
+    apart = any((one.heads, one.neurons) != (chosen.heads, chosen.neurons) for one in found)
     return {
-        "words": advised.words,
+        "words": advised.words + " Each seed's search found another network of that name." * apart,
         "name": chosen.name,
         "label": chosen.label,
         "speedup": averaged.headlines[0].ms / latency.ms if latency else None,
@@ -77,9 +79,13 @@ def _mean(found: Sequence[NetworkResult], jobs: Sequence[Results]) -> NetworkRes
     files = [{one.what: one for one in network.reduced} for network in found]
     shared = [what for what in files[0] if all(what in of_job for of_job in files)]
     lacking = {what for of_job in files for what in of_job} - {*shared}  # of the mean there is no such file
+    sizes = [one.bytes for one in found if one.bytes is not None]
     return replace(
         found[0],
         score=mean(network.score for network in found),
+        params=round(mean(network.params for network in found)),
+        macs=round(mean(network.macs for network in found)),
+        bytes=round(mean(sizes)) if len(sizes) == len(found) else None,
         lost=None,
         latencies=tuple(
             replace(latency, ms=mean(of_job[name] for of_job in times))

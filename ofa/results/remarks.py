@@ -18,7 +18,7 @@ LEFT_OUT = 0.01  # share of malformed rows that deserves a word
 FAR = 1.25
 # Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5
-BOUND_BY = {"launch": "launching operations", "memory": "moving memory", "compute": "arithmetic at this size"}
+BOUND_BY = {"launch": "their launch", "memory": "moving memory", "compute": "arithmetic at this size"}
 
 
 def remarks(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
@@ -107,31 +107,30 @@ def _measured(results: Results) -> list[str]:
 
 def _estimated(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
     """Networks whose estimated speed-ups are much smaller than their MACs promise, by what bounds their time."""
-    by_bound: dict[str, list[tuple[str, float, list[str]]]] = {}
+    by_bound: dict[str, list[tuple[str, list[float], list[str]]]] = {}
     for network in results.networks:
         share = network.macs / results.largest.macs
         stuck = [(one, part) for one, part in _left(results, network, "estimated") if 1 - part < LITTLE * (1 - share)]
         if stuck:
-            bound, bound_share = _bound(stuck[0][0], config, shape, networks[network.name])
+            shares = [_shares(one, config, shape, networks[network.name]) for one, _ in stuck]
+            bound = max(shares[0], key=shares[0].__getitem__)
             words = f"{network.label} {_span([1 / part for _, part in stuck], '.2f')}x"
             sizes = [f"batch {one.batch_size} x {one.seq_length}" for one, _ in stuck]
-            by_bound.setdefault(bound, []).append((words, bound_share, sizes))
+            by_bound.setdefault(bound, []).append((words, [of[bound] for of in shares], sizes))
     return [_stuck(bound, ones) for bound, ones in by_bound.items()]
 
 
-def _stuck(bound: str, ones: Sequence[tuple[str, float, list[str]]]) -> str:
+def _stuck(bound: str, ones: Sequence[tuple[str, list[float], list[str]]]) -> str:
     """What networks bound by the same gain, at which sizes of a batch, and what would help where something does."""
     sizes = " and ".join(dict.fromkeys(size for _, _, of in ones for size in of))
     line = (
         f"At {sizes} fewer MACs save little time (estimated): {', '.join(words for words, _, _ in ones)}; "
-        f"{_span([part for _, part, _ in ones], '.0%')} of it goes into {BOUND_BY[bound]}"
+        f"{_span([part for _, of, _ in ones for part in of], '.0%')} of it is in operations bound by {BOUND_BY[bound]}"
     )
     return line + (", which only fewer layers save (ofa.depths)." if bound == "launch" else ".")
 
 
-def _bound(latency: Latency, config: Config, shape: EncoderShape, network: Network) -> tuple[str, float]:
-    """What most of an estimated time goes to, and its share."""
+def _shares(latency: Latency, config: Config, shape: EncoderShape, network: Network) -> dict[str, float]:
+    """What bounds the operations of an estimated time -> their share of it."""
     setting = (latency.engine, latency.precision, shape, network.subnet, latency.batch_size, latency.seq_length)
-    shares = estimate(config.hardware, *setting).shares
-    worst = max(shares, key=lambda kind: shares[kind])
-    return worst, shares[worst]
+    return estimate(config.hardware, *setting).shares

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ofa.results import front
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
-from ofa.results.record import Results, Scored
+from ofa.results.record import NetworkResult, Results, Scored
 from ofa.results.reduced import MAIN
 
 
@@ -25,10 +25,13 @@ def table(results: Results) -> list[list[str]]:
     header += ["INT8 size", f"INT8 {metrics[0]}"] if any(int8) else []
     header += ["90% interval", "last step", "undistilled"] if sure else []
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
-    first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([""] if sized else [])]
+    full = results.reference  # the teacher as a network, exported and timed where none of the job's is the full one
+    size = human(full.bytes) + "B" if full and full.bytes is not None else ""
+    first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([size] if sized else [])]
     first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
     first += [_score(score_on_test_rows(teacher))] * len(tested)
-    rows = [header, first + [""] * (len(header) - len(first))]
+    times = _times(results, full)
+    rows = [header, first + [""] * (len(header) - len(first) - len(times)) + times]
     for network, small in zip(results.networks, int8, strict=True):
         star = "★ " if results.recommended and network.name == results.recommended.name else ""
         row = [star + network.label, str(network.heads), str(network.neurons)]
@@ -42,12 +45,18 @@ def table(results: Results) -> list[list[str]]:
         if network.lost is not None:
             low, high = network.lost
             row += [f"{0.0 - high:+.1f} to {0.0 - low:+.1f}", *map(_score, (network.last, network.undistilled))]
-        for latency in headlines:
-            name = latency.name(results.unnamed_engine)
-            ms = results.ms(network, name)
-            row += ["", ""] if ms is None else [f"{ms:.2f}", f"{results.speedups(network)[name]:.2f}x"]
-        rows.append(row)
+        rows.append(row + _times(results, network))
     return rows
+
+
+def _times(results: Results, network: NetworkResult | None) -> list[str]:
+    """Milliseconds and speed-up of each headline; empty cells for what was not timed."""
+    cells = []
+    for latency in results.headlines:
+        name = latency.name(results.unnamed_engine)
+        ms = results.ms(network, name) if network else None
+        cells += ["", ""] if network is None or ms is None else [f"{ms:.2f}", f"{results.speedups(network)[name]:.2f}x"]
+    return cells
 
 
 def _score(score: float | None) -> str:
@@ -65,9 +74,12 @@ def _at(latency: Latency) -> str:
 
 def latencies(results: Results) -> list[list[str]]:
     """Header and rows: every latency figure, the milliseconds per batch of every network, and what it rests on."""
-    rows = [["figure", "engine", *(network.label for network in results.networks), "rests on"]]
+    full = results.reference
+    networks = (*([full] if full else []), *results.networks)
+    labels = ("teacher" if network is full else network.label for network in networks)
+    rows = [["figure", "engine", *labels, "rests on"]]
     for name, latency in results.figures.items():
-        found = [results.ms(network, name) for network in results.networks]
+        found = [results.ms(network, name) for network in networks]
         rows.append([name, latency.engine, *("" if ms is None else f"{ms:.2f}" for ms in found), latency.basis])
     return rows
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +43,7 @@ def with_timings(results: Results, record: Mapping[str, Any]) -> Results:
         return replace(network, latencies=(*found.values(), *estimated))
 
     about = {key: record[key] for key in ("device", "threads", "machine", "versions")}
+    about["times"] = sorted({*(before or {}).get("times", ()), when(record)})
     tokenized = results.measured_on.get(record["where"], {}).get("tokenizer_ms", {})
     if tokenizing := {**tokenized, **record.get("tokenizer_ms", {})}:  # records of earlier versions have none
         about["tokenizer_ms"] = tokenizing
@@ -91,15 +90,18 @@ def _measured(record: Mapping[str, Any], row: Mapping[str, Any]) -> Latency:
 
 def kept_timings(run_folder: Path) -> list[dict[str, Any]]:
     """What ``ofa.timing`` has measured of a run, the oldest first."""
-    return sorted(map(read_json, (run_folder / TIMINGS).glob("*.json")), key=lambda record: record["time"])
+    return sorted(map(read_json, (run_folder / TIMINGS).glob("*.json")), key=when)
+
+
+def when(record: Mapping[str, Any]) -> float:
+    """Seconds since the epoch; 0 of a record of the stage from before it had them, which goes before all others."""
+    return record.get("time", 0.0)
 
 
 def has_timings(results: Results, run_folder: Path) -> bool:
     """Whether ``results`` hold all that lies in the run's folder: a file may have been copied there from elsewhere."""
-    again = reduce(with_timings, kept_timings(run_folder), results)
-    return all(
-        set(one.latencies) == set(two.latencies) for one, two in zip(again.networks, results.networks, strict=True)
-    )
+    merged = {where: about.get("times", ()) for where, about in results.measured_on.items()}
+    return all(when(record) in merged.get(record["where"], ()) for record in kept_timings(run_folder))
 
 
 def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
@@ -107,5 +109,5 @@ def keep_timings(run_folder: Path, record: dict[str, Any]) -> None:
     settings = [[row[key] for key in ("engine", "precision", "batch_size", "seq_length")] for row in record["timings"]]
     digest = hashlib.sha256(json.dumps([record["machine"], settings]).encode()).hexdigest()[:8]
     (run_folder / TIMINGS).mkdir(exist_ok=True)
-    content = json.dumps({"time": time.time(), **record}, indent=1) + "\n"
+    content = json.dumps(record, indent=1) + "\n"
     write_whole(run_folder / TIMINGS / f"{record['where']}-{digest}.json", content)

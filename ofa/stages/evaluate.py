@@ -82,7 +82,7 @@ def _alarms(
     cut = {split: rows.truncated / len(rows) for split, rows in encoded.items()}
     labels = next(iter(inputs.dev.values())).labels
     constant = alarms.constant_score(KINDS[task.kind], task.metrics, labels, len(task.outputs))
-    of_teacher = alarms.teacher(teacher["score"], constant, inputs.label_order is None)
+    of_teacher = alarms.teacher(teacher["score"], constant, labels, inputs.label_order is None)
     searched = networks.keys() - inputs.networks.keys()
     of_family = alarms.family(teacher["score"], networks, spreads, constant, searched)
     return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher

@@ -69,7 +69,7 @@ def _examined(context: StageContext, model: nn.Layer) -> tuple[float, list[str],
     found = main_score(scores({name: logits}, {name: rows}, task.metrics))
     constant = alarms.constant_score(kind, task.metrics, rows.labels, len(task.outputs))
     swapped = alarms.swapped_classes(kind, kind.predicted(logits), rows.labels, classes) if classes else None
-    problems = [swapped.words] if swapped else alarms.teacher(found, constant, finetuned=False)
+    problems = [swapped.words] if swapped else alarms.teacher(found, constant, rows.labels, finetuned=False)
     assert order is not None
     ids = f"=[{','.join(str(order[place]) for place in swapped.order)}]" if swapped else ""
     which = f"say which of its classes is each of task.labels with task.teacher_labels{ids}, " if classes else ""
@@ -117,6 +117,6 @@ def _train(context: StageContext) -> None:
     (context.folder / "finetune.json").write_text(json.dumps(record))
     labels = next(iter(context.inputs.dev.values())).labels
     constant = alarms.constant_score(kind, metrics, labels, len(task.outputs))
-    for alarm in alarms.teacher(best.found["teacher"]["score"], constant):
+    for alarm in alarms.teacher(best.found["teacher"]["score"], constant, labels):
         log.warning(alarm)
     log.info("finetune: best dev score %.4f at step %d", best.found["teacher"]["score"], best.found["teacher"]["step"])

@@ -122,7 +122,7 @@ def network_note(network: NetworkResult, title: str, results: Results) -> str:
         f"Score {network.score:.4f}, {drop:+.2f} points from the teacher's {teacher.score:.4f}."
     )
     if network.name == recommended.name:
-        words += f"\n\n**Recommended**: the cheapest within {recommended.tolerance:g} points."
+        words += f"\n\n**Recommended**: {recommended.words}"
     return words
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from ofa.commands import plan
 from ofa.hardware import estimate
+from ofa.results.report import human
 from ofa.supernet.subnet import EncoderShape, SubNet, count_params
 
 BASE = EncoderShape(12, 768, 12, 3072)
@@ -20,9 +21,16 @@ def test_every_network_has_its_size_and_its_estimate(capsys: pytest.CaptureFixtu
     assert list(rows) == ["w1", "w0.5", "w1-d0.5", "w0.5-d0.5"]
     half = SubNet.at(0.5, 0.5, BASE)
     assert rows["w0.5-d0.5"][1:4] == ["6", "6", "1536"]
-    assert rows["w0.5-d0.5"][4] == f"{count_params(BASE, half) / 1e6:.1f}M"
+    assert rows["w0.5-d0.5"][4] == human(count_params(BASE, half))
     assert float(rows["w0.5-d0.5"][6]) == round(estimate("t4", "tensorrt", "fp16", BASE, half, 16, 128).ms, 2)
     assert rows["w1"][-1] == "1.00x" and float(rows["w0.5"][-1].rstrip("x")) > 1.5
+
+
+def test_where_no_network_is_the_full_one_speed_ups_are_against_the_teacher(capsys: pytest.CaptureFixture) -> None:
+    assert plan.main([*JOB, "ofa.widths=[0.5]", "ofa.depths=[1]"]) == 0
+    _, _, full, half = capsys.readouterr().out.splitlines()
+    assert full.split()[0] == "teacher" and full.endswith(" 1.00x") and full.split()[1:4] == ["12", "12", "3072"]
+    assert float(half.split()[-1].rstrip("x")) > 1.5
 
 
 def test_sizes_are_the_folder_s_and_no_estimate_is_no_error(toy_folder, capsys: pytest.CaptureFixture) -> None:

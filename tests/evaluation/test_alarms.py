@@ -16,7 +16,7 @@ def networks(*scores):
 
 def test_a_healthy_family_raises_no_alarm():
     assert alarms.family(0.9, networks(0.9, 0.895, 0.91), {"teacher": 7.0, "w1": 6.5}, 0.5) == []
-    assert alarms.teacher(0.9, 0.51) == []
+    assert alarms.teacher(0.9, 0.51, np.array([0, 1])) == []
     assert alarms.truncation({"train": 0.04, "dev": 0.0}, 128) == []
 
 
@@ -51,6 +51,15 @@ def test_a_network_that_a_search_found_may_be_better_than_one_as_large():
     assert alarms.family(0.9, {**family, "search1": {**family["search1"], "score": 0.8}}, {}, 0.5, {"search1"}) == []
 
 
+@pytest.mark.parametrize("score", [1.0, 0.0])
+def test_dev_rows_of_one_label_are_said_and_not_that_the_teacher_learned_nothing(score):
+    """Accuracy of them is 1 and F1 0, whatever a network has learned."""
+    (said,) = alarms.teacher(score, score, np.zeros(50))
+    assert said.startswith(
+        "All 50 dev rows have the same label, so that scores on them tell nothing (task.dev, or task.max"
+    )
+
+
 def test_a_family_without_the_full_network_is_not_said_to_have_started_as_the_teacher():
     assert alarms.family(0.9, {"w0.5": networks(0.5, 0.5, 0.8)["w0.5"]}, {}, 0.5) == []
 
@@ -63,11 +72,14 @@ def test_a_teacher_at_the_majority_class_is_named():
     labels = np.array([1, 1, 1, 0])
     constant = alarms.constant_score(CLASSES, ["accuracy"], labels, 2)
     assert constant == 0.75
-    assert "0.7550, no better than always giving the same answer (0.7500)" in alarms.teacher(0.755, constant)[0]
+    assert (
+        "0.7550, no better than always giving the same answer (0.7500)"
+        in alarms.teacher(0.755, constant, np.array([0, 1]))[0]
+    )
 
 
 def test_a_teacher_below_the_majority_class_is_worse_and_not_told_to_train_longer_if_it_was_taken_over():
-    (said,) = alarms.teacher(0.0, 0.54, finetuned=False)
+    (said,) = alarms.teacher(0.0, 0.54, np.array([0, 1]), finetuned=False)
     assert "0.0000, worse than always giving the same answer (0.5400)" in said and "order" in said
     assert "epochs" not in said
 

@@ -32,6 +32,19 @@ def test_the_best_seed_of_the_chosen_network_is_named() -> None:
     assert "2.00x the full network's speed (estimated for t4, fitted on 4 rows); loses 0.20 points" in found["words"]
 
 
+def test_a_search_that_finds_another_network_at_each_seed_is_said_and_its_sizes_are_means() -> None:
+    """Whichever seed comes first."""
+    jobs = [seed(1, 0.93), seed(2, 0.93)]
+    other = replace(jobs[1].networks[1], heads=[4, 8], params=30_000_000)
+    jobs[1] = replace(jobs[1], networks=(jobs[1].networks[0], other))
+    for both in (jobs, jobs[::-1]):
+        words = to_take(both)["words"]
+        assert "60% fewer parameters" in words and words.endswith(
+            "Each seed's search found another network of that name."
+        )
+    assert "Each seed" not in to_take(jobs[:1])["words"]
+
+
 def test_a_folder_is_named_where_the_jobs_exported_one() -> None:
     """Of ``stages=[evaluate]`` there are scores, and nothing to deploy."""
     assert to_take([seed(1, 0.93)])["folder"] is None

@@ -46,7 +46,7 @@ def test_estimates_that_are_bound_by_the_same_share_a_line() -> None:
     assert line.startswith(
         "At batch 1 x 16 fewer MACs save little time (estimated): width 0.75 1.01x, width 0.5 1.02x; "
     )
-    assert line.endswith("goes into launching operations, which only fewer layers save (ofa.depths).")
+    assert line.endswith("is in operations bound by their launch, which only fewer layers save (ofa.depths).")
 
 
 @pytest.mark.parametrize(("faster", "remarked"), [(10.0, True), (38.0, False)])

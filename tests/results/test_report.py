@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from helpers.results import results, timed
+from helpers.results import network, results, timed
 
 from ofa.results import report
 
@@ -50,6 +50,20 @@ def test_every_latency_has_a_row_that_says_what_it_rests_on():
     assert rows[1] == [name, "tensorrt", "4.00", "3.00", "2.00", "estimated for t4, fitted on 4 rows"]
     assert rows[2][0] == "cpu_fp32_b1_s128_measured" and rows[2][-1] == "measured on cpu"
     assert name in report.text(found)
+
+
+def test_the_teacher_has_the_size_and_the_times_that_speed_ups_are_against():
+    """Where no network of the job is the full one."""
+    found = timed(results(scores={0.75: 0.926, 0.5: 0.91}, target="t4"), [3.0, 2.0])
+    teacher = network(1.0, 0.93, name="teacher", bytes=400_000_000)
+    teacher = replace(teacher, latencies=(replace(found.networks[0].latencies[0], ms=4.0),))
+    networks = tuple(replace(one, bytes=200_000_000) for one in found.networks)
+    found = replace(found, reference=teacher, networks=networks)
+    header, first, *rows = report.table(found)
+    assert first[header.index("size")] == "400MB" and first[-2:] == ["4.00", "1.00x"]
+    assert rows[1][-2:] == ["2.00", "2.00x"] and len(first) == len(header)
+    assert report.latencies(found)[0][2:4] == ["teacher", "width 0.75"]
+    assert report.latencies(found)[1][2:5] == ["4.00", "3.00", "2.00"]
 
 
 def test_a_latency_that_the_full_network_lacks_has_a_row_too():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ofa.tracking.pages import note, views
 
 SHAPE = EncoderShape(12, 768, 12, 3072)
 MACHINE = {"cpu": "x", "cores": 4, "gpu": "Tesla T4"}
+TIMES = itertools.count(1)
 
 
 def record(*medians: float, where: str = "t4", engine: str = "tensorrt", precision: str = "fp16") -> dict:
@@ -28,7 +30,7 @@ def record(*medians: float, where: str = "t4", engine: str = "tensorrt", precisi
         {"network": name, **setting, "median_ms": ms, "p90_ms": ms}
         for name, ms in zip(("w1", "w0.75", "w0.5"), medians, strict=True)
     ]
-    about = {"device": "gpu:0", "threads": 4, "machine": MACHINE, "versions": {}}
+    about = {"device": "gpu:0", "threads": 4, "machine": MACHINE, "versions": {}, "time": float(next(TIMES))}
     return {"where": where, **about, "timings": rows}
 
 
@@ -116,6 +118,16 @@ def test_a_newer_figure_replaces_the_one_of_its_name(found):
     twice = timings.with_timings(once, record(6.0, 3.5, 5.9))
     assert len(twice.networks[0].latencies) == len(once.networks[0].latencies)
     assert twice.ms(twice.networks[1], "t4_tensorrt_fp16_b16_s128_measured") == 3.5
+
+
+def test_what_was_timed_before_the_results_and_is_older_than_they_are_is_known(found, tmp_path: Path):
+    """The stage that was forced anew has newer figures than a file that ``ofa time`` left."""
+    timings.keep_timings(tmp_path, record(5.0, 2.5, 4.9))
+    kept, stage = timings.kept_timings(tmp_path)[0], record(1.0, 0.9, 0.8)
+    for one in sorted([stage, kept], key=timings.when):
+        found = timings.with_timings(found, one)
+    assert found.ms(found.networks[0], "t4_tensorrt_fp16_b16_s128_measured") == 1.0
+    assert timings.has_timings(found, tmp_path), "nothing is collected anew for it"
 
 
 def on_cpu(name: str, threads: int, *medians: float, engine: str) -> dict:
