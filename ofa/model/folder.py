@@ -7,6 +7,7 @@ project writes Hugging Face's layout (safetensors), so that a teacher it made lo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import reprlib
@@ -56,6 +57,13 @@ class Folder:
     @property
     def named_labels(self) -> bool:
         return not all(re.fullmatch(r"LABEL_\d+", label) for label in self.labels)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over config.json and every weights file."""
+        kinds = {".json", ".safetensors", ".pdparams", ".bin"}
+        found = sorted(path for path in self.path.iterdir() if path.suffix in kinds and path.is_file())
+        return hashlib.sha256("".join(path.name + files.file_digest(path) for path in found).encode()).hexdigest()
 
     @property
     def own_shape(self) -> EncoderShape:

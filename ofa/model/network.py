@@ -92,6 +92,13 @@ def permute_classes(model: nn.Layer, order: Sequence[int]) -> None:
     output.bias.set_value(paddle.index_select(output.bias.detach(), index))
 
 
+def rescale(model: nn.Layer, factor: float, shift: float) -> None:
+    """Make every logit ``factor`` times what it is, plus ``shift``, in place: by the weights of the last product."""
+    output = attrgetter(kind_of(model).output)(model)
+    output.weight.set_value(output.weight.detach() * factor)
+    output.bias.set_value(output.bias.detach() * factor + shift)
+
+
 def load(path: str | Path, dropout: float = 0.1, allow_pickle: bool = False) -> tuple[nn.Layer, Folder]:
     """A model with every weight from the folder ``path``, cut networks included.
 

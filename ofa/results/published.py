@@ -16,8 +16,8 @@ RECIPE_TRAINER = TrainerConfig(
 # Where a run of these settings still computes something else than the published scripts.
 DIFFERENCES = (
     "Differs from the published scripts: padding is left out of the hidden states' loss, importance is summed over "
-    "batches without letting their gradients cancel, and a regression task (STS-B) is distilled by the squared error "
-    "of its score, where the scripts give that loss no weight."
+    "batches without letting their gradients cancel, and the scores of a regression task (STS-B) are learned as "
+    "deviations from their mean and distilled by their squared error, where the scripts give that loss no weight."
 )
 WIDTH = 2 / 3  # the sub-network that was published: 81M of 110M parameters
 # Task -> metric, as results.json names it -> dev scores of BERT and of the width, from 0 to 1.

@@ -85,7 +85,8 @@ def _alarms(
     of_teacher = alarms.teacher(teacher["score"], constant, labels, inputs.label_order is None)
     searched = networks.keys() - inputs.networks.keys()
     of_family = alarms.family(teacher["score"], networks, spreads, constant, searched)
-    return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], not of_teacher
+    learned = not of_teacher and spreads["teacher"] >= alarms.CONSTANT
+    return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], learned
 
 
 def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str, Any], np.ndarray, float]:

@@ -30,10 +30,11 @@ def run(context: StageContext) -> None:
     sources = {name: context.trained(name) for name in context.networks}
     if not context.config.ofa.has_full:
         sources[TEACHER] = context.teacher
-    found, kind = {}, KINDS[context.config.task.kind]
+    found, kind, scale = {}, KINDS[context.config.task.kind], context.inputs.scale
     for name, source in tqdm(sources.items(), desc="export and re-score", leave=False, dynamic_ncols=True):
         target = context.folder / name
         model, folder = models.load(source)
+        models.rescale(model, scale.deviation, scale.mean)
         # As this version writes it.
         models.save(model, target, folder.labels, context.inputs.tokenizer, kind.problem_type)
         context.inputs.tokenizer.write_whole(target)
@@ -59,7 +60,8 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
         if engine in EXTRAS and engine not in config.latency.engines:
             continue
         exported = load_engine(folder, engine, precision, "cpu", context.threads)
-        got = predict_splits(exported, dev, config.trainer.eval_batch_size)
+        logits = predict_splits(exported, dev, config.trainer.eval_batch_size)
+        got = {split: context.inputs.scale.learned(of_split) for split, of_split in logits.items()}
         parity = compare(expected, got, dev, config.task.metrics, engine, precision)
         require_equal(parity, name, KINDS[config.task.kind])
         found.append(parity)

@@ -49,6 +49,8 @@ def _take_over(context: StageContext) -> None:
     model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
     models.set_pad(model, context.inputs.tokenizer.pad)  # config.json may say another, Transformers pads with this one
     models.permute_classes(model, context.inputs.label_order)
+    scale = context.inputs.scale
+    models.rescale(model, 1 / scale.deviation, -scale.mean / scale.deviation)
     found, problems, advice = _examined(context, model)
     log.info("finetune: skipped, %s is the teacher as it stands; its dev score is %.4f", source, found)
     if problems and not context.config.model.accept_weak_teacher:

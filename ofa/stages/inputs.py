@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ofa.data.rows import Rows, rows_digest
+from ofa.data.scale import Scale
 from ofa.data.seen_tokens import kept_ids, require_wordpiece
 from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
-from ofa.data.tokens import Encoded, tokenize
+from ofa.data.tokens import Encoded, held_out, tokenize
 from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import train_byte_level, train_vocab
 from ofa.errors import UserError
@@ -49,6 +50,7 @@ class Inputs:
             rows and those without labels: what stages depend on.
         unlabelled: further rows for distillation alone, if the task has any.
         vocabulary_files: of further rows, to say how many read otherwise with a smaller vocabulary.
+        scale: that scores are learned on, by the rows that the teacher may see.
         full: the same with the whole vocabulary, where this is what networks with a smaller one read.
     """
 
@@ -62,15 +64,16 @@ class Inputs:
     max_seq_length: int
     cache_dir: Path
     unlabelled: Unlabelled | None = None
+    scale: Scale = Scale()
     full: Inputs | None = None
     vocabulary_files: list[Path] = field(default_factory=list)
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def encoded(self, split: str) -> Encoded:
-        """The split as token ids; encoded once, and cached on disk by content."""
+        """The split as token ids, with scores as they are learned; encoded once, and cached on disk by content."""
         if split not in self._encoded:
-            rows = self.rows[split]
-            self._encoded[split] = tokenize(rows, self.tokenizer, self.max_seq_length, self.cache_dir)
+            found = tokenize(self.rows[split], self.tokenizer, self.max_seq_length, self.cache_dir)
+            self._encoded[split] = replace(found, labels=self.scale.learned(found.labels))
         return self._encoded[split]
 
     def with_tokenizer_of(self, folder: Path) -> Inputs:
@@ -149,7 +152,7 @@ def load_inputs(config: Config) -> Inputs:
     digests = {
         "rows": _rows_digest(rows, [split for split in rows if split != "test"]),
         "vocab": tokenizer.key,
-        "model": _folder_digest(folder) if folder else "random" if kind == "bert" else f"random {kind}",
+        "model": folder.digest if folder else "random" if kind == "bert" else f"random {kind}",
     }
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
@@ -168,6 +171,9 @@ def load_inputs(config: Config) -> Inputs:
         max_seq_length=config.trainer.max_seq_length,
         cache_dir=cache_dir,
         unlabelled=unlabelled,
+        scale=Scale.of(
+            rows["train"].labels[held_out(many, config.search.held_out_of_finetuning, config.trainer.seed)[0]]
+        ),
         vocabulary_files=files,
     )
     if config.search.unseen and inputs.label_order is not None:
@@ -270,10 +276,3 @@ def _trained_tokenizer(model: ModelConfig, train: Rows, cache_dir: Path) -> Text
         log.info("Training a %s vocabulary of at most %d entries on the training text.", kind, size)
         train_byte_level(texts, size, path) if byte_level else train_vocab(texts, size, path, case)
     return read_tokenizer(path) if byte_level else plain(path, case)
-
-
-def _folder_digest(folder: Folder) -> str:
-    """SHA-256 over config.json and every weights file."""
-    kinds = {".json", ".safetensors", ".pdparams", ".bin"}
-    files = sorted(p for p in folder.path.iterdir() if p.suffix in kinds and p.is_file())
-    return hashlib.sha256("".join(p.name + file_digest(p) for p in files).encode()).hexdigest()

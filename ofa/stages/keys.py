@@ -28,6 +28,7 @@ def _data(config: Config, inputs: Inputs) -> dict[str, Any]:
         "metrics": config.task.metrics,
         "max_seq_length": config.trainer.max_seq_length,
         "lower_case": config.model.lower_case,
+        **({"scores": "scaled"} if config.task.kind == "score" else {}),  # once, they were learned as they stand
     }
 
 

@@ -134,7 +134,8 @@ def _logits(context: StageContext, path: Path, engine: str = "onnxruntime", batc
     """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
     run = run_openvino if engine == "openvino" else run_onnx
     forward = run(path, threads=context.threads)
-    return predict_splits(forward, context.inputs.dev, batch_size or context.config.trainer.eval_batch_size)
+    found = predict_splits(forward, context.inputs.dev, batch_size or context.config.trainer.eval_batch_size)
+    return {split: context.inputs.scale.learned(logits) for split, logits in found.items()}
 
 
 def _batches(context: StageContext) -> list[Batch]:
