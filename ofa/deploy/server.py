@@ -89,11 +89,6 @@ def asked(body: bytes, names: list[str]) -> list[list[str]]:
         raise Refused(UNPROCESSABLE, str(error)) from None
     if not 1 <= len(texts[0]) <= MOST_ROWS:
         raise Refused(UNPROCESSABLE, f"{len(texts[0])} rows; allowed: 1 to {MOST_ROWS}")
-    try:
-        for column in texts:
-            "".join(column).encode()
-    except UnicodeEncodeError:
-        raise Refused(UNPROCESSABLE, "a text holds half of a character (a lone surrogate)") from None
     return texts
 
 

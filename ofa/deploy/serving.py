@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,7 @@ SETTINGS = "serving.json"
 BATCH = 32
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]  # input_ids, token_type_ids [B, S] to logits [B, C]
 TEXT, SECOND = "text", "text_pair"  # columns of a request
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # Python's strings may have one, no encoding of text does
 
 
 def files_of(folder: Path, precision: str) -> list[str]:
@@ -172,6 +174,8 @@ def texts_of(given: Any, names: Sequence[str]) -> list[list[str]]:
         for row, text in enumerate(column):
             if not isinstance(text, str):
                 raise UserError(f"{name}[{row}]: {type(text).__name__} is no text; allowed: a string in every row")
+            if LONE_SURROGATE.search(text):
+                raise UserError(f"{name}[{row}] holds half of a character (a lone surrogate); allowed: text")
     if len({len(column) for column in cells}) > 1:
         raise UserError(f"{', '.join(f'{len(c)} in {n}' for n, c in zip(names, cells, strict=True))}: not as many")
     return cells

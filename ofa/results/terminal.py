@@ -94,7 +94,8 @@ def fitting(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> l
     """
     header = rows[0]
     order = {name: place for place, name in enumerate((*FIRST_TO_GO, *FIRST_OF_SWEEP, *further))}
-    by_worth = sorted(range(1, len(header)), key=lambda i: (order.get(header[i], len(order)), -i))
+    starred = {i for i in range(len(header)) if any(row[i].startswith("★") for row in rows)}
+    by_worth = sorted(range(1, len(header)), key=lambda i: (i in starred, order.get(header[i], len(order)), -i))
     kept = set(range(len(header)))
     for column in by_worth:
         if sum(max(len(row[i]) for row in rows) + GAP for i in kept) <= width:

@@ -23,7 +23,9 @@ def resend(folder: Path) -> int:
         UserError: if there is no journal, or it does not say where to send to.
     """
     if not (folder / "tracking.jsonl").exists():
-        raise UserError(f"{folder}: no tracking.jsonl here; give a run's folder, e.g. outputs/runs/<name>")
+        raise UserError(
+            f"{folder}: no tracking.jsonl here; give the folder of a run that was tracked, e.g. outputs/runs/<name>"
+        )
     try:
         journal = Journal(folder)
     except Busy:

@@ -46,6 +46,12 @@ def test_a_cell_that_is_no_text_is_named(cell, kind):
             texts_of(form, [TEXT])
 
 
+def test_half_a_character_is_no_text():
+    with pytest.raises(UserError, match=r"^text\[1\] holds half of a character \(a lone surrogate\)"):
+        texts_of(["a", "\ud83d"], [TEXT])
+    assert texts_of(["\U0001f600"], [TEXT]) == [["\U0001f600"]]
+
+
 def test_columns_that_are_missing_or_unequal_are_named():
     with pytest.raises(UserError, match="^no column text; the model takes text$"):
         texts_of({"txt": ["a"]}, [TEXT])

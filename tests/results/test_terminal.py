@@ -104,3 +104,8 @@ def test_a_run_that_scored_nothing_says_where_it_is(found):
     assert text.splitlines() == [
         "Results  out/runs/a/results.json", "Compare  ofa ui", "MLflow   http://127.0.0.1:5000/#/1",
     ]  # fmt: skip
+
+
+def test_a_narrow_window_keeps_the_column_of_the_network_to_take():
+    rows = [["task", "teacher", "w1", "w0.5", "search1"], ["sst2", "0.93", "0.92", "0.91", "★ 0.92"]]
+    assert terminal.fitting(rows, 26) == [0, 1, 4]
