@@ -175,7 +175,7 @@ def advised(results: Results, config: Config, shape: EncoderShape, networks: Map
     return replace(
         results,
         recommended=advice.recommend(results, config.ofa.tolerance),
-        warnings=(*results.alarms, *results.refused, *front.remarks(results.search or {}), *slower(results), *found),
+        warnings=(*results.alarms, *results.refused, *front.remarks(results), *slower(results), *found),
     )
 
 

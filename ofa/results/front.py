@@ -48,9 +48,24 @@ def checked(results: Results) -> dict[str, Any] | None:
     return {**search, "checked": found}
 
 
-def remarks(search: Mapping[str, Any]) -> list[str]:
-    """What is worth knowing of a search: how far its table of layers is off, and what distilling alone came to."""
-    return [*_off(search), *_specialised(search)]
+def remarks(results: Results) -> list[str]:
+    """What is worth knowing of a search: what its table of layers and distilling alone came to, and the dev rows."""
+    search = results.search
+    return [*_off(search), *_specialised(search), *_beaten(results, search)] if search else []
+
+
+def _beaten(results: Results, search: Mapping[str, Any]) -> list[str]:
+    """Uniform networks within the limits that the dev rows place above the one that the search chose."""
+    chosen = next((network for entry in search["front"] if (network := results.network(entry["name"]))), None)
+    within = [results.network(entry["name"]) for entry in search["uniform"] if entry["share"] <= 1]
+    better = [one for one in within if one and chosen and one.score > chosen.score]
+    if not chosen or not better:
+        return []
+    said = ", ".join(f"{one.label} {one.score:.4f}" for one in better)
+    return [
+        f"Within the limits, too, and higher on the dev rows than {chosen.name} ({chosen.score:.4f}): {said}. The "
+        "search chooses on training rows that are held out, by the weights of the last step; dev rows only judge it."
+    ]
 
 
 def _off(search: Mapping[str, Any]) -> list[str]:

@@ -156,24 +156,32 @@ def test_what_the_table_of_layers_predicted_stands_beside_what_was_measured() ->
     checked = {"search1": {"predicted_ms": 9.0, "measured_ms": 9.5, "error": -5.3}}
     assert found.search["checked"] == checked == found.to_json()["search"]["checked"]
     assert front.words(found.search).endswith("by a table of layers: search1 9 ms, measured 9.5 ms (-5.3%).")
-    assert front.remarks(found.search) == []
+    assert not any("table of layers" in said for said in front.remarks(found))
     assert front.checked(searched()) == SEARCH and front.checked(results()) is None, "no limit on what is measured"
 
 
 def test_a_table_that_is_far_off_a_limit_that_is_passed_and_what_nobody_timed_are_remarks() -> None:
-    far, over = front.remarks(predicted(9.0, [16.0, 12.0, 8.0, 12.0]).search or {})
+    far, over, _ = front.remarks(predicted(9.0, [16.0, 12.0, 8.0, 12.0]))
     assert "more than 15% (search1 -25%)" in far and "force=[layer_times,search,latency]" in far
     assert over == "Timed whole, over the limit of 10 ms: search1 12 ms."
-    (said,) = front.remarks(predicted(9.0, []).search or {})
+    said, _ = front.remarks(predicted(9.0, []))
     assert said.startswith("The limit on cpu_fp32_b16_s128_measured is on sums over layers")
 
 
 def test_what_distilling_alone_came_to_is_a_remark() -> None:
     kept = {"search1": {"before": 0.85, "step": 40, "score": 0.87}, "search3": {"before": 0.8, "step": 0, "score": 0.8}}
-    (said,) = front.remarks({**SEARCH, "specialised": kept})
+    said, _ = front.remarks(searched(specialised=kept))
     assert said.endswith("on the 500 rows held out: it helped 1 of 2 (search1 0.8500 to 0.8700).")
-    (said,) = front.remarks({**SEARCH, "specialised": {"search3": kept["search3"]}})
-    assert said.endswith("it helped 0 of 1.") and front.remarks(SEARCH) == []
+    said, _ = front.remarks(searched(specialised={"search3": kept["search3"]}))
+    assert said.endswith("it helped 0 of 1.") and front.remarks(results()) == []
+
+
+def test_a_uniform_network_within_the_limits_that_dev_rows_place_higher_is_a_remark() -> None:
+    (said,) = front.remarks(searched())
+    assert said.startswith(
+        "Within the limits, too, and higher on the dev rows than search1 (0.9050): width 0.5 0.9100."
+    )
+    assert front.remarks(searched(uniform=[{**UNIFORM[0], "share": 1.2}])) == []
 
 
 def test_a_sweep_within_a_limit_on_int8_counts_what_the_int8_files_score() -> None:
