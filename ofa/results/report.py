@@ -106,8 +106,8 @@ def legend(results: Results) -> list[str]:
         )
     if results.networks[0].lost is not None:
         lines.append(
-            "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score of the "
-            "weights at the end. Undistilled: cut from the reordered teacher, before distillation."
+            "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score at the "
+            "end of distillation. Undistilled: cut from the reordered teacher, before distillation."
         )
     for latency in results.headlines:
         lines.append(

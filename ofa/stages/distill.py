@@ -9,13 +9,5 @@ from ofa.supernet.space import networks
 
 def run(context: StageContext) -> None:
     """Writes what :func:`ofa.stages.shared_weights.distil` does, at depth 1 whatever the depths of the job."""
-    ofa = context.config.ofa
-    plan = Plan(
-        loop="distill",
-        start=context.reordered,
-        teacher=context.teacher,
-        networks=networks(ofa.widths, [1.0], context.inputs.shape),
-        hidden_weight=ofa.hidden_weight,
-        logit_weight=ofa.logit_weight,
-    )
-    distil(context, plan)
+    of_widths = networks(context.config.ofa.widths, [1.0], context.inputs.shape)
+    distil(context, Plan.of(context, "distill", start=context.reordered, networks=of_widths))

@@ -11,15 +11,13 @@ def run(context: StageContext) -> None:
 
     A network with all its layers keeps what the first stage made of it until its dev score is beaten.
     """
-    ofa, widths = context.config.ofa, context.needs["distill"]
-    teachers = {"teacher": context.teacher, "supernet": widths / "supernet"}
-    plan = Plan(
-        loop="depth",
+    widths = context.needs["distill"]
+    plan = Plan.of(
+        context,
+        "depth",
         start=widths / "supernet",
-        teacher=teachers[ofa.depth_teacher],
+        teacher={"teacher": context.teacher, "supernet": widths / "supernet"}[context.config.ofa.depth_teacher],
         networks=context.inputs.networks,
-        hidden_weight=ofa.depth_hidden_weight,
-        logit_weight=ofa.depth_logit_weight,
         earlier=widths,
         curves="depth/",
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import paddle
 from paddle import Tensor, nn
@@ -57,6 +58,14 @@ class Plan:
     epochs: int | None = None
     earlier: Path | None = None
     curves: str = ""
+
+    @classmethod
+    def of(cls, context: StageContext, loop: str, **more: Any) -> Plan:
+        """With the weights that the settings give the first stage's ``loop`` (distill) or the second's (depth)."""
+        ofa = context.config.ofa
+        first, second = (ofa.hidden_weight, ofa.logit_weight), (ofa.depth_hidden_weight, ofa.depth_logit_weight)
+        hidden, logit = second if loop == "depth" else first
+        return cls(loop=loop, hidden_weight=hidden, logit_weight=logit, **{"teacher": context.teacher, **more})
 
 
 def distil(context: StageContext, plan: Plan) -> None:

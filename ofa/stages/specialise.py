@@ -23,27 +23,15 @@ def run(context: StageContext) -> None:
     """Writes what :func:`ofa.stages.one_by_one.improve` does, of the networks found."""
     rows, held_out = context.training_rows()
     names = networks_found(record_of_search(context.needs["search"]))
-    section, epochs = _section(context), context.config.search.specialise_epochs
-    improve(context, "specialise", names, rows, partial(_pupil, context, rows, held_out), section, epochs)
+    last = "depth" if context.config.ofa.has_depths else "distill"  # of the distillations, whose settings are used
+    pupil = partial(_pupil, context, last, rows, held_out)
+    improve(context, "specialise", names, rows, pupil, last, context.config.search.specialise_epochs)
 
 
-def _section(context: StageContext) -> str:
-    """Of ``trainer``: that of the last distillation."""
-    return "depth" if context.config.ofa.has_depths else "distill"
-
-
-def _pupil(context: StageContext, rows: Encoded, held_out: Encoded, name: str) -> Pupil:
+def _pupil(context: StageContext, last: str, rows: Encoded, held_out: Encoded, name: str) -> Pupil:
     config, network = context.config, context.networks[name]
-    prefix = "depth_" if config.ofa.has_depths else ""
-    plan = Plan(
-        loop=_section(context),
-        start=context.distilled / "supernet",
-        teacher=context.teacher,
-        networks={name: network},
-        hidden_weight=getattr(config.ofa, f"{prefix}hidden_weight"),
-        logit_weight=getattr(config.ofa, f"{prefix}logit_weight"),
-        epochs=config.search.specialise_epochs,
-    )
+    alone, epochs = {name: network}, config.search.specialise_epochs
+    plan = Plan.of(context, last, start=context.distilled / "supernet", networks=alone, epochs=epochs)
     (supernet, labels), precision = load_supernet(context, plan.start), Precision(config.trainer.precision)
 
     def score() -> float:
