@@ -80,7 +80,7 @@ def _chosen(run: Path, network: str | None, engine: str) -> tuple[str, str]:
     name = network or (recommended.name if recommended else None)
     found = results.network(name)
     if found is None:
-        known = ", ".join(one.name for one in results.networks) or "none"
+        known = ", ".join(one.name for one in results.exported) or "none"
         said = f"{name} is unknown" if name else "this run recommends no network"
         raise UserError(f"--network: {said}; it has: {known}")
     advised = recommended.precision if recommended and not network else None

@@ -51,9 +51,7 @@ def time_run(
     """
     config, results = _exported_run(folder)
     store = folder.parent.parent / "store" / str(results.export)
-    folders = {
-        network.name: store / network.name for network in (*results.networks, *filter(None, [results.reference]))
-    }
+    folders = {network.name: store / network.name for network in results.exported}
     missing = [path for path in folders.values() if not path.is_dir()]
     if missing:
         raise UserError(f"{missing[0]}: not here; copy {store.name} into {store.parent} as well")

@@ -27,7 +27,7 @@ def write_cards(config: Config, export: Path, results: Results) -> None:
     It is no part of what its stage made, and written anew whenever results are: a job that shares the folder, and has
     other figures, puts its own there.
     """
-    for network in (*results.networks, *filter(None, [results.reference])):
+    for network in results.exported:
         try:
             write_whole(export / network.name / CARD, text(config, export / network.name, network, results))
         except (UserError, OSError) as error:  # a disk that is read-only, or networks that were not copied along

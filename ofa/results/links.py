@@ -17,7 +17,7 @@ def link_networks(run_folder: Path, export: Path, results: Results) -> None:
     Relative links, so that ``output_dir`` can be moved; copies where the file system has no links.
     """
     chosen = results.recommended.name if results.recommended else None
-    targets = {network.name: export / network.name for network in results.networks}
+    targets = {network.name: export / network.name for network in results.exported}
     if chosen:
         targets[RECOMMENDED] = export / chosen
     for name in {RECOMMENDED, *targets}:

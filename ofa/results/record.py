@@ -184,8 +184,13 @@ class Results:
                 found.setdefault(latency.name(self.unnamed_engine), latency)
         return found
 
+    @property
+    def exported(self) -> tuple[NetworkResult, ...]:
+        """What is deployed, as far as a job exports: its networks and, where none is the full one, the teacher."""
+        return (*self.networks, self.reference) if self.reference else self.networks
+
     def network(self, name: str | None) -> NetworkResult | None:
-        return next((network for network in self.networks if network.name == name), None)
+        return next((network for network in self.exported if network.name == name), None)
 
     @property
     def headlines(self) -> list[Latency]:
@@ -219,8 +224,7 @@ class Results:
 
     def ms(self, network: NetworkResult, figure: str) -> float | None:
         """Milliseconds per batch of ``network`` by the name of the figure, if it has that."""
-        found = self.latency(network, figure)
-        return None if found is None else found.ms
+        return found.ms if (found := self.latency(network, figure)) else None
 
     def to_json(self) -> dict[str, Any]:
         """The content of results.json."""
@@ -231,18 +235,15 @@ class Results:
         found |= {"target": self.target, "dev_rows": self.dev_rows, "rows": self.rows, "learned": self.learned}
         found["teacher"] = {key: value for key, value in vars(self.teacher).items() if value is not None}
         found["widths"] = [network.to_json(self.unnamed_engine, self.largest) for network in self.networks]
-        if self.reference:
-            found["reference"] = self.reference.to_json(self.unnamed_engine, self.reference)
         found |= {"alarms": list(self.alarms), "unnamed_engine": self.unnamed_engine}
-        found |= {"refused": list(self.refused)} if self.refused else {}
         found |= {"measured_on": self.measured_on, "unsteady": list(self.unsteady)} if self.measured_on else {}
         estimates = {name: latency for name, latency in self.figures.items() if latency.kind == "estimated"}
         about = {name: {"engine": latency.engine, "evidence": latency.evidence} for name, latency in estimates.items()}
-        found |= {"estimated_for": about} if about else {}
-        found |= {key: value for key in ("vocabulary", "export", "search") if (value := getattr(self, key))}
-        found |= {"recommended": vars(self.recommended)} if self.recommended else {}
-        found["warnings"] = list(self.warnings)
-        return found | ({"published": self.published} if self.published else {})
+        more: dict[str, Any] = {"refused": list(self.refused), "estimated_for": about, "vocabulary": self.vocabulary}
+        more |= {"export": self.export, "search": self.search, "published": self.published}
+        more["reference"] = self.reference.to_json(self.unnamed_engine, self.reference) if self.reference else None
+        more["recommended"] = vars(self.recommended) if self.recommended else None
+        return found | {key: value for key, value in more.items() if value} | {"warnings": list(self.warnings)}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Results:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.results import results
+from helpers.results import network, results
 
 from ofa.results.links import link_networks
 from ofa.results.record import Recommendation
@@ -39,6 +39,14 @@ def test_links_are_relative_and_follow_the_recommendation(places, tmp_path):
         moved / "runs" / "a", moved / "store" / "export-1", replace(found, recommended=Recommendation("", 0.5))
     )
     assert not (moved / "runs" / "a" / "recommended").exists()
+
+
+def test_the_teacher_is_among_them_where_it_is_exported(places):
+    run, export = places
+    (export / "teacher").mkdir()
+    found = replace(results(), reference=network(1.0, 0.93, name="teacher"))
+    link_networks(run, export, found)
+    assert (run / "teacher").resolve() == export / "teacher" and found.network("teacher") == found.reference
 
 
 def test_copies_where_links_fail(places, monkeypatch):
