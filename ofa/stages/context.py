@@ -14,9 +14,11 @@ from ofa.supernet.space import Network, networks_found, record_of_search
 from ofa.system import machine
 
 if TYPE_CHECKING:
+    import numpy as np
     from paddle import Tensor, nn
 
     from ofa.data.tokens import Encoded
+    from ofa.model.network import Forward
     from ofa.training.checkpoint import BestNetworks
     from ofa.training.loop import Loop
     from ofa.training.precision import Precision
@@ -79,6 +81,13 @@ class StageContext:
 
         rows, task = rows or self.inputs.dev, self.config.task
         return evaluate(forward_of(model), rows, task.metrics, self.config.trainer.eval_batch_size)
+
+    def dev_logits(self, exported: Forward, batch_size: int | None = None) -> dict[str, np.ndarray]:
+        """Logits ``[N, C]`` of an exported network on the dev rows, by split, on the scale that is learned."""
+        from ofa.evaluation.scores import predict_splits
+
+        found = predict_splits(exported, self.inputs.dev, batch_size or self.config.trainer.eval_batch_size)
+        return {split: self.inputs.scale.learned(logits) for split, logits in found.items()}
 
     def labelled_rows(self) -> Encoded:
         """The training rows that the teacher is finetuned on, and heads and neurons are scored on."""

@@ -60,9 +60,7 @@ def _prove(context: StageContext, name: str, source: Path, folder: Path) -> list
         if engine in EXTRAS and engine not in config.latency.engines:
             continue
         exported = load_engine(folder, engine, precision, "cpu", context.threads)
-        logits = predict_splits(exported, dev, config.trainer.eval_batch_size)
-        got = {split: context.inputs.scale.learned(of_split) for split, of_split in logits.items()}
-        parity = compare(expected, got, dev, config.task.metrics, engine, precision)
+        parity = compare(expected, context.dev_logits(exported), dev, config.task.metrics, engine, precision)
         require_equal(parity, name, KINDS[config.task.kind])
         found.append(parity)
     return found

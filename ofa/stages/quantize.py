@@ -22,7 +22,7 @@ from ofa.deploy.quantize import Source, most_sensitive, write
 from ofa.deploy.smoothing import smooth
 from ofa.evaluation import alarms
 from ofa.evaluation.parity import compare
-from ofa.evaluation.scores import main_score, predict_splits, scores
+from ofa.evaluation.scores import main_score, scores
 from ofa.model.folder import read_folder
 from ofa.stages.context import StageContext
 from ofa.system import files, machine
@@ -133,9 +133,7 @@ def _most_lost(wanted: dict[str, float], got: dict[str, float]) -> float:
 def _logits(context: StageContext, path: Path, engine: str = "onnxruntime", batch_size: int | None = None) -> Logits:
     """Of all dev rows; graphs for GPUs run in ONNX Runtime, too."""
     run = run_openvino if engine == "openvino" else run_onnx
-    forward = run(path, threads=context.threads)
-    found = predict_splits(forward, context.inputs.dev, batch_size or context.config.trainer.eval_batch_size)
-    return {split: context.inputs.scale.learned(logits) for split, logits in found.items()}
+    return context.dev_logits(run(path, threads=context.threads), batch_size)
 
 
 def _batches(context: StageContext) -> list[Batch]:
