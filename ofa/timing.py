@@ -69,7 +69,7 @@ def time_run(
     problems += position_problems(config.trainer, chosen, shape.max_tokens, str(store))
     if problems:
         raise UserError("\n".join(problems))
-    record = time_folders(folders, chosen, process.set_device(device), threads)
+    record = time_folders(folders, chosen, process.set_device(device, "--device"), threads)
     if not record["timings"]:
         here = "; ".join(f"{engine}: {', '.join(has)}" for engine, has in available(record["device"]).items())
         raise UserError(f"latency: none of these engines has these precisions on this {record['where']}; it has {here}")

@@ -3,7 +3,7 @@
     python experiments/unlabelled/run.py --data-dir GLUE --model FOLDER --name NAME [--output-dir DIR] [--seeds 1 2 3]
 
 FOLDER is the teacher if it has a classifier; of a pretrained BERT one is finetuned first, on all rows. The three arms
-learn from it for the same number of steps, and differ in the rows they learn from:
+learn from it for the same number of steps, by default one pass over all rows, and differ in the rows they learn from:
 
     few   the first --labelled rows
     more  these, and the next --unlabelled rows without their labels
@@ -38,6 +38,7 @@ RESULTS = HERE / "results.json"
 SEEDS, ROWS = [1, 2, 3], 67_349
 MACHINE = "hardware=cpu hardware.devices=1 tracking=none"
 SETTINGS = f"experiment=glue_minilm task=sst2 ofa.widths=[1,0.5,0.25] ofa.keep=last {MACHINE}"
+TEACHER = "trainer.finetune.epochs=2 trainer.finetune.warmup_ratio=0.1"
 
 
 def unlabelled(options: argparse.Namespace) -> Path:
@@ -75,7 +76,7 @@ def teacher(options: argparse.Namespace, seed: int) -> Path:
     folder = Path(options.model)
     if "classifier.weight" in tensor_names(read_folder(folder)):
         return folder
-    settings = settings_of(options, folder, seed, "stages=[finetune]")
+    settings = settings_of(options, folder, seed, *TEACHER.split(), "stages=[finetune]")
     subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, check=True)
     config = typed(compose(settings))
     *_, (_, _, folders) = plan(config, load_inputs(config), Store(Path(options.output_dir) / "store"))
@@ -108,7 +109,8 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         if mean["all"][name] > mean["few"][name]
     }
     return {"steps": options.steps, "seeds": options.seeds, "rows": rows, "teacher": of_teacher,
-            "mean": mean, "recovered": recovered, "scores": scores, "settings": SETTINGS}  # fmt: skip
+            "mean": mean, "recovered": recovered, "scores": scores,
+            "settings": [*SETTINGS.split(), *options.set], "settings of its teacher": TEACHER.split()}  # fmt: skip
 
 
 def main() -> None:
@@ -119,7 +121,7 @@ def main() -> None:
     parser.add_argument("--output-dir", default=str(REPO / "outputs" / "unlabelled"))
     parser.add_argument("--labelled", type=int, default=LABELLED)
     parser.add_argument("--unlabelled", type=int, default=UNLABELLED)
-    parser.add_argument("--steps", type=int, default=3 * ROWS // 32, help="of distillation, in every arm")
+    parser.add_argument("--steps", type=int, default=-(-ROWS // 32), help="of distillation, in every arm")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--set", nargs="*", default=[], help="more settings, e.g. ofa.hard_weight=0.5")
     options = parser.parse_args()

@@ -89,7 +89,7 @@ def _machine(config: Config) -> Iterable[str]:
 def _gpu(device: str, precision: str) -> Iterable[str]:
     """What needs a GPU, where Paddle need not be loaded to see that there is none."""
     if device == "gpu" and paddle_for_cpu():
-        yield "hardware.device: gpu is not there (this Paddle is built for CPU); use hardware.device=cpu or auto"
+        yield "hardware.device: gpu is not there (this Paddle is built for CPU); allowed here: cpu, auto"
     elif precision in NEED_GPU and (device == "cpu" or paddle_for_cpu()):
         yield f"trainer.precision: {precision} needs a GPU, and this job runs on a CPU; allowed here: fp32"
 

@@ -63,8 +63,8 @@ def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator
     classes = f"{'any of the' if task.multi_label else 'one of the'} classes {', '.join(task.labels)}"
     what = classes if task.labels else f"a score, {task.score_range}"
     yield f"Task: {task.name}; {' and '.join(task.text)} to {what}."
-    trained = results.rows.get("train", {}).get("used")
-    rows = f"; trained on {trained:,} rows" if trained else ""
+    trained = results.rows.get("train", {}).get("used", 0) - config.search.held_out_of_finetuning
+    rows = f"; trained on {trained:,} rows" if trained > 0 else ""
     yield f"Data: scored on {results.dev_rows:,} dev rows{rows}, cut at {config.trainer.max_seq_length} tokens."
     yield "Scores: " + ", ".join(f"{name} {value:.4f}" for name, value in network.metrics.items()) + "."
     lost = f"Points lost against its teacher ({teacher.score:.4f}): {100 * (teacher.score - network.score):.2f}"

@@ -123,8 +123,12 @@ def quiet() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def set_device(device: str) -> str:
+def set_device(device: str, key: str = "hardware.device") -> str:
     """Select the device Paddle runs on; returns ``cpu`` or ``gpu:<index>``.
+
+    Args:
+        device: auto, cpu or gpu.
+        key: what asked for it, in the words of an error.
 
     Raises:
         UserError: if a GPU is asked for where Paddle has none, or fewer than ``hardware.devices``.
@@ -138,7 +142,7 @@ def set_device(device: str) -> str:
 
     usable = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if device == "gpu" and not usable:
-        raise UserError("hardware.device: gpu is not there (Paddle sees none); use hardware.device=cpu or auto")
+        raise UserError(f"{key}: gpu is not there (Paddle sees none); allowed here: cpu, auto")
     if device == "cpu" or not usable:
         paddle.set_device("cpu")
         use_threads(threads())

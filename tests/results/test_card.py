@@ -11,6 +11,7 @@ import yaml
 from helpers.results import network, results, timed
 
 from ofa.results.card import text, write_cards
+from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
 
 CONFIG = Config(
@@ -42,6 +43,12 @@ def test_the_figures_of_a_network(folder: Path) -> None:
         "That of none, which it was made from; its folder does not say which.",
     ):
         assert line in card, card
+
+
+def test_rows_that_chose_among_networks_and_taught_none_are_not_counted_as_trained_on(folder: Path) -> None:
+    found = replace(results(networks=(network(0.5, 0.91),)), rows={"train": {"used": 4000, "left_out": 0}})
+    searched = replace(CONFIG, search=SearchConfig(max_macs=1e9, rows=500, unseen=True))
+    assert "trained on 3,500 rows" in text(searched, folder, found.networks[0], found)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """What this machine is: its processor and its GPU by name."""
 
+import pytest
+
+from ofa.errors import UserError
 from ofa.system import machine, process
 
 
@@ -20,3 +23,10 @@ def test_a_gpu_is_named_by_its_number(monkeypatch):
     assert process.set_device("gpu") == "gpu:1"
     assert selected == ["gpu:0", "gpu:1"]
     assert [machine.device_name(name) for name in ("gpu:0", "gpu:1", "cpu")] == ["t4", "l4", "cpu"]
+
+
+def test_a_gpu_that_is_not_there_is_said_of_what_asked_for_it(monkeypatch):
+    """``ofa time --device gpu`` is no setting of a job."""
+    monkeypatch.setattr("paddle.device.is_compiled_with_cuda", lambda: False)
+    with pytest.raises(UserError, match="^--device: gpu is not there .*; allowed here: cpu, auto$"):
+        process.set_device("gpu", "--device")
