@@ -1,4 +1,5 @@
-# The CPU installation, nothing else: docker build -t ofa . && docker run --rm -v "$PWD/outputs:/outputs" ofa experiment=quickstart
+# The CPU installation, nothing else: docker build -t ofa . && mkdir -p outputs &&
+# docker run --rm -u "$(id -u)" -v "$PWD/outputs:/outputs" ofa experiment=quickstart
 # Versions are those of requirements.lock. Models and data come in by -v and model.path, task.data_dir.
 FROM python:3.11-slim-bookworm
 
@@ -13,8 +14,8 @@ COPY conf conf
 COPY ofa ofa
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation .
 
-# Not root: what is written under /outputs can be read and removed; docker run -u "$(id -u)" makes it yours.
-RUN useradd --create-home ofa && install -d -o ofa /outputs /cache
+# Not root: what is written under /outputs can be read and removed. Anyone may write there, so that -u "$(id -u)" can.
+RUN useradd --create-home ofa && install -d -m 1777 /outputs /cache
 USER ofa
 ENV OFA_OUTPUT=/outputs OFA_CACHE=/cache
 WORKDIR /home/ofa

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data.rows import Rows
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.unlabelled import Texts, Unlabelled
 from ofa.settings.schema import TaskConfig
@@ -31,6 +32,13 @@ def words_of(text: str, tokenizer: TextTokenizer) -> list[str]:
     plain = backend.normalizer.normalize_str(text) if backend.normalizer else text
     pieces = backend.pre_tokenizer.pre_tokenize_str(plain) if backend.pre_tokenizer else [(plain, None)]
     return [word for word, _ in pieces]
+
+
+def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
+    """The rows with :func:`words_of` their texts, as copies of them are written, to be compared with such."""
+    columns = [rows.text_a] if rows.text_b is None else [rows.text_a, rows.text_b]
+    first, *second = ([" ".join(words_of(text, tokenizer)) for text in column] for column in columns)
+    return Rows(first, second[0] if second else None, rows.labels)
 
 
 def whole_words(tokenizer: TextTokenizer) -> dict[str, int]:

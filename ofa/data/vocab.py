@@ -20,7 +20,7 @@ from ofa.system.files import require_regular
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 OF_BYTE_LEVEL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # RoBERTa's, in the order of their ids
 CHUNK = 4096  # rows encoded at once: bounds the memory the tokenizer's own objects take
-_MAX_ALPHABET = 1000  # characters a trained vocabulary keeps
+_MOST_INNER = 1000  # characters from inside words that a trained vocabulary keeps, so that there is room for words
 
 
 def read_vocab(path: Path, special: Sequence[str] = SPECIAL) -> dict[str, int]:
@@ -76,15 +76,15 @@ def train_vocab(texts: Sequence[str], size: int, path: Path, lower_case: bool = 
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
             characters.update(word)
             inner.update(word[1:])
-    limit = min(_MAX_ALPHABET, (size - len(SPECIAL)) // 2)
-    alphabet = sorted(sorted(characters), key=characters.__getitem__, reverse=True)[:limit]
+    by_count = sorted(sorted(characters), key=characters.__getitem__, reverse=True)
+    alphabet = _that_fit(by_count, inner, size - len(SPECIAL))
     trainer = WordPieceTrainer(
         vocab_size=size,
         min_frequency=2,
         show_progress=False,
         special_tokens=[*SPECIAL, *sorted(alphabet), *sorted(f"##{char}" for char in inner & set(alphabet))],
         initial_alphabet=alphabet,
-        limit_alphabet=limit,
+        limit_alphabet=len(alphabet),
     )
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))
     ids = tokenizer.get_vocab()
@@ -97,6 +97,22 @@ def train_vocab(texts: Sequence[str], size: int, path: Path, lower_case: bool = 
     except OSError as error:
         raise UserError(f"{path}: the trained vocabulary cannot be written ({error.strerror})") from None
     return len(ids)
+
+
+def _that_fit(characters: Sequence[str], inner: set[str], room: int) -> list[str]:
+    """The first of ``characters`` that fit into ``room`` tokens.
+
+    One from inside a word (``inner``) takes two tokens; one that is a word by itself, as each Chinese one is, one.
+    """
+    kept, parts = [], 0
+    for character in characters:
+        if character in inner:
+            parts += 1
+        if len(kept) + min(parts, _MOST_INNER) >= room:
+            break
+        if character not in inner or parts <= _MOST_INNER:
+            kept.append(character)
+    return kept
 
 
 def train_byte_level(texts: Sequence[str], size: int, folder: Path) -> int:

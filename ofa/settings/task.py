@@ -17,7 +17,10 @@ METRICS = {
 
 @dataclass
 class TaskConfig:
-    """One classification or regression task and the layout of its files."""
+    """One classification or regression task and the layout of its files.
+
+    ``quoting`` acts through the rows that are read, ``teacher_labels`` through the order of classes that is found.
+    """
 
     name: str = collected("???")  # of the task, in the names of runs
     data_dir: str | None = None  # folder with the files, or the GLUE folder above it; null: <cache_dir>/glue
@@ -41,14 +44,14 @@ class TaskConfig:
     labels: list[str] = setting([])  # class names in class order; empty: a score (regression)
     label_values: list[str] | None = None  # what the files say for each class; null: the class names
     # What a finished teacher calls each of them, names or ids; null: the same, or the ids 0, 1, ...
-    teacher_labels: list[str] | None = how(None)  # acts through the order that is found
+    teacher_labels: list[str] | None = how(None)
     multi_label: bool = added(False)  # a row has any number of the classes, or none
     label_separator: str = how(",")  # between the labels of a row; in JSON lines a list does without
     score_range: list[float] | None = None  # lowest and highest score of a regression task
     metrics: list[str] = setting(["accuracy"])  # the first is the task's score
     # none: tabs and ends of lines always part; csv: not between quotes, doubled ones are quotes, as pandas writes them.
-    # null: none, but stop where a file looks like the other.
-    quoting: str | None = how(None)  # what it changes is in the rows
+    # null: csv for .csv files; else none, but stop where a file looks like the other.
+    quoting: str | None = how(None)
     bad_rows: str = "error"  # error: stop at a malformed row; skip: leave it out and say how many
     max_train_rows: int | None = None  # the first rows only
     max_dev_rows: int | None = None  # the same of every dev split

@@ -38,7 +38,8 @@ def run(context: StageContext) -> None:
     log.info("augment: words are replaced as %s say", by)
     path = context.work / "copies.jsonl"
     augment.write(path, _copies(context, numbers.tolist(), words, fits), config.task.text)
-    found = Unlabelled.scan([path], config.task, context.inputs.rows, "ofa.augment.copies")
+    splits = {name: augment.as_words(split, context.inputs.tokenizer) for name, split in context.inputs.rows.items()}
+    found = Unlabelled.scan([path], config.task, splits, "ofa.augment.copies")
     augment.keep(found, by, context.folder)
 
 

@@ -82,6 +82,7 @@ PIPELINE = (
         "Replace words in copies of the training rows",
         ("finetune",),
         keys.augment,
+        version=2,
         alone=True,
         wanted=lambda config: config.ofa.augment.copies > 0,
     ),

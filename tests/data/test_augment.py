@@ -64,17 +64,20 @@ def test_a_copy_of_a_pair_changes_one_text_and_the_draw_decides_all() -> None:
 
 
 def test_copies_that_stand_in_a_split_are_not_kept(tmp_path: Path) -> None:
+    """Copies are words with blanks between them, which the rows of most files are not."""
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*SPECIAL, *TOKENS]))
+    tokenizer = plain(tmp_path / "vocab.txt")
     task = TaskConfig("t", dev={"dev": "dev.tsv"}, text=["a", "b"], label="y", labels=["no", "yes"])
     labels = np.zeros(1, np.int64)
-    splits = {"train": Rows(["good"], ["one"], labels), "dev": Rows(["fine"], ["one"], labels)}
-    made = [("good", "one"), ("fine", "one"), ('gr"eat\t', "one"), ("bad", "")]
+    splits = {"train": Rows(["Good!"], ["One"], labels), "dev": Rows(["(fine)"], ["one"], labels)}
+    splits = {name: augment.as_words(rows, tokenizer) for name, rows in splits.items()}
+    made = [("good !", "one"), ("( fine )", "one"), ('gr"eat\t', "one"), ("bad", "")]
     augment.write(tmp_path / "copies.jsonl", iter(made), task.text)
     found = Unlabelled.scan([tmp_path / "copies.jsonl"], task, splits, "ofa.augment.copies")
     assert found.counts == {"used": 2, "left_out": 0, "repeated": 1, "in_dev": 1}
     augment.keep(found, "neighbours", tmp_path)
     kept = augment.kept(tmp_path, task)
     assert kept.counts == found.counts and (kept.digest, kept.new.tolist()) == (found.digest, [True, True])
-    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in [*SPECIAL, *TOKENS]))
-    like, tokenizer = np.zeros(3, np.int64), plain(tmp_path / "vocab.txt")
+    like = np.zeros(3, np.int64)
     whole = replace(found, new=found.new).encoded(tokenizer, 16, like)
     assert (kept.encoded(tokenizer, 16, like).input_ids == whole.input_ids).all() and len(whole) == 2

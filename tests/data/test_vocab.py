@@ -77,6 +77,25 @@ def test_trained_vocabulary(tmp_path: Path) -> None:
         train_vocab(TEXTS, 20, path)
 
 
+def test_a_trained_vocabulary_has_the_characters_that_are_words_by_themselves(tmp_path: Path) -> None:
+    """Each Chinese character is one, so there is nothing to put together of fewer."""
+    rng, chinese = np.random.default_rng(0), [chr(0x4E00 + number) for number in range(3000)]
+    texts = ["".join(rng.permutation(chinese)) + " 手机 iPhone" for _ in range(2)]
+    assert train_vocab(texts, 8000, tmp_path / "v.txt") < 3050
+    vocab = read_vocab(tmp_path / "v.txt")
+    assert set(chinese) < set(vocab) and "iphone" in vocab and not any("##" + one in vocab for one in chinese)
+    assert train_vocab(texts, 2000, tmp_path / "small.txt") == 2000
+    assert len(set(chinese) & set(read_vocab(tmp_path / "small.txt"))) > 1900
+
+
+def test_characters_from_inside_words_leave_room_for_words(tmp_path: Path) -> None:
+    rng, letters = np.random.default_rng(0), np.array([chr(0xA000 + number) for number in range(1165)])  # of Yi
+    texts = [" ".join("".join(rng.choice(letters, 4)) for _ in range(60)) + " the the" for _ in range(200)]
+    train_vocab(texts, 3000, tmp_path / "v.txt")
+    vocab = read_vocab(tmp_path / "v.txt")
+    assert "the" in vocab and sum(token.startswith("##") and len(token) == 3 for token in vocab) == 1000
+
+
 @pytest.mark.process
 def test_training_a_vocabulary_is_deterministic(tmp_path: Path) -> None:
     """In processes of their own: the library's hash maps are seeded per process."""
