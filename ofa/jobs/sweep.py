@@ -25,8 +25,7 @@ from ofa.results.report import markdown
 from ofa.settings.explain import explain
 from ofa.settings.schema import TrackingConfig
 from ofa.system.files import write_whole as write
-from ofa.tracking import pages, tracker
-from ofa.tracking.logged import sweep_metrics
+from ofa.tracking import metrics, pages, tracker
 from ofa.tracking.server import Page
 
 RECORD = "job.json"
@@ -269,9 +268,9 @@ class Sweep:
     def _tell(self, numbers: dict[str, Any], note: str, files: list[Path], status: str) -> Page | None:
         """Tell MLflow what came of the sweep and close its run; returns where to look."""
         for row in numbers["rows"]:
-            self._tracker.metrics(sweep_metrics(row["task"], row), 0)
+            self._tracker.metrics(metrics.of_sweep(row["task"], row), 0)
         for average in numbers["averages"]:
-            self._tracker.metrics(sweep_metrics("average", average), 0)
+            self._tracker.metrics(metrics.of_sweep("average", average), 0)
         self._tracker.tags({"mlflow.note.content": note})
         self._tracker.artifacts(files)
         return self._tracker.finish(status)

@@ -86,7 +86,7 @@ def _recommendation(
 
 
 def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:
-    where, full_ms = results.headlines[0].where, results.headlines[0].ms
+    where, full_ms = results.headlines[0].where, reference_ms(results, tolerance)
     options = list(_options(results, close, where, tolerance))
     if not options:
         words = f"No network within {tolerance:g} points of the teacher was timed in a precision that keeps its score."
@@ -94,7 +94,7 @@ def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> 
     least = min(latency.ms for latency, _ in options)
     gain = full_ms / least >= FASTER
     rivals = [(latency, network) for latency, network in options if not gain or latency.ms <= SAME * least]
-    latency, chosen = max(rivals, key=lambda option: (_score(option[1], option[0]), -option[0].ms))
+    latency, chosen = max(rivals, key=lambda option: (score_of(option[1], option[0]), -option[0].ms))
     loss = _loss(results, chosen, tolerance, latency)
     if gain:
         speed = f"{full_ms / latency.ms:.2f}x the full network's speed"
@@ -107,13 +107,21 @@ def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> 
     return _recommendation(results, words, tolerance, chosen, latency)
 
 
+def reference_ms(results: Results, tolerance: float) -> float:
+    """Milliseconds of the full network on the target as it may run: an INT8 that loses too much is nothing to beat."""
+    full, headline = results.largest, results.headlines[0]
+    lost = _lost(results, full.score)
+    allowed = tolerance if lost <= tolerance else lost + tolerance
+    return next((latency.ms for latency, _ in _options(results, [full], headline.where, allowed)), headline.ms)
+
+
 def _options(
     results: Results, close: list[NetworkResult], where: str, tolerance: float
 ) -> Iterator[tuple[Latency, NetworkResult]]:
     """The fastest way to run each of the ``close`` networks on a device that stays within the tolerance, too."""
     for network in close:
         of_device = [latency for latency in network.latencies if latency.where == where]
-        near = [latency for latency in of_device if _lost(results, _score(network, latency)) <= tolerance]
+        near = [latency for latency in of_device if _lost(results, score_of(network, latency)) <= tolerance]
         if near:
             yield min(results.comparable(near), key=lambda latency: latency.ms), network
 
@@ -124,8 +132,8 @@ def _lost(results: Results, score: float) -> float:
     return round(100 * (results.teacher.score - score), 6)
 
 
-def _score(network: NetworkResult, latency: Latency | None) -> float:
-    """The score of the file that ``latency`` is of."""
+def score_of(network: NetworkResult, latency: Latency | None) -> float:
+    """The score of the file that ``latency`` is of; of none, the network's own."""
     reduced = network.in_precision(latency.engine, latency.precision) if latency else None
     return reduced.score if reduced else network.score
 
@@ -133,7 +141,7 @@ def _score(network: NetworkResult, latency: Latency | None) -> float:
 def _loss(results: Results, network: NetworkResult, tolerance: float, latency: Latency | None = None) -> str:
     """What a network loses against the teacher as it is run, how sure that is, and what it saves."""
     assert results.teacher is not None
-    score = _score(network, latency)
+    score = score_of(network, latency)
     lost = _lost(results, score)
     low, high = network.lost or (0.0, 0.0)
     if lost <= 0:
@@ -183,10 +191,9 @@ def _figure(results: Results, name: str | None) -> str:
 def _within(results: Results, limit: float, figure: str) -> float:
     """The best score among the networks whose ``figure`` is at most ``limit`` ms."""
     timed = [(one, network) for network in results.networks if (one := results.latency(network, figure))]
-    fast = [_score(network, one) for one, network in timed if one.ms <= limit]
+    fast = [score_of(network, one) for one, network in timed if one.ms <= limit]
     if not fast:
-        least = min(one.ms for one, _ in timed)
-        raise UserError(
-            f"objective.max_latency_ms: no width is within {limit:g} ms; the fastest takes {least:.3g} ms ({figure})"
-        )
+        least = min((one.ms for one, _ in timed), default=None)
+        found = f"the fastest takes {least:.3g} ms" if least is not None else "none of them runs so"
+        raise UserError(f"objective.max_latency_ms: no width is within {limit:g} ms; {found} ({figure})")
     return max(fast)

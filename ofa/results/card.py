@@ -13,7 +13,7 @@ from ofa.results.record import NetworkResult, Results
 from ofa.results.reduced import ON_CPU
 from ofa.results.report import human
 from ofa.settings.schema import Config, ModelConfig
-from ofa.system.files import read_json, write_whole
+from ofa.system.files import expanded, read_json, write_whole
 from ofa.system.redact import without_secrets
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _licence(model: ModelConfig) -> tuple[str | None, str]:
             "Its weights were trained from random ones on the data of the task; no other model's licence applies.",
         )
     origin = Path(model.path).name if model.path else without_secrets(str(model.pretrained))
-    found = _header(Path(model.path).expanduser() / CARD).get("license") if model.path else None
+    found = _header(expanded(model.path) / CARD).get("license") if model.path else None
     if isinstance(found, str) and found:
         return found, f"That of {origin}, which it was made from: {found}."
     return "other", f"That of {origin}, which it was made from; its folder does not say which."

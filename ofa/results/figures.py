@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ofa.results.advice import score_of
 from ofa.results.figure import ENGINES, Latency
 from ofa.results.lettering import lettering, title
 from ofa.results.record import NetworkResult, Results
@@ -24,8 +26,8 @@ WIDE = 5.0  # a ratio at which not every digit of a decade has room for its numb
 def draw(results: Results, path: Path) -> None:
     """Write a PNG of points from the teacher over milliseconds per row, or over size where no latency is known.
 
-    A curve for every engine (and depth) of each device; intervals of 90%; a band for the tolerance; a star on the
-    recommended network.
+    A curve for every engine (and depth) of each device, at the scores of the files that these run; intervals of 90%,
+    of networks in FP32; a band for the tolerance; a star on the recommended network.
     """
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
@@ -36,7 +38,7 @@ def draw(results: Results, path: Path) -> None:
     for panel, headline in zip(axes, headlines, strict=False):
         _latencies(panel, results, headline)
     if not headlines:
-        _curve(axes[0], results, [(network.params / 1e6, network) for network in results.networks], "networks", 0)
+        _curve(axes[0], results, [(network.params / 1e6, network, None) for network in results.networks], "networks", 0)
         axes[0].set_xlabel("parameters (millions)")
     low, high = _range(results)
     for panel in axes:
@@ -69,7 +71,9 @@ def _subtitle(results: Results) -> list[str]:
 def _range(results: Results) -> tuple[float, float]:
     """Lowest and highest point that is drawn, bars and tolerance included."""
     assert results.teacher is not None and results.recommended is not None
-    points = [100 * (network.score - results.teacher.score) for network in results.networks]
+    scores = [network.score for network in results.networks]
+    scores += [reduced.score for network in results.networks for reduced in network.reduced]
+    points = [100 * (score - results.teacher.score) for score in scores]
     ends = [end for network in results.networks if network.lost for end in (-network.lost[0], -network.lost[1])]
     return min([-results.recommended.tolerance, *points, *ends]), max([0.0, *points, *ends])
 
@@ -96,8 +100,8 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
     place = 0
     for name, latency in shown.items():
         for family, networks in _families(results).items():
-            costs = [(results.ms(one, name), one) for one in networks]
-            points = [(ms / latency.batch_size, one) for ms, one in costs if ms is not None]
+            timed = [(one, found) for one in networks if (found := results.latency(one, name))]
+            points = [(found.ms / found.batch_size, one, found) for one, found in timed]
             label = f"{ENGINES.get(latency.engine, latency.engine)} {latency.precision}{family}"
             _curve(panel, results, points, label, place, latency == headline)
             place += 1
@@ -119,7 +123,7 @@ def _latencies(panel: Axes, results: Results, headline: Latency) -> None:
 def _curve(
     panel: Axes,
     results: Results,
-    points: list[tuple[float, NetworkResult]],
+    points: Sequence[tuple[float, NetworkResult, Latency | None]],
     label: str,
     place: int,
     named: bool = True,
@@ -127,23 +131,28 @@ def _curve(
     """Points from the teacher over a cost; only the curve of the recommended engine names its networks."""
     assert results.teacher is not None and results.recommended is not None
     points = sorted(points, key=lambda point: point[0])
-    costs = [cost for cost, _ in points]
-    drops = [100 * (network.score - results.teacher.score) for _, network in points]
-    bars = [network.lost for _, network in points if network.lost]
+    costs = [cost for cost, _, _ in points]
+    drops = [100 * (score_of(network, latency) - results.teacher.score) for _, network, latency in points]
+    bars = [network.lost for _, network, latency in points if network.lost and not _reduced(network, latency)]
     below = [drop + lost[1] for drop, lost in zip(drops, bars, strict=False)]
     above = [-lost[0] - drop for drop, lost in zip(drops, bars, strict=False)]
     color, mark = f"C{place}", MARKS[place % len(MARKS)]
     panel.plot(costs, drops, f"{mark}-", color=color, markersize=5, label=label)
-    if bars and named:
+    if len(bars) == len(points) and named:
         ends = ([max(0.0, end) for end in below], [max(0.0, end) for end in above])
         panel.errorbar(costs, drops, ends, fmt="none", ecolor=color, alpha=0.5, capsize=3)
-    for cost, drop, (_, network) in zip(costs, drops, points, strict=True) if named else ():
+    for cost, drop, (_, network, _) in zip(costs, drops, points, strict=True) if named else ():
         chosen = network.name == results.recommended.name
         text = f"{'★ ' if chosen else ''}{network.name if network.searched else f'{network.width:.3g}'}"
         weight = "bold" if chosen else "normal"
         panel.annotate(
             text, (cost, drop), textcoords="offset points", xytext=(6, 6), fontsize="small", fontweight=weight
         )
+
+
+def _reduced(network: NetworkResult, latency: Latency | None) -> bool:
+    """Whether ``latency`` is of a file with a score of its own, which no interval is known of."""
+    return latency is not None and network.in_precision(latency.engine, latency.precision) is not None
 
 
 @lettering()

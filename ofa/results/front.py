@@ -11,6 +11,7 @@ from ofa.results.lettering import lettering, title
 from ofa.results.record import Results
 from ofa.supernet.space import record_of_search
 from ofa.supernet.subnet import SubNet, uniform
+from ofa.system.files import read_json
 
 FRONT, MEASURED = "front.png", "_measured"  # the name of a picture; how names of measured figures end
 FAR = 15  # percent by which a prediction may be off without a word
@@ -23,6 +24,8 @@ def found(folders: Mapping[str, Path]) -> dict[str, Any] | None:
     ``specialised``, if they were distilled alone: a network's score ``before``, and the ``step`` and ``score`` kept.
     """
     record = record_of_search(folders.get("search"))
+    if record and "layer_times" in folders:
+        record["timed_on"] = read_json(folders["layer_times"] / "stage.json")["machine"]
     if record and "specialise" in folders:
         record["specialised"] = json.loads((folders["specialise"] / "specialise.json").read_text())
     return record
@@ -32,11 +35,14 @@ def checked(results: Results) -> dict[str, Any] | None:
     """The record of the search with what its networks take that were timed whole, where the limit is on that.
 
     ``checked``: by name, ``predicted_ms`` by the table of layers, ``measured_ms``, and the ``error`` of the one
-    against the other in percent.
+    against the other in percent; not where these are of another machine than the table's.
     """
     search = results.search
     if search is None or not str(search["figure"]).endswith(MEASURED):
         return search
+    timed = results.measured_on.get(str(search["figure"]).partition("_")[0])
+    if timed and "timed_on" in search and timed["machine"] != search["timed_on"]:
+        return {key: value for key, value in search.items() if key != "checked"}
     found = {}
     for entry in search["front"]:
         network = results.network(entry["name"])

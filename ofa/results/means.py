@@ -16,8 +16,9 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
 
     Returns:
         ``words``; ``name`` and ``label`` of the network and its ``speedup`` against the full network as that runs
-        fastest, which the words tell, too: None where there is none; ``run``, the folder of the job whose network of
-        that name scores best; ``folder``, the network's, from that of all runs: None where the jobs exported nothing.
+        fastest within the tolerance, which the words tell, too: None where there is none; ``run``, the folder of the
+        job whose network of that name scores best; ``folder``, the network's, from that of all runs: None where the
+        jobs exported nothing.
     """
     averaged = mean_of(jobs)
     tolerance = next((job.recommended.tolerance for job in jobs if job.recommended), 0.0)
@@ -34,7 +35,7 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
         "words": advised.words + " Each seed's search found another network of that name." * apart,
         "name": chosen.name,
         "label": chosen.label,
-        "speedup": averaged.headlines[0].ms / latency.ms if latency else None,
+        "speedup": advice.reference_ms(averaged, tolerance) / latency.ms if latency else None,
         "run": best.run,
         "folder": f"{best.run}/{chosen.name}" if best.export else None,
     }

@@ -12,6 +12,7 @@ from ofa.results.reduced import unsound
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape
+from ofa.system.files import expanded
 
 LEFT_OUT = 0.01  # share of malformed rows that deserves a word
 # A measured time this much longer than the share of MACs left is worth a remark.
@@ -43,7 +44,7 @@ def _busy(results: Results, output_dir: str) -> list[str]:
         return []
     more = len(results.unsteady) - 2
     names = ", ".join(results.unsteady[:2]) + f" and {more} more" * (more > 0)
-    run = shlex.quote(f"{output_dir}/runs/{results.run}")
+    run = shlex.quote(f"{expanded(output_dir)}/runs/{results.run}")
     return [
         f"Unreliable, as the machine was busy (p90 over 1.5 times the median): {names}. Measure again: ofa time {run}"
     ]

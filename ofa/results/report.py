@@ -136,7 +136,7 @@ def _tokenizing(results: Results, where: str, found: Mapping[str, float]) -> lis
         if own is None or (latency.where, latency.kind) != (where, "measured"):
             continue
         figure = latency.name(results.unnamed_engine)
-        timed = {network.label: ms for network in results.networks if (ms := results.ms(network, figure))}
+        timed = {network.label: ms for network in results.exported if (ms := results.ms(network, figure))}
         ends = dict.fromkeys((max(timed, key=timed.__getitem__), min(timed, key=timed.__getitem__)))
         shares = " and ".join(f"{own / timed[label]:.0%} of {label}'s" for label in ends)
         said += f"; at {latency.batch_size} x {latency.seq_length} that is {shares} time"

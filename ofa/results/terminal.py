@@ -108,9 +108,9 @@ def _table(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> Ta
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     kept = fitting(rows, width, further)
     for place, column in enumerate(kept):
-        table.add_column(rows[0][column], justify="right" if place else "left", no_wrap=True)
+        table.add_column(escape(rows[0][column]), justify="right" if place else "left", no_wrap=True)
     for row in rows[1:]:
-        table.add_row(*(row[column] for column in kept), style="green" if row[0].startswith("★") else "")
+        table.add_row(*(escape(row[column]) for column in kept), style="green" if row[0].startswith("★") else "")
     return table
 
 

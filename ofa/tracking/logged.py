@@ -1,4 +1,4 @@
-"""Every name that is logged: parameters, tags and metrics of jobs, sub-networks, sweeps and later timings."""
+"""What is logged of jobs, sub-networks and later timings: parameters, tags, data sets, figures and models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from ofa import __version__
 from ofa.deploy.serving import settings_of
 from ofa.results.collect import deployed
-from ofa.results.record import NetworkResult, Results, Scored
+from ofa.results.record import Results
 from ofa.results.reduced import MAIN
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TaskConfig
@@ -21,6 +21,7 @@ from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
 from ofa.system import machine
 from ofa.system.redact import without_secrets
+from ofa.tracking import metrics
 from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import RECOMMENDED, model_name
 from ofa.tracking.tracker import Tracker
@@ -58,7 +59,7 @@ def open_networks(
             "depth": network.depth,
             "heads": uniform(network.subnet.heads),
             "neurons": uniform(network.subnet.neurons),
-            "params": count_params(shape, network.subnet),
+            **({"params": count_params(shape, network.subnet)} if config.ofa.vocabulary == "full" else {}),
             "macs": count_macs(shape, network.subnet, config.trainer.max_seq_length),
             "trainer.seed": config.trainer.seed,
         }
@@ -125,15 +126,12 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
         for where, about in results.measured_on.items()
         for size, ms in about.get("tokenizer_ms", {}).items()
     }
-    tracker.metrics(_scores(results.teacher) | tokenizing, 0)
+    tracker.metrics(metrics.of_scored(results.teacher) | tokenizing, 0)
     for network in results.networks:
-        tracker.metrics(_metrics(results, network), 0, network.name)
+        tracker.metrics(metrics.of_network(results, network), 0, network.name)
         tracker.tags({"mlflow.note.content": network_note(network, title, results)}, network.name)
-    recommended = results.network(results.recommended.name)
-    if recommended:
-        chosen = {"width": recommended.width, "depth": recommended.depth, "score": recommended.score}
-        of_chosen = {key.partition("/")[2]: value for key, value in _summary(results, recommended).items()}
-        tracker.metrics({f"recommended/{key}": value for key, value in (chosen | of_chosen).items()}, 0)
+    if chosen := metrics.of_recommended(results):
+        tracker.metrics(chosen, 0)
     view, tags = views(results)
     tracker.experiment(tags)
     tracker.tags({"mlflow.note.content": note(results, config, view, tracker.address)})
@@ -142,7 +140,8 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
             alias = RECOMMENDED if network.name == results.recommended.name else None
             place = (network.name, model_name(config), export / network.name)
             precision = config.tracking.register_precision if network.in_precision(*MAIN) else "fp32"
-            tracker.model(*place, settings_of(config, precision), _version_tags(results, network), alias)
+            tags = metrics.version_tags(results, network, precision)
+            tracker.model(*place, settings_of(config, precision), tags, alias)
 
 
 def _git(*arguments: str) -> str:
@@ -204,62 +203,6 @@ def _replay(tracker: Tracker, folders: Mapping[str, Path]) -> None:
             tracker.metrics({"best/score": best["score"]}, best["step"])
         for name, of_network in best.items() if stage == last else ():
             tracker.metrics({"best/score": of_network["score"]}, of_network["step"], name)
-
-
-def _version_tags(results: Results, network: NetworkResult) -> dict[str, str]:
-    """What a version of the registered model says of its network."""
-    tags = {"network": network.name, "width": f"{network.width:.4g}", "depth": f"{network.depth:.4g}"}
-    summary = _summary(results, network)
-    tags |= {"score": f"{network.score:.4f}", "points": f"{summary['score/points']:+.2f}"}
-    tags |= {"run": results.run} if results.run else {}
-    if "cost/speedup" in summary:
-        figure = results.headlines[0].name(results.unnamed_engine)
-        tags |= {"speedup": f"{summary['cost/speedup']:.2f}", "speedup.figure": figure}
-    return tags
-
-
-def _scores(scored: Scored) -> dict[str, float]:
-    values = {f"eval/{key}": value for key, value in scored.metrics.items()}
-    return values | {"eval/score": scored.score, "params": scored.params, "macs": scored.macs}
-
-
-def _metrics(results: Results, network: NetworkResult) -> dict[str, float]:
-    values = _scores(network) | _latencies(results, network) | {"width": network.width, "depth": network.depth}
-    sizes = {"heads": network.heads, "neurons": network.neurons, "bytes": network.bytes}
-    values |= {key: size for key, size in sizes.items() if isinstance(size, int)}
-    for part in ("checked", "specialised"):  # of a network that a search found: latency by its sum, score when alone
-        of_network = (results.search or {}).get(part, {}).get(network.name, {})
-        values |= {f"{part}/{key}": value for key, value in of_network.items()}
-    for one in network.reduced:  # eval_int8/score, eval_tensorrt_int8/score
-        name = one.precision if one.what == MAIN else "_".join(one.what)
-        values |= {f"eval_{name}/{metric}": value for metric, value in one.metrics.items()}
-        values |= {f"eval_{name}/score": one.score, f"eval_{name}/drop": one.drop, f"bytes_{name}": one.bytes}
-    return values | _summary(results, network)
-
-
-def _summary(results: Results, network: NetworkResult) -> dict[str, float]:
-    """The same keys in every job, whatever its task, target and engines, so that runs compare."""
-    assert results.teacher is not None
-    values = {"score/points": 100 * (network.score - results.teacher.score)}
-    if results.teacher.score > 0:
-        values["score/kept"] = network.score / results.teacher.score
-    for latency in results.headlines[:1]:
-        name = latency.name(results.unnamed_engine)
-        ms = results.ms(network, name)
-        if ms is not None:
-            values |= {"cost/target_ms": ms, "cost/speedup": results.speedups(network)[name]}
-    return values
-
-
-def _latencies(results: Results, network: NetworkResult) -> dict[str, float]:
-    values = {f"latency_ms/{latency.name(results.unnamed_engine)}": latency.ms for latency in network.latencies}
-    return values | {f"speedup/{name}": value for name, value in results.speedups(network).items()}
-
-
-def sweep_metrics(of: str, entry: dict[str, Any]) -> dict[str, float]:
-    """Means by name: ``sst2/teacher``, ``average/w0.75``; a variant is put before them."""
-    prefix = f"{entry['variant']}/{of}" if entry["variant"] else of
-    return {f"{prefix}/{name}": score["mean"] for name, score in entry["scores"].items()}
 
 
 def log_timings(config: Config, folder: Path, export: Path, results: Results, files: list[Path]) -> None:

@@ -103,8 +103,9 @@ def _block(rows: list[list[str]]) -> str:
 
 
 def serve_command(config: Config, results: Results, address: str) -> str:
-    """A sentence with the command that serves the recommended network; empty if there is none or nothing is tracked."""
-    if not (address and results.export and results.recommended and results.recommended.name):
+    """A sentence with the command that serves the recommended network; empty if there is none that is registered."""
+    registered = config.tracking.register_models and results.export
+    if not (address and registered and results.recommended and results.recommended.name):
         return ""
     model = shlex.quote(f"models:/{model_name(config)}@{RECOMMENDED}")
     serve = f"mlflow models serve -m {model} --env-manager local --host 127.0.0.1 --port 5001"

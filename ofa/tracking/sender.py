@@ -22,6 +22,7 @@ JOB = "job"  # the journal's name of a job's own run; a sub-network's is its nam
 RETRY_S, RETRY_MOST_S = 15.0, 300.0  # how long a server that does not answer is left alone, at first and at most
 POINTS, PAIRS = 1000, 100  # metrics, and parameters or tags, of one request: MLflow's limits
 PARAM_CHARS, TAG_CHARS = 6000, 8000  # longer values are cut
+REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE")  # sent again, it would be again
 RESTARTS = 3  # times one job starts afresh because the server has lost its runs
 
 
@@ -118,7 +119,7 @@ class Sender:
                 self._uploader.unsure = True  # some of them may still be there
                 self.server.find_experiment(self.server.client)
                 return
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE"):
+            if error.error_code not in REFUSED:
                 raise
             # Sent again it would be refused again, and all behind it would wait for ever.
             log.warning("Tracking: the server refused %s (%s).", entry["op"], reason(error))
@@ -181,20 +182,29 @@ class Uploader:
 
     def _metrics(self, entry: dict[str, Any]) -> int:
         """All metrics of the run up to the next entry of another kind; the server drops a point it has."""
+        from mlflow.exceptions import MlflowException
+
+        together, points = [], 0
+        for next_one in self.journal.entries[self.journal.sent :]:
+            if next_one["op"] != "metrics" or next_one["run"] != entry["run"] or points > POINTS:
+                break
+            together.append(next_one)
+            points += len(next_one["values"])
+        try:
+            self._points(together)
+        except MlflowException as error:
+            if len(together) == 1 or error.error_code not in REFUSED:
+                raise
+            together = [entry]  # the others are not at fault, and go on their own
+            self._points(together)
+        return len(together)
+
+    def _points(self, entries: list[dict[str, Any]]) -> None:
         from mlflow.entities import Metric
 
-        points: list[Metric] = []
-        count = 0
-        for next_one in self.journal.entries[self.journal.sent :]:
-            if next_one["op"] != "metrics" or next_one["run"] != entry["run"] or len(points) > POINTS:
-                break
-            points += [
-                Metric(key, value, next_one["ms"], next_one["step"]) for key, value in next_one["values"].items()
-            ]
-            count += 1
+        points = [Metric(key, value, one["ms"], one["step"]) for one in entries for key, value in one["values"].items()]
         for some in _slices(points, POINTS):
-            self.server.client.log_batch(self.journal.runs[entry["run"]], metrics=some)
-        return count
+            self.server.client.log_batch(self.journal.runs[entries[0]["run"]], metrics=some)
 
     def _log(self, run_id: str, params: dict[str, Any] | None = None, tags: dict[str, Any] | None = None) -> None:
         from mlflow.entities import Param, RunTag

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 TICK_S = 2.0  # how often the thread looks for something to send
 NOTE_CHARS = 7800  # a little below what MLflow keeps of a note
 METER_S = 10.0  # how often the machine is read
+NAME_CHARS = 250  # of the name of a metric, at most
 NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")  # what MLflow refuses in the name of a metric
 LAST_TRIES_S = (0.0, 1.0, 4.0)  # pauses before each of the last attempts; a busy database gets over it
 
@@ -98,7 +100,7 @@ class Tracker:
 
     def metrics(self, values: dict[str, float], step: int, network: str | None = None) -> None:
         """Points of curves; one that an earlier start of this job reported is not reported again."""
-        numbers = {NOT_IN_NAMES.sub("_", key): float(value) for key, value in values.items() if value is not None}
+        numbers = {metric_name(key): float(value) for key, value in values.items() if value is not None}
         self._add({"op": "metrics", "run": network or JOB, "values": numbers, "step": step, "ms": now_ms()})
 
     def tags(self, values: dict[str, str], network: str | None = None) -> None:
@@ -190,8 +192,17 @@ def _warn_of_unsent(journal: Journal, uri: str) -> None:
         journal.unsent,
         without_secrets(uri),
         journal.path,
-        journal.folder,
+        shlex.quote(str(journal.folder)),
     )
+
+
+def metric_name(key: str) -> str:
+    """``key`` as MLflow takes it, which makes a path of it; one that is too long loses its middle, for a digest."""
+    name = "/".join(part for part in NOT_IN_NAMES.sub("_", key).split("/") if part not in ("", ".", ".."))
+    if len(name) <= NAME_CHARS:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: NAME_CHARS // 2 - 10]}-{digest}-{name[10 - NAME_CHARS // 2 :]}"
 
 
 def now_ms() -> int:

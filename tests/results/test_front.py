@@ -187,3 +187,15 @@ def test_a_uniform_network_within_the_limits_that_dev_rows_place_higher_is_a_rem
 def test_a_sweep_within_a_limit_on_int8_counts_what_the_int8_files_score() -> None:
     found = with_int8(results(), {"w1": 0.92, "w0.75": 0.9, "w0.5": 0.8})
     assert objective(found, ObjectiveConfig(max_latency_ms=7.5, latency=INT8)) == 0.9
+
+
+def test_a_sum_over_layers_is_compared_with_times_of_its_own_machine_alone() -> None:
+    figure = "cpu_onnxruntime_fp32_b16_s128_measured"
+    entries = [{**entry, "costs": {"max_latency_ms": 8.0}} for entry in ENTRIES]
+    mine, other = {"cpu": "one"}, {"cpu": "another"}
+    found = searched(limits={"max_latency_ms": 10.0}, figure=figure, front=entries, timed_on=mine)
+    found = timed(found, [16.0, 12.0, 8.0, 24.0], "measured", where="cpu", engine="onnxruntime")
+    here = front.checked(replace(found, measured_on={"cpu": {"machine": mine}}))
+    assert here is not None and here["checked"]["search1"]["measured_ms"] == 24.0
+    there = front.checked(replace(found, search=here, measured_on={"cpu": {"machine": other}}))
+    assert there is not None and "checked" not in there

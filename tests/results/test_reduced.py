@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from helpers.results import results, timed
 
+from ofa.errors import UserError
 from ofa.results.advice import objective, recommend
 from ofa.results.figures import draw
+from ofa.results.means import to_take
 from ofa.results.record import Results
 from ofa.results.reduced import Reduced, slower
 from ofa.results.report import table
@@ -55,6 +57,42 @@ def test_the_fastest_that_keeps_its_score_is_recommended_with_its_precision():
 def test_int8_that_loses_more_than_the_tolerance_is_not_recommended_although_its_fp32_is_close():
     chosen = recommend(with_int8((0.93, 0.92, 0.9), [9, 3.5, 5], [4, 3, 2]), 0.5)
     assert (chosen.name, chosen.precision) == ("w0.75", "fp32")
+
+
+def test_speed_is_against_the_full_network_as_it_may_run():
+    """Its INT8, faster than anything that may be taken, loses too much: in FP32 width 3/4 is twice as fast as it."""
+    found = with_int8((0.92, 0.915, 0.9), [40, 20, 15], [10, 5, 4])
+    chosen = recommend(found, 0.5)
+    assert (chosen.name, chosen.precision) == ("w0.75", "fp32")
+    assert chosen.words.startswith("Take width 0.75 with ONNX Runtime fp32, batch 16: 2.00x the full network's speed")
+    assert to_take([found])["speedup"] == 2.0
+
+
+def test_speed_is_against_the_full_network_in_int8_where_that_loses_little_more_than_the_network_does():
+    """The full network itself is not within the tolerance, and what is recommended runs in INT8, too."""
+    found = with_int8((0.921, 0.93, 0.9), [40, 20, 15], [10, 5, 4])
+    first = replace(found.networks[0], score=0.922)
+    chosen = recommend(replace(found, networks=(first, *found.networks[1:])), 0.5)
+    assert (chosen.name, chosen.precision) == ("w0.75", "int8") and ": 2.00x the full" in chosen.words
+
+
+def test_curves_are_at_the_scores_of_the_files_that_they_are_of(tmp_path, drawn):
+    found = with_int8((0.92, 0.915, 0.88), [40, 20, 15], [10, 5, 4])
+    networks = tuple(replace(one, lost=(-0.1, 0.9)) for one in found.networks)
+    found = replace(found, networks=networks)
+    draw(replace(found, recommended=recommend(found, 0.5)), tmp_path / "figure.png")
+    curves = {line.get_label(): line for line in drawn[0].axes[0].lines}
+    assert list(curves["ONNX Runtime fp32"].get_ydata()) == pytest.approx([-2.0, -0.4, 0.0])
+    assert list(curves["ONNX Runtime int8"].get_ydata()) == pytest.approx([-5.0, -1.5, -1.0])
+    assert drawn[0].axes[0].get_ylim()[0] < -5.0
+
+
+def test_a_limit_on_a_figure_that_no_network_has_is_said_in_a_line():
+    found = with_int8((None, None, None), [9, 7, 5], [4, 3, 2])
+    found = replace(found, reference=with_int8((0.93, 0.9, 0.9), [9, 7, 5], [4, 3, 2]).networks[0])
+    asked = ObjectiveConfig(max_latency_ms=5.0, latency="cpu_onnxruntime_int8_b16_s128_measured")
+    with pytest.raises(UserError, match="no width is within 5 ms; none of them runs so"):
+        objective(found, asked)
 
 
 def test_int8_that_is_slower_is_a_warning_and_never_recommended():

@@ -109,3 +109,15 @@ def test_a_run_that_scored_nothing_says_where_it_is(found):
 def test_a_narrow_window_keeps_the_column_of_the_network_to_take():
     rows = [["task", "teacher", "w1", "w0.5", "search1"], ["sst2", "0.93", "0.92", "0.91", "★ 0.92"]]
     assert terminal.fitting(rows, 26) == [0, 1, 4]
+
+
+def test_brackets_in_settings_are_no_markup():
+    """Values of a sweep are lists: rich would take [paddle] for a style, and [/data/a.tsv] for the end of one."""
+    rows = [
+        ["task", "setting [x]", "w1"],
+        ["sst2", "engines=[paddle]", "0.9"],
+        ["sst2", "unlabelled=[/data/a.tsv]", "0.8"],
+    ]
+    out = io.StringIO()
+    terminal._console(file=out, width=100).print(terminal._table(rows, 100))
+    assert all(cell in out.getvalue() for cell in ("setting [x]", "engines=[paddle]", "unlabelled=[/data/a.tsv]"))

@@ -186,3 +186,5 @@ def test_the_command_that_serves_names_the_server_the_model_and_the_alias():
     )
     assert serve_command(config, found(), "sqlite:///x") == "", "nothing was exported"
     assert serve_command(config, replace(found(), export="export-1"), "") == "", "nothing is tracked"
+    config.tracking.register_models = False
+    assert serve_command(config, replace(found(), export="export-1"), "sqlite:///x") == "", "nothing is registered"

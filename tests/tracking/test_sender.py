@@ -236,3 +236,22 @@ def test_the_store_is_sound(out):
         assert_whole(sqlite(out), name, steps=10)
     assert sqlite3.connect(out / "mlflow.db").execute("pragma integrity_check").fetchone() == ("ok",)
     assert isinstance(jobs[0].sender, Sender)
+
+
+def test_of_metrics_that_are_sent_together_only_those_at_fault_are_lost(out, caplog):
+    tracker = begin(out)
+    for number, name in enumerate(("good", "b" * 300, "fine", "b//d", "also")):
+        tracker._add({"op": "metrics", "run": "job", "values": {name: 1.0}, "step": number, "ms": 0})
+    tracker.finish("FINISHED")
+    assert {"good", "fine", "also"} <= set(runs_of(sqlite(out))["job"].data.metrics)
+    assert caplog.text.count("the server refused metrics") == 2
+
+
+def test_names_of_metrics_are_such_as_mlflow_takes(out):
+    tracker = begin(out)
+    long = ["trainer.x=" + "1" * 300 + end for end in ("/sst2/w1", "/sst2/w0.5")]
+    tracker.metrics({"model.path=/m/b//sst2/w1": 0.5, "./../a": 0.25, **dict.fromkeys(long, 1.0)}, 0)
+    tracker.finish("FINISHED")
+    found = runs_of(sqlite(out))["job"].data.metrics
+    assert found["model.path_/m/b/sst2/w1"] == 0.5 and found["a"] == 0.25
+    assert sum(name.endswith(("/sst2/w1", "/sst2/w0.5")) and len(name) <= 250 for name in found) == 3
