@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from ofa.errors import Interrupted
 from ofa.system import files
 from ofa.system.command import as_command
+from ofa.system.files import expanded
 from ofa.system.output import output_dir
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,17 @@ class Store:
         """Declare ``folder`` complete: ``record``, with the manifest of its files, is written last."""
         whole = {**record, "files": files.manifest(folder)}
         (folder / RECORD).write_text(json.dumps(whole, indent=1) + "\n")
+
+    @staticmethod
+    def record(folder: Path) -> dict[str, Any]:
+        """What :meth:`finish` wrote in a complete folder."""
+        return json.loads((folder / RECORD).read_text())
+
+    @staticmethod
+    def content(folder: Path) -> str:
+        """A digest of the files in a complete folder, of those that its manifest names."""
+        listed = json.dumps(Store.record(folder).get("files", {}), sort_keys=True)
+        return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
     @staticmethod
     def damage(folder: Path, thorough: bool = False) -> str | None:
@@ -244,7 +256,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--older-than", type=days, help="clean: folders older than this, e.g. 30d")
     parser.add_argument("--keep-gb", type=gigabytes, help="clean: the oldest folders until the rest fits")
     options = parser.parse_args(arguments)
-    store = Store((options.output_dir or output_dir()).expanduser() / "store")
+    store = Store(expanded(options.output_dir or output_dir()) / "store")
     limited = options.older_than is not None or options.keep_gb is not None
     if options.command == "clean" and not limited:
         parser.error("clean needs --older-than or --keep-gb")

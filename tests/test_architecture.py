@@ -96,8 +96,7 @@ TESTED_IN = {
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
     "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of
-    "stages.context": "stages/test_pipeline.py",
-    "stages.inputs": "stages/test_pipeline.py",
+    **dict.fromkeys(("stages.context", "stages.runner", "stages.inputs"), "stages/test_pipeline.py"),
     "stages.finetune": "stages/test_pipeline.py",  # stages run in their order
     "stages.reorder": "stages/test_pipeline.py",
     "stages.distill": "stages/test_pipeline.py",
@@ -186,9 +185,8 @@ def test_no_module_reaches_itself() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {
-        f"ofa.stages.{name}" for name in ("context", "inputs", "keys", "pipeline", "shared_weights", "one_by_one")
-    }
+    names = ("context", "inputs", "keys", "pipeline", "runner", "shared_weights", "one_by_one")
+    shared = {f"ofa.stages.{name}" for name in names}
     for name in MODULES - shared:
         if name.startswith("ofa.stages."):
             assert not {other for other in IMPORTS[name] if other.startswith("ofa.stages.")} - shared, name

@@ -13,6 +13,7 @@ import numpy as np
 from ofa.data.tokens import Encoded
 from ofa.system import ranks
 
+SHOWN = 8  # row numbers in a message
 POOL_BATCHES = 50  # batches whose rows are sorted by length together: little padding, much randomness
 
 
@@ -114,6 +115,14 @@ class TrainBatches:
     def part(self, rows: np.ndarray) -> Batch:
         """This rank's part of the batch of ``rows``."""
         return collate_part(self.encoded, rows, ranks.rank(), ranks.size())
+
+    def words(self, rows: np.ndarray) -> str:
+        """Which ``rows`` these are, for a message: numbers of training rows, from 0, where they have any."""
+        numbers = self.encoded.numbers[rows]
+        known = [str(number) for number in numbers if number >= 0]
+        shown = ", ".join(known[:SHOWN]) + ", ..." * (len(known) > SHOWN)
+        others = f"{len(rows) - len(known)} rows without labels or copies" if len(known) < len(rows) else ""
+        return " and ".join(filter(None, [f"training rows {shown}" if known else "", others]))
 
 
 def eval_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:

@@ -24,7 +24,8 @@ class Scale:
         """Of training ``labels`` as in ``Rows``: scores are ``[N]`` and not whole numbers; classes have no scale."""
         if labels.ndim > 1 or not np.issubdtype(labels.dtype, np.floating):
             return cls()
-        return cls(float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64)))
+        deviation = float(labels.std(dtype=np.float64))
+        return cls(float(labels.mean(dtype=np.float64)), deviation or 1.0)  # of rows with one score, nothing is learned
 
     def learned(self, values: np.ndarray) -> np.ndarray:
         """``values`` of the files, labels or logits, on the scale that is learned; of classes they are left alone."""

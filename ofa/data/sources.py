@@ -17,6 +17,7 @@ from ofa.data.rows import Rows, read_rows
 from ofa.data.unlabelled import Unlabelled
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
+from ofa.system.files import expanded
 
 log = logging.getLogger(__name__)
 _HELP = "point to local files with task.data_dir=<folder>, or try experiment=quickstart, which needs no download"
@@ -37,7 +38,7 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
         if not folders[0].is_dir():
             hub.fetch(task.hub, folders[0])
     elif task.data_dir is not None:
-        base = Path(task.data_dir).expanduser()
+        base = expanded(task.data_dir)
         folders = [base, base / task.folder] if task.folder else [base]
         if not base.is_dir():
             raise UserError(f"task.data_dir={task.data_dir}: no such folder; allowed: a folder with {', '.join(files)}")
@@ -84,14 +85,8 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
     Raises:
         UserError: a missing file (all are named), a malformed row, or a train split of one label.
     """
-    folder = find_folder(task, Path(cache_dir).expanduser())
+    folder = find_folder(task, expanded(cache_dir))
     train = read_rows(folder / task.train, task, task.max_train_rows)
-    if (train.labels == train.labels[0]).all():
-        value = KINDS[task.kind].words(train.labels[0], task.labels)
-        raise UserError(
-            f"{folder / task.train}: all {len(train)} rows have the label {value!r}; at least two different are needed"
-            + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
-        )
     test = {"test": read_rows(folder / task.test, task)} if task.test else {}
     if task.test_share:
         train, test["test"] = _held_out(train, task.test_share)
@@ -100,7 +95,7 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         dev = {name: held_out.take(np.arange(len(held_out))[: task.max_dev_rows]) for name in task.dev}
     else:
         dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
-    _warn_of_missing(folder / task.train, train, task)
+    _require_labels(folder / task.train, train, task)
     return {"train": train, **dev, **test}
 
 
@@ -121,16 +116,23 @@ def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[s
     Raises:
         UserError: for a file that is missing.
     """
-    folder = find_folder(task, Path(cache_dir).expanduser()) if names else Path()
-    paths = [folder / Path(name).expanduser() for name in names]
+    folder = find_folder(task, expanded(cache_dir)) if names else Path()
+    paths = [folder / expanded(name) for name in names]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{key}: {path} is not a file; a name without a folder is one beside {task.train}")
     return paths
 
 
-def _warn_of_missing(path: Path, train: Rows, task: TaskConfig) -> None:
-    """Name the classes that no training row has: nothing is learned of them."""
+def _require_labels(path: Path, train: Rows, task: TaskConfig) -> None:
+    """Refuse training rows of one label, and name the classes that none has: nothing is learned of them."""
+    if (train.labels == train.labels[0]).all():
+        value = KINDS[task.kind].words(train.labels[0], task.labels)
+        left = " that are not held out" if task.test_share or task.dev_share else ""
+        raise UserError(
+            f"{path}: all {len(train)} rows{left} have the label {value!r}; at least two different are needed"
+            + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
+        )
     there = KINDS[task.kind].marks(train.labels, len(task.labels)).any(axis=0)
     missing = [label for label, found in zip(task.labels, there, strict=True) if not found]
     if missing:

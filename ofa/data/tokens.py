@@ -12,7 +12,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,10 @@ from ofa.data.rows import Rows, rows_digest
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.vocab import CHUNK
 from ofa.errors import UserError
+from ofa.system.files import expanded
 
 log = logging.getLogger(__name__)
-FORMAT = 2  # of the cached file and of what encode() means; raise it when either changes
+FORMAT = 3  # of the cached file and of what encode() means; raise it when either changes
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Encoded:
         labels: [N] as in Rows.
         cut: bool [N]; rows that were longer than max_seq_length.
         pad: token id that fills up the shorter rows of a batch.
+        numbers: int64 [N]; of each row among the training rows (or those of its own split), from 0, wherever it was
+            taken to; -1 of rows that were joined to them. By default their order here.
     """
 
     input_ids: np.ndarray
@@ -48,6 +51,11 @@ class Encoded:
     labels: np.ndarray
     cut: np.ndarray
     pad: int = 0
+    numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.numbers) != len(self.labels):
+            object.__setattr__(self, "numbers", np.arange(len(self.labels)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,7 +78,7 @@ class Encoded:
         # Token j of the result comes from its row's old start plus its place within the row.
         source = np.repeat(self.offsets[indices] - offsets[:-1], lengths) + np.arange(offsets[-1])
         first_lengths, labels, cut = (values[indices] for values in (self.first_lengths, self.labels, self.cut))
-        return Encoded(self.input_ids[source], offsets, first_lengths, labels, cut, self.pad)
+        return Encoded(self.input_ids[source], offsets, first_lengths, labels, cut, self.pad, self.numbers[indices])
 
     def hold_out(self, count: int, seed: int) -> tuple[Encoded, Encoded]:
         """All but ``count`` rows that ``seed`` draws, and these; both in their order here."""
@@ -84,7 +92,9 @@ class Encoded:
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in ("input_ids", "first_lengths", "labels", "cut")
         }
-        return Encoded(offsets=_offsets(np.concatenate([part.lengths for part in parts])), **whole, pad=self.pad)
+        offsets = _offsets(np.concatenate([part.lengths for part in parts]))
+        numbers = np.concatenate([self.numbers, np.full(len(offsets) - 1 - len(self), -1)])
+        return Encoded(offsets=offsets, **whole, pad=self.pad, numbers=numbers)
 
 
 def held_out(rows: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +122,7 @@ def tokenize(rows: Rows, tokenizer: TextTokenizer, max_seq_length: int, cache_di
     path = None
     if cache_dir is not None:
         key = repr((FORMAT, rows_digest(rows), tokenizer.key, max_seq_length, tokenizer.lower_case))
-        path = Path(cache_dir).expanduser() / "encoded" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+        path = expanded(cache_dir) / "encoded" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         cached = _read_cache(path, len(rows))
         if cached is not None:
             return cached

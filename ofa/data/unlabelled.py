@@ -135,6 +135,24 @@ def read_texts(path: Path, task: TaskConfig) -> Iterator[Texts | None]:
             yield texts
 
 
+def texts_digest(paths: Mapping[str, Path], task: TaskConfig, key: str) -> str:
+    """SHA-256 of the texts in files of rows, and of their names, by which ``key`` asks for them.
+
+    Raises:
+        UserError: as :func:`read_texts`, and for a file without a usable row.
+    """
+    digest = hashlib.sha256()
+    for name, path in paths.items():
+        digest.update(repr(name).encode())
+        usable = 0
+        for texts in filter(None, read_texts(path, task)):
+            digest.update(repr(texts).encode())
+            usable += 1
+        if not usable:
+            raise UserError(f"{key}: {path} has no usable row")
+    return digest.hexdigest()
+
+
 def _columns(path: Path, task: TaskConfig) -> list[str] | None:
     """The names of the columns, where neither a header line nor the rows say them."""
     if task.columns is None or form_of(path) == JSON_LINES:

@@ -104,7 +104,8 @@ def _that_fit(characters: Sequence[str], inner: set[str], room: int) -> list[str
 
     One from inside a word (``inner``) takes two tokens; one that is a word by itself, as each Chinese one is, one.
     """
-    kept, parts = [], 0
+    kept: list[str] = []
+    parts = 0
     for character in characters:
         if character in inner:
             parts += 1

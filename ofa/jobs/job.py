@@ -23,10 +23,12 @@ from ofa.settings import compose
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
 from ofa.stages.inputs import Inputs, load_inputs
-from ofa.stages.pipeline import plan, run_stages
+from ofa.stages.pipeline import plan
+from ofa.stages.runner import run_stages
 from ofa.store import Store
 from ofa.supernet.space import Network, networks_found, record_of_search
 from ofa.system import files, process, ranks
+from ofa.system.files import expanded
 from ofa.system.redact import without_secrets
 from ofa.tracking import logged
 from ofa.tracking.tracker import Tracker
@@ -48,7 +50,7 @@ def run_job(config: Config, yaml: str) -> Results:
     ranks.init(config.hardware.device)
     with ranks.main_first():
         inputs = load_inputs(config)
-    output_dir = Path(config.output_dir).expanduser()
+    output_dir = expanded(config.output_dir)
     folder = output_dir / "runs" / f"{config.name}-{_digest(config, inputs)}"
     store = Store(output_dir / "store")
     before = ranks.broadcast(_finished(config, inputs, store, folder) if ranks.is_main() else None)

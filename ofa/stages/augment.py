@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -39,7 +40,8 @@ def run(context: StageContext) -> None:
     path = context.work / "copies.jsonl"
     augment.write(path, _copies(context, numbers.tolist(), words, fits), config.task.text)
     splits = {name: augment.as_words(split, context.inputs.tokenizer) for name, split in context.inputs.rows.items()}
-    found = Unlabelled.scan([path], config.task, splits, "ofa.augment.copies")
+    # Each line of the file must count: which are new is kept by their places.
+    found = Unlabelled.scan([path], replace(config.task, bad_rows="error"), splits, "ofa.augment.copies")
     augment.keep(found, by, context.folder)
 
 
@@ -58,6 +60,8 @@ def _copies(
         found = iter(fits([text for row in chunk for text in row]))
         for number, row in zip(numbers[start : start + ROWS], chunk, strict=True):
             of_row = [next(found) for _ in row]
+            if not all(row):
+                continue  # the tokenizer sees no word in one of its texts, as in one of a zero-width space
             rng = np.random.default_rng([seed, number])
             yield from augment.copies_of(row, of_row, settings.copies, settings.share, rng)
 

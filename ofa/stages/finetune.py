@@ -10,7 +10,6 @@ from pathlib import Path
 from paddle import nn
 
 from ofa.data.kinds import KINDS
-from ofa.errors import UserError
 from ofa.evaluation import alarms
 from ofa.evaluation.scores import main_score, predict, scores
 from ofa.model import network as models
@@ -39,11 +38,7 @@ def _save(context: StageContext, model: nn.Layer, folder: Path) -> None:
 
 
 def _take_over(context: StageContext) -> None:
-    """Bring a finished teacher's classes into the task's order and score it; its weights stay as they are.
-
-    Raises:
-        UserError: if it is no better than a constant answer, or would be in another order of its classes.
-    """
+    """Bring a finished teacher's classes into the task's order and score it; its weights stay as they are."""
     assert context.inputs.folder is not None and context.inputs.label_order is not None
     source = context.inputs.folder.path
     model, _ = models.load(source, allow_pickle=context.config.model.allow_pickle)
@@ -53,13 +48,10 @@ def _take_over(context: StageContext) -> None:
     models.rescale(model, 1 / scale.deviation, -scale.mean / scale.deviation)
     found, problems, advice = _examined(context, model)
     log.info("finetune: skipped, %s is the teacher as it stands; its dev score is %.4f", source, found)
-    if problems and not context.config.model.accept_weak_teacher:
-        raise UserError("\n".join([f"model.path: {source}: {problems[0]}", *problems[1:], advice]))
     if ranks.is_main():
-        for problem in problems:
-            log.warning(problem)
         _save(context, model, context.folder / "model")
         record = {"skipped": True, "teacher": str(source.name), "score": found}
+        record |= {"problems": problems, "advice": advice}  # `pipeline.require_teacher` says them
         (context.folder / "finetune.json").write_text(json.dumps(record))
 
 

@@ -16,7 +16,7 @@ from ofa.data.seen_tokens import kept_ids, require_wordpiece
 from ofa.data.sources import further_files, load_splits, load_unlabelled
 from ofa.data.tokenizer import TextTokenizer, plain, read_tokenizer
 from ofa.data.tokens import Encoded, held_out, tokenize
-from ofa.data.unlabelled import Unlabelled, read_texts
+from ofa.data.unlabelled import Unlabelled, texts_digest
 from ofa.data.vocab import train_byte_level, train_vocab
 from ofa.errors import UserError
 from ofa.limits import require_reachable
@@ -30,7 +30,7 @@ from ofa.stages.labels import label_order
 from ofa.supernet.layerwise import Space
 from ofa.supernet.space import Network, grid_problems, networks
 from ofa.supernet.subnet import EncoderShape
-from ofa.system.files import file_digest
+from ofa.system.files import expanded, file_digest
 
 log = logging.getLogger(__name__)
 # Embeddings are sometimes padded to a multiple of 8, 64 or 128 rows so that products tile well.
@@ -134,7 +134,7 @@ def load_inputs(config: Config) -> Inputs:
     Raises:
         UserError: if a file is missing or malformed, or model, vocabulary and task do not fit together.
     """
-    cache_dir = Path(config.cache_dir).expanduser()
+    cache_dir = expanded(config.cache_dir)
     rows = load_splits(config.task, cache_dir)
     many = len(rows["train"])
     if found := [*calibration_problems(config.int8, many), *row_problems(config.search, many)]:
@@ -142,7 +142,10 @@ def load_inputs(config: Config) -> Inputs:
     unlabelled = load_unlabelled(config.task, cache_dir, rows)
     folder = find_folder(config.model, cache_dir)
     tokenizer = given_tokenizer(config.model, folder) or _trained_tokenizer(config.model, rows["train"], cache_dir)
-    files = _vocabulary_files(config, cache_dir)
+    # Further rows, read here so that a mistake in one costs no training.
+    further = config.ofa.vocabulary_files
+    files = further_files(config.task, cache_dir, "ofa.vocabulary_files", further)
+    texts = texts_digest(dict(zip(further, files, strict=True)), config.task, "ofa.vocabulary_files")
     if config.ofa.vocabulary == "seen":
         require_wordpiece(tokenizer, "ofa.vocabulary", "seen", "full")
     if copies := config.ofa.augment.copies:
@@ -159,7 +162,7 @@ def load_inputs(config: Config) -> Inputs:
     if unlabelled:
         digests["unlabelled"] = unlabelled.digest
     if files:
-        digests["vocabulary_files"] = hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
+        digests["vocabulary_files"] = texts
     inputs = Inputs(
         rows=rows,
         shape=shape,
@@ -239,7 +242,7 @@ def given_tokenizer(model: ModelConfig, folder: Folder | None) -> TextTokenizer 
     Raises:
         UserError: if it cannot be read, asks for what is not supported, or is not the one that goes with the model.
     """
-    given = Path(model.vocab).expanduser() if model.vocab else None
+    given = expanded(model.vocab) if model.vocab else None
     if given and not given.is_file():
         raise UserError(f"model.vocab: {given} is not a file; give a WordPiece vocab.txt")
     if folder is None:
@@ -254,15 +257,6 @@ def given_tokenizer(model: ModelConfig, folder: Folder | None) -> TextTokenizer 
     if given and own and file_digest(own) != file_digest(given):
         raise UserError(f"model.vocab: {given} differs from {own}, which the model was trained with; leave it out")
     return found
-
-
-def _vocabulary_files(config: Config, cache_dir: Path) -> list[Path]:
-    """The files of ``ofa.vocabulary_files``, read once so that a mistake in one costs no training."""
-    files = further_files(config.task, cache_dir, "ofa.vocabulary_files", config.ofa.vocabulary_files)
-    for path in files:
-        if not any([texts is not None for texts in read_texts(path, config.task)]):
-            raise UserError(f"ofa.vocabulary_files: {path} has no usable row")
-    return files
 
 
 def _trained_tokenizer(model: ModelConfig, train: Rows, cache_dir: Path) -> TextTokenizer:

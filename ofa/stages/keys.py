@@ -107,7 +107,14 @@ def final(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def evaluate(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {name: inputs.digests[name] for name in ("test", "vocabulary_files") if name in inputs.digests}
+    found = {name: inputs.digests[name] for name in ("test", "vocabulary_files") if name in inputs.digests}
+    return found | _splits(config)
+
+
+def _splits(config: Config) -> dict[str, Any]:
+    """The names of dev splits, which the digest of their rows does not have; of one alone, nothing is named."""
+    named = len(config.task.dev) > 1 or config.ofa.vocabulary == "seen"
+    return {"splits": list(config.task.dev)} if named else {}
 
 
 def export(config: Config, inputs: Inputs) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def export(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:
-    return {"int8": key_of(config.int8)}
+    return {"int8": key_of(config.int8), **_splits(config)}
 
 
 def _where(config: Config) -> dict[str, Any]:

@@ -1,32 +1,25 @@
-"""Stages and the store they leave their work in.
+"""The stages of a job, and what decides the output of each: its key, which names its folder in the store.
 
-A stage says what decides its output; the digest of that, of the stages it needs and of its version
-names its folder. A folder under that name is complete: work happens in ``<folder>.part``, which
-survives a crash (checkpoints live there) and is renamed at the end. Jobs share one store.
+The digest of what a stage reads of the settings and the inputs, of the stages it needs and of its version is that name.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ofa.errors import Interrupted
+from ofa.errors import UserError
 from ofa.limits import require_reachable, times_layers
 from ofa.settings.schema import Config
 from ofa.stages import keys
-from ofa.stages.context import StageContext as StageContext
+from ofa.stages.context import StageContext
 from ofa.stages.inputs import Inputs
-from ofa.store import PART, Store
-from ofa.system import ranks
-from ofa.system.machine import machine, versions
+from ofa.store import Store
+from ofa.system.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +54,20 @@ class Stage:
         importlib.import_module(f"ofa.stages.{self.name}").run(context)
 
 
+def require_teacher(config: Config, inputs: Inputs, folder: Path) -> None:
+    """Refuse a finished teacher of which the stage found that nothing can be learned; said again in every job.
+
+    Raises:
+        UserError: if it is no better than a constant answer, or would be in another order of its classes.
+    """
+    record = read_json(folder / "finetune.json")
+    problems = record.get("problems", [])
+    if problems and not config.model.accept_weak_teacher:
+        raise UserError("\n".join([f"model.path: {config.model.path}: {problems[0]}", *problems[1:], record["advice"]]))
+    for problem in problems:
+        log.warning(problem)
+
+
 LAST_DISTILLED = ("distill", "distill_depth")
 LAST_FOUND = (*LAST_DISTILLED, "search", "specialise")
 LAST_TRAINED = (*LAST_FOUND, "final")
@@ -76,7 +83,7 @@ PIPELINE = (
             config, inputs.least_shape(config.ofa.vocabulary), inputs.space, folder
         ),
     ),
-    Stage("finetune", "Finetune the teacher", (), keys.finetune),
+    Stage("finetune", "Finetune the teacher", (), keys.finetune, check=require_teacher),
     Stage(
         "augment",
         "Replace words in copies of the training rows",
@@ -186,93 +193,3 @@ def plan(config: Config, inputs: Inputs, store: Store) -> Iterator[tuple[Stage, 
         }
         folders[stage.name] = store.path(stage.name, key)
         yield stage, key, folders
-
-
-def run_stages(
-    config: Config,
-    inputs: Inputs,
-    monitor: Any,
-    store: Store,
-    stop: Callable[[], bool] = lambda: False,
-    done: Callable[[str, Path], None] = lambda stage, folder: None,
-) -> dict[str, Path]:
-    """Run what the store does not have yet; returns the complete folder of each stage by name.
-
-    Rank 0 takes the locks, decides and keeps the store; the other ranks do their part of each stage's work.
-
-    Args:
-        done: told of each stage that is complete, and its folder, before the next one begins.
-
-    Raises:
-        Interrupted: if ``stop`` says so, which is asked between stages and by their training loops.
-    """
-    folders: dict[str, Path] = {}
-    for stage, key, folders in plan(config, inputs, store):  # keys are of the inputs as they were loaded
-        folder = folders[stage.name]
-        if "vocabulary" in stage.needs and inputs.full is None:
-            inputs = inputs.with_tokenizer_of(folders["vocabulary"] / "model")
-        if ranks.broadcast(stop()):
-            raise Interrupted(f"stopped before {stage.name}")
-        with store.locked(folder, stop) if ranks.is_main() else nullcontext():
-            if ranks.is_main():
-                _set_aside_damaged(stage, folder, store)
-            if ranks.broadcast(store.complete(folder) and stage.name not in config.force):
-                log.info("%s: taken from the store (%s)", stage.name, folder.name)
-            else:
-                needs = {name: folders[name] for name in stage.needs}
-                _run(stage, key, folder, StageContext(config, inputs, needs, folder, folder, monitor, stop))
-        stage.check(config, inputs, folder)
-        done(stage.name, folder)
-    return folders
-
-
-def _set_aside_damaged(stage: Stage, folder: Path, store: Store) -> None:
-    """Make room for a stage whose finished folder is no longer what was written."""
-    problem = store.damage(folder, thorough=True) if store.complete(folder) else None
-    if problem:
-        aside = store.set_aside(folder)
-        log.warning("%s: %s is damaged (%s); kept as %s, made again", stage.name, folder.name, problem, aside.name)
-
-
-def _run(stage: Stage, key: dict[str, Any], folder: Path, context: StageContext) -> None:
-    """Run ``stage`` in a folder beside its own and rename that when all is written."""
-    log.info("%s: %s", stage.name, stage.title)
-    part = folder.with_name(folder.name + PART)
-    context.folder, context.work = part / "result", part / "work"
-    started = time.monotonic()
-    if ranks.is_main():
-        _make_room(part, context, afresh=stage.name in context.config.force and folder.exists())
-    ranks.barrier()
-    if ranks.is_main() or not stage.alone:
-        stage.run(context)
-    ranks.barrier()
-    if ranks.is_main():
-        _complete(key, folder, part, context, time.monotonic() - started)
-    log.info("%s: done in %.0f s", stage.name, time.monotonic() - started)
-
-
-def _make_room(part: Path, context: StageContext, afresh: bool) -> None:
-    """Empty folders for the result, and for checkpoints unless there are some to go on from."""
-    if afresh:
-        shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(context.folder, ignore_errors=True)
-    context.folder.mkdir(parents=True)
-    context.work.mkdir(exist_ok=True)
-
-
-def _complete(key: dict[str, Any], folder: Path, part: Path, context: StageContext, seconds: float) -> None:
-    """Say in the result what made it, and put it where finished work is."""
-    record = {
-        **key,
-        "seconds": round(seconds, 1),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": context.config.task.name,
-        "model": context.config.model.name,
-        "versions": versions(),
-        "machine": machine(),
-    }
-    Store.finish(context.folder, record)
-    if folder.exists():
-        shutil.rmtree(folder)
-    context.folder.rename(folder)
-    shutil.rmtree(part)

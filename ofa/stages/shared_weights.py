@@ -105,8 +105,7 @@ def make_step(
     ofa, networks = context.config.ofa, plan.networks
     teacher, _ = models.load(plan.teacher)
     teacher.eval()
-    shape = models.shape_of(supernet)
-    drawn = _draws(context, shape, networks)
+    drawn = _draws(context, context.inputs.shape, networks)
     distillation = Distillation(
         supernet,
         teacher,

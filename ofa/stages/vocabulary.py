@@ -19,8 +19,8 @@ from ofa.errors import UserError
 from ofa.model import network as models
 from ofa.model.folder import read_folder, read_weights, write_folder
 from ofa.model.network import forward_of
+from ofa.stages.context import StageContext
 from ofa.stages.inputs import Inputs
-from ofa.stages.pipeline import StageContext
 
 log = logging.getLogger(__name__)
 PROVED = 64  # rows of each split whose logits are compared

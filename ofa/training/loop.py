@@ -49,6 +49,8 @@ class Batches(Protocol):
 
     def part(self, rows: np.ndarray) -> Any: ...
 
+    def words(self, rows: np.ndarray) -> str: ...
+
 
 def learning_rate(step: int, total: int, settings: LoopConfig) -> float:
     """Linear warm-up, then linear decay to zero after ``total`` steps."""
@@ -107,6 +109,7 @@ class Loop:
         per_epoch = len(self.batches)
         total = self.settings.max_steps or self.settings.epochs * per_epoch
         optimizer = make_optimizer(self.model, self.settings)
+        ranks.barrier()  # rank 0 has written the networks that checkpoints name
         done = self._resume(optimizer)
         self.model.train()
         ranks.barrier()
@@ -164,9 +167,8 @@ class Loop:
 
     def _alarm(self, number: int, losses: dict[str, float], rows: np.ndarray) -> None:
         bad = ", ".join(f"{key}={value}" for key, value in losses.items() if not math.isfinite(value))
-        shown = ", ".join(str(row) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise UserError(
-            f"{self.name}: {bad} at step {number} (training rows {shown}); the last good checkpoint is kept\n"
+            f"{self.name}: {bad} at step {number} ({self.batches.words(rows)}); the last good checkpoint is kept\n"
             f"lower trainer.{self.section or self.name}.learning_rate (now {self.settings.learning_rate:g}) "
             "or look at those rows"
         )

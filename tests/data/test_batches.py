@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ofa.data.batches import collate, collate_part, epoch_batches, eval_batches, steps_per_epoch
+from ofa.data.batches import TrainBatches, collate, collate_part, epoch_batches, eval_batches, steps_per_epoch
 from ofa.data.tokens import Encoded
 
 LENGTHS = np.random.default_rng(5).integers(3, 60, 10_007)
@@ -91,3 +91,18 @@ def test_parts_share_a_batch(rows: int, parts: int) -> None:
         assert part.token_share == (part.input_ids > 0).sum() / lengths.sum()
         assert part.input_ids.shape[1] == lengths[part.rows].max(), "padded to its own longest row"
     assert sum(part.token_share for part in found) == pytest.approx(1)
+
+
+def test_rows_of_a_batch_are_named_by_their_numbers_among_the_training_rows() -> None:
+    """Wherever they were taken to; rows that were joined to them have none."""
+    ids = np.arange(6, dtype=np.int32)
+    rows = Encoded(ids, np.arange(7), np.ones(6, np.int32), np.zeros(6, np.int64), np.zeros(6, bool))
+    learned, held = rows.hold_out(2, 3)
+    assert sorted([*learned.numbers, *held.numbers]) == list(range(6))
+    assert (learned.input_ids == learned.numbers).all() and (held.input_ids == held.numbers).all()
+    batches = TrainBatches(learned.join([rows.take([0, 1])]), 4, 0)
+    first, second = learned.numbers[:2]
+    assert batches.words(np.array([0, 1])) == f"training rows {first}, {second}"
+    assert batches.words(np.array([1, 4, 5])) == f"training rows {second} and 2 rows without labels or copies"
+    assert batches.words(np.array([5])) == "1 rows without labels or copies"
+    assert batches.words(np.zeros(20, int)).endswith(", ...")

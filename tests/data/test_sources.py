@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ofa.data.scale import Scale
 from ofa.data.sources import load_splits
 from ofa.errors import UserError
 from ofa.settings.schema import Config, TaskConfig
@@ -115,3 +117,17 @@ def test_a_class_that_no_training_row_has_is_named(tmp_path: Path, caplog: pytes
     wider = dataclasses.replace(task, labels=["no", "yes", "gamma"], label_values=["0", "1", "2"], max_train_rows=2)
     load_splits(wider, tmp_path)
     assert "train.tsv: none of the 2 rows has the label gamma; task.max_train_rows=2 takes the first" in caplog.text
+
+
+def test_rows_of_one_label_that_a_held_out_share_leaves_are_refused(tmp_path):
+    (tmp_path / "train.tsv").write_text("text\tlabel\na\tyes\nb\tyes\nc\tyes\nd\tno\n")
+    task = TaskConfig("t", str(tmp_path), text=["text"], labels=["no", "yes"], dev={"dev": ""}, dev_share=0.25)
+    order = np.random.default_rng(0).permutation(4)
+    lines = ["text\tlabel", *(f"{row}\t{'no' if row == order[0] else 'yes'}" for row in range(4))]
+    (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="all 3 rows that are not held out have the label 'yes'; at least two"):
+        load_splits(task, tmp_path)
+
+
+def test_a_scale_of_one_score_divides_by_nothing():
+    assert Scale.of(np.full(3, 2.5, np.float32)) == Scale(2.5, 1.0)

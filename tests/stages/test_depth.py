@@ -21,7 +21,7 @@ from ofa.model.folder import read_folder
 from ofa.results.collect import read
 from ofa.settings.schema import STAGES, Config, LoopConfig
 from ofa.stages.inputs import load_inputs
-from ofa.stages.pipeline import run_stages
+from ofa.stages.runner import run_stages
 from ofa.store import Store
 from ofa.supernet.subnet import SubNet
 from ofa.training.loop import NullMonitor

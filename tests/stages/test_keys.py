@@ -260,3 +260,21 @@ def test_bad_rows_are_left_out_or_there_is_no_key(config: Config, root: Path) ->
         load_inputs(config)
     config.task.bad_rows = "skip"
     assert load_inputs(config).rows["train"].skipped == 1
+
+
+def test_names_of_dev_splits_are_where_results_have_them(config: Config, root: Path) -> None:
+    """Two splits with each other's names are other results of the same rows."""
+    config.task.dev = {"matched": "dev.tsv", "mismatched": "other.tsv"}
+    before = reads(config, root, "one")
+    config.task.dev = {"mismatched": "dev.tsv", "matched": "other.tsv"}
+    after = reads(config, root, "two")
+    assert {stage for stage in before if before[stage] != after[stage]} == {"evaluate", "quantize"}
+
+
+def test_further_files_for_a_vocabulary_are_known_by_their_names_and_texts(config: Config, root: Path) -> None:
+    found = []
+    for name, quoting in (("a", "none"), ("b", "none"), ("a", "csv")):
+        (root / f"{name}.tsv").write_text('sentence\n"a ""good"" song"\n')
+        config.ofa.vocabulary_files, config.task.quoting = [str(root / f"{name}.tsv")], quoting
+        found.append(reads(config, root, f"{name} {quoting}")["evaluate"])
+    assert len({*found}) == 3

@@ -113,3 +113,13 @@ def test_nothing_is_replaced_where_nothing_can_be(config: Config, tmp_path: Path
         run_job(replace(augmented(config), stages=["augment"]), "")
     assert str(caught.value).startswith("ofa.augment.copies: 0 of 16 rows of copies.jsonl join the distillation")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad_rows", ["error", "skip"])
+def test_a_row_without_a_word_has_no_copies(config: Config, tmp_path: Path, bad_rows: str) -> None:
+    """A zero-width space is text to the reader of files, and nothing to the tokenizer."""
+    train = tmp_path / "data" / "train.tsv"
+    train.write_text(train.read_text() + "\u200b\t1\n")
+    one = augmented(replace(config, task=replace(config.task, bad_rows=bad_rows), stages=["distill"]))
+    run_job(one, "")
+    assert all(copy.split() for copy in copies(one))

@@ -19,9 +19,10 @@ from ofa.results.collect import read
 from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, Config, Int8Config, TrackingConfig
 from ofa.stages.inputs import load_inputs
-from ofa.stages.pipeline import run_stages
+from ofa.stages.runner import run_stages
 from ofa.store import Store
 from ofa.supernet.layer_times import LayerTimes
+from ofa.supernet.layerwise import Space
 from ofa.supernet.subnet import SubNet, count_macs
 from ofa.training.loop import NullMonitor
 
@@ -243,3 +244,19 @@ def test_what_cannot_be_is_a_line_before_anything_is_trained(searching: Config, 
         run_job(replace(searching, search=SearchConfig(**{"rows": 20, **limits})), "")
     assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
     assert not (config_path(searching) / "store").exists()
+
+
+def test_sizes_that_are_searched_are_those_that_were_trained_from_a_cut_network_too(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layers have fewer heads than its size would say, which the sizes between must go by."""
+    run_job(replace(config, stages=["evaluate", "export"]), "")
+    (source,) = (config_path(config) / "runs").glob("*/w0.5")
+    model = replace(config.model, name="again", path=str(source), accept_weak_teacher=True)
+    ofa = replace(config.ofa, sampling="layers", sandwich_random=1)
+    again = replace(config, model=model, ofa=ofa, stages=["distill"], output_dir=str(tmp_path / "again"))
+    trained, searched = [], load_inputs(again).space
+    between = Space.between
+    monkeypatch.setattr(Space, "between", lambda *given: trained.append(between(*given)) or trained[-1])
+    run_stages(again, load_inputs(again), NullMonitor(), Store(tmp_path / "again" / "store"))
+    assert trained and all(space == searched for space in trained)

@@ -64,10 +64,15 @@ def test_a_teacher_with_its_classes_swapped_is_refused_before_anything_is_distil
     assert "classes are in another order" in said and "what it calls yes is no, no is yes" in said
     assert "model.accept_weak_teacher=true" in said and "epochs" not in said
     assert "task.teacher_labels=[1,0]," in said
-    assert not list((config_path(job) / "store").glob("*/stage.json"))
+    assert [path.parent.name.split("-")[0] for path in (config_path(job) / "store").glob("*/stage.json")] == [
+        "finetune"
+    ]
     caplog.set_level("INFO")
-    run_job(replace(job, model=replace(job.model, accept_weak_teacher=True)), "")
-    assert "is the teacher as it stands; its dev score is 0." in caplog.text
+    accepted = replace(job, model=replace(job.model, accept_weak_teacher=True), stages=["reorder"])
+    run_job(accepted, "")
+    assert "taken from the store" in caplog.text and "classes are in another order" in caplog.text
+    with pytest.raises(UserError, match="classes are in another order"):  # once accepted is not accepted for ever
+        run_job(replace(job, ofa=replace(job.ofa, widths=[1.0, 0.75])), "")
     results = run_job(replace(job, task=replace(job.task, teacher_labels=["1", "0"]), stages=["evaluate"]), "")
     assert results.teacher.score > 0.9
 

@@ -25,7 +25,8 @@ from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, Config, LoopConfig
 from ofa.stages import vocabulary
 from ofa.stages.inputs import Inputs, load_inputs
-from ofa.stages.pipeline import PIPELINE, run_stages
+from ofa.stages.pipeline import PIPELINE
+from ofa.stages.runner import run_stages
 from ofa.store import Store
 from ofa.supernet.subnet import count_params
 from ofa.training.loop import NullMonitor
