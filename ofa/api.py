@@ -12,7 +12,7 @@ Settings are written as on the command line. A mistake raises :class:`ofa.UserEr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,7 +93,9 @@ class Run:
         return pandas.DataFrame(rows).set_index("name") if rows else pandas.DataFrame()
 
     def table(self) -> str:
-        """The table of the report, in Markdown."""
+        """The table of the report, in Markdown; empty where no networks were scored."""
+        if self.results.recommended is None:
+            return ""
         header, *rows = report.table(self.results)
         lines = [header, ["---"] * len(header), *rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -142,8 +144,9 @@ class Classifier:
         return answers
 
 
-def _parted(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str]]:
+def _parted(rows: Any) -> tuple[list[str], list[str]]:
     """The first and the second texts of pairs."""
+    rows = list(rows) if isinstance(rows, Iterable) else [rows]
     if not all(isinstance(row, tuple | list) and len(row) == 2 for row in rows):
         raise UserError("this network takes pairs of texts: [(first, second), ...]")
     return [row[0] for row in rows], [row[1] for row in rows]
@@ -184,4 +187,4 @@ def load(
     Raises:
         UserError: if the folder is neither, or has no such network, engine or precision.
     """
-    return Classifier(classifier(Path(path).expanduser(), network, precision, engine))
+    return Classifier(classifier(Path(path), network, precision, engine))

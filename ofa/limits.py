@@ -144,7 +144,22 @@ def figure_problems(config: Config) -> Iterator[str]:
 
 
 def timing_problems(config: Config) -> Iterator[str]:
-    """In words, why this machine cannot time the latency that is limited: it has another name, or lacks the engine."""
-    if times_layers(config) and figure(config) not in (known := figures(config)):
-        here = [name for name, one in known.items() if one.kind == "measured"]
-        yield f"search.figure: {figure(config)!r} cannot be timed here; allowed: {', '.join(here)}, or an estimate"
+    """In words, why this machine cannot time a latency that is limited: it has another name, or lacks the engine."""
+    asked = {"search.figure": figure(config) if times_layers(config) else None}
+    asked |= {"objective.latency": config.objective.latency}
+    known = figures(config) if any(asked.values()) else {}
+    for key, name in asked.items():
+        if name is not None and name.endswith(MEASURED) and name not in known:
+            here = [name for name, one in known.items() if one.kind == "measured"]
+            yield f"{key}: {name!r} cannot be timed here; allowed: {', '.join(here)}, or an estimate"
+
+
+def objective_problems(config: Config) -> Iterator[str]:
+    """In words, why no network of the job will have the latency that a search over settings limits."""
+    name = config.objective.latency
+    if name is None or config.objective.max_latency_ms is None:
+        return
+    if not name.endswith(MEASURED) and "_int8_" not in name and name not in (known := figures(config)):
+        yield f"objective.latency: {name!r} is unknown; allowed: {', '.join(known)}"
+    if name.endswith(MEASURED) and "latency" not in config.stages:
+        yield f"objective.latency: {name} is measured by the stage latency, which is not among stages={config.stages}"

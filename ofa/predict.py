@@ -19,7 +19,7 @@ from ofa.results import collect
 from ofa.settings.compose import load
 from ofa.settings.rules import extras_missing
 from ofa.system.command import as_command
-from ofa.system.files import read_json
+from ofa.system.files import expanded, read_json
 from ofa.system.output import run_folder
 
 CHUNK = 512  # rows that are read, answered and written at once
@@ -63,7 +63,7 @@ def classifier(
             raise UserError(f"--{what}: {given_one!r}; allowed: {', '.join(allowed)}")
     if found := extras_missing("--engine", [engine]):
         raise UserError(found[0])
-    folder, settings = chosen(given, network, precision, engine)
+    folder, settings = chosen(expanded(given), network, precision, engine)
     if (engine, settings["precision"]) == ("paddle", "int8"):
         raise UserError("--precision: int8 is for onnxruntime and openvino; paddle runs fp32")
     if engine == "paddle":

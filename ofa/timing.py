@@ -19,6 +19,7 @@ from ofa.results import collect, terminal, timings
 from ofa.results.card import CARD, write_cards
 from ofa.results.links import link_networks
 from ofa.results.record import Results
+from ofa.settings.bounds import at_least, per_cpu
 from ofa.settings.compose import load
 from ofa.settings.rules import extras_missing, latency_problems, position_problems
 from ofa.settings.schema import Config, LatencyConfig
@@ -49,6 +50,9 @@ def time_run(
         UserError: if the folder is no finished run, its exported networks are not beside it, or there is
             nothing here to time.
     """
+    if problems := [*at_least("--threads", threads, 1), *per_cpu("--threads", threads)]:
+        raise UserError("\n".join(problems))
+    folder = folder.absolute()  # the store is beside its folder of runs
     config, results = _exported_run(folder)
     store = folder.parent.parent / "store" / str(results.export)
     folders = {network.name: store / network.name for network in results.exported}

@@ -13,6 +13,7 @@ from helpers.toys import REPO
 
 import ofa
 from ofa import timing
+from ofa.api import _parted
 from ofa.settings.compose import compose
 
 pytestmark = pytest.mark.job
@@ -120,7 +121,17 @@ def test_what_is_no_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -
         ofa.load(tmp_path)
     with pytest.raises(ofa.UserError, match="no results.json"):
         ofa.Run(tmp_path).table()
+    (tmp_path / "unscored").mkdir()
+    (tmp_path / "unscored" / "results.json").write_text('{"task": "sst2", "model": "toy", "seed": 1}')
+    assert ofa.Run(tmp_path / "unscored").table() == ""
     assert timing.main([str(tmp_path)]) == 1 and "no results.json" in capsys.readouterr().err
+
+
+def test_pairs_come_in_any_form_that_can_be_gone_through() -> None:
+    assert _parted(zip(["a", "b"], ["c", "d"], strict=True)) == (["a", "b"], ["c", "d"])
+    for given in (None, 3, ["ab"], [("a", "b", "c")]):
+        with pytest.raises(ofa.UserError, match="takes pairs of texts"):
+            _parted(given)
 
 
 @pytest.mark.process

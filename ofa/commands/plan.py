@@ -6,7 +6,6 @@ import argparse
 import sys
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
@@ -24,6 +23,7 @@ from ofa.supernet.layerwise import Space
 from ofa.supernet.space import networks, teacher
 from ofa.supernet.subnet import count_macs, count_params, uniform
 from ofa.system.command import as_command
+from ofa.system.files import expanded
 
 
 def plan(config: Config) -> str:
@@ -36,7 +36,7 @@ def plan(config: Config) -> str:
     """
     if found := list(problems(config)):
         raise UserError("\n".join(found))
-    folder = folder_here(config.model, Path(config.cache_dir).expanduser())
+    folder = folder_here(config.model, expanded(config.cache_dir))
     shape = model_shape(config, folder, None)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape)
     require_reachable(_limited(config, folder), shape, Space.between((one.subnet for one in of_job.values()), shape))

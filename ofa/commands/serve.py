@@ -35,16 +35,17 @@ def main(arguments: list[str]) -> int:
     from ofa.deploy.server import app
 
     print(f"Serving {answers.folder} ({settings.get('precision', 'fp32')}). Try:")
-    print(f"  {example(settings['pair'], options.port)}", flush=True)
+    print(f"  {example(settings['pair'], options.host, options.port)}", flush=True)
     uvicorn.run(app(answers), host=options.host, port=options.port, log_level="warning")
     return 0
 
 
-def example(pair: bool, port: int) -> str:
-    """A request to paste into a shell."""
+def example(pair: bool, host: str, port: int) -> str:
+    """A request to paste into a shell of this machine."""
+    place = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     body = json.dumps({"inputs": {name: [EXAMPLES[name]] for name in columns(pair)}})
     header = "Content-Type: application/json"
-    return f"curl http://127.0.0.1:{port}/invocations -H {shlex.quote(header)} -d {shlex.quote(body)}"
+    return f"curl http://{place}:{port}/invocations -H {shlex.quote(header)} -d {shlex.quote(body)}"
 
 
 if __name__ == "__main__":

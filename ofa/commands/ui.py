@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ofa.errors import UserError
 from ofa.system.command import as_command
+from ofa.system.files import expanded
 from ofa.system.output import output_dir
 from ofa.system.ports import require_free
 from ofa.tracking.address import default_uri
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")
     parser.add_argument("--port", type=int, default=5000, help="of this machine (5000)")
     options = parser.parse_args(arguments)
-    folder = (options.output_dir or output_dir()).expanduser()
+    folder = expanded(options.output_dir or output_dir())
     if not (folder / "mlflow.db").is_file():
         raise UserError(f"{folder}: no mlflow.db here, so no run was tracked in it; see --output-dir and OFA_OUTPUT")
     require_free(HOST, options.port)

@@ -77,7 +77,7 @@ class TextClassifier:
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:
         """Logits ``[N, C]`` of ``N`` texts or pairs of texts."""
-        return self.logits_of(self.encode(first, second))
+        return self.logits_of(self.encode(first, second)) if first else np.zeros((0, len(self.labels)), np.float32)
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pandas.DataFrame:
         """The columns of an answer of this kind of task (``TaskKind.answer``), for each row.

@@ -32,7 +32,7 @@ from ofa.settings.fields import how_keys
 from ofa.settings.places import kept_secrets, no_address
 from ofa.settings.schema import Config, job_name
 from ofa.system import ranks
-from ofa.system.files import unusable
+from ofa.system.files import expanded, unusable
 from ofa.system.redact import without_secrets
 
 register()  # here, as a job's own process loads this module and not main.py
@@ -125,7 +125,7 @@ class SweepCallback(Callback):
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
         try:
-            sweep = Sweep(Path(config.hydra.sweep.dir), Path(config.output_dir).expanduser(), settings, total, shared)
+            sweep = Sweep(Path(config.hydra.sweep.dir), expanded(config.output_dir), settings, total, shared)
             sweep.begin()
         except (UserError, OSError) as error:  # Hydra would make a warning of it
             sys.exit(f"{explain(error)}\nNo job was started.")

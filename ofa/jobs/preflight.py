@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ofa.errors import UserError
-from ofa.limits import figure_problems, times_layers, timing_problems
+from ofa.limits import figure_problems, objective_problems, times_layers, timing_problems
 from ofa.model.architectures import ARCHITECTURES
 from ofa.model.hub import folder_here
 from ofa.settings.bounds import choice, file_name, per_cpu
@@ -32,7 +32,7 @@ from ofa.settings.schema import Config
 from ofa.settings.task_rules import task_problems
 from ofa.stages.inputs import given_tokenizer, model_shape
 from ofa.system import ranks
-from ofa.system.files import unusable
+from ofa.system.files import expanded, unusable
 from ofa.system.machine import paddle_for_cpu
 from ofa.tracking.address import database_path, tracking_uri
 
@@ -66,7 +66,7 @@ def problems(config: Config) -> Iterable[str]:
     yield from trainer_problems(config.trainer)
     yield from hardware_problems(config.hardware)
     timed = list(latency_problems(config.latency, config.hardware))
-    yield from timed or figure_problems(config)
+    yield from timed or [*figure_problems(config), *objective_problems(config)]
     yield from int8_problems(config)
     yield from stage_problems(config)
     yield from optional_stage_problems(config, not timed and times_layers(config))
@@ -106,7 +106,7 @@ def _model(config: Config) -> Iterable[str]:
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return
     try:
-        folder = folder_here(model, Path(config.cache_dir).expanduser())
+        folder = folder_here(model, expanded(config.cache_dir))
         wrong = [] if folder else list(size_problems(config))
         wrong += choice("model.architecture", model.architecture, list(ARCHITECTURES))
         if wrong:
@@ -120,15 +120,15 @@ def _model(config: Config) -> Iterable[str]:
 def _folders(config: Config) -> Iterable[str]:
     found = folder_problems(config)
     # A finished job is shown from where nothing can be written; `run_job` asks again if there is more to do.
-    return [] if any((Path(config.output_dir).expanduser() / "runs").glob(f"*/{FINISHED}")) else found
+    return [] if any((expanded(config.output_dir) / "runs").glob(f"*/{FINISHED}")) else found
 
 
 def folder_problems(config: Config) -> list[str]:
     """Folders a run writes to must turn out unusable before hours of training, not after."""
-    output, lines = Path(config.output_dir).expanduser(), []
+    output, lines = expanded(config.output_dir), []
     for key, paths in (
         ("output_dir", (output, output / "runs", output / "store")),
-        ("cache_dir", (Path(config.cache_dir).expanduser(),)),
+        ("cache_dir", (expanded(config.cache_dir),)),
     ):
         found = "is empty" if not getattr(config, key) else next(filter(None, map(unusable, paths)), None)
         if found:

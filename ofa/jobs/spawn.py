@@ -28,7 +28,7 @@ from ofa.results.record import Results
 from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 from ofa.system import ranks
-from ofa.system.files import watched
+from ofa.system.files import expanded, watched
 
 STOPPED = 130  # exit status of a rank that saved and stopped as it was asked to
 WAIT_S = 0.1
@@ -213,7 +213,7 @@ def main(folder: Path) -> int:
     outcome: dict[str, Any] = {}
     status = 0
     try:
-        with watched(Path(config.output_dir).expanduser()):
+        with watched(expanded(config.output_dir)):
             outcome["results"] = run(config, yaml).to_json()
     except (UserError, OSError) as error:
         outcome["mistake"], status = explain(error), 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,7 +13,7 @@ from ofa.settings import compose
 from ofa.settings.explain import naming_setting
 from ofa.settings.schema import Config
 from ofa.settings.unread import unread
-from ofa.system.files import watched
+from ofa.system.files import expanded, watched
 from ofa.system.process import find_homes
 
 log = logging.getLogger(__name__)
@@ -32,8 +31,8 @@ def run(composed: DictConfig) -> tuple[Config, Results]:
     check(config)
     for line in [*unread(config), *_forced_in_vain(config)]:
         log.warning(line)
-    find_homes(Path(config.cache_dir).expanduser())
-    with naming_setting(config), watched(Path(config.output_dir).expanduser()):
+    find_homes(expanded(config.cache_dir))
+    with naming_setting(config), watched(expanded(config.output_dir)):
         return config, spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
 
 

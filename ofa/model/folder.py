@@ -25,7 +25,7 @@ from ofa.model.hugging_face import DEFAULT_SIZES, SIZES
 from ofa.model.weights import WEIGHTS, size_problem, stored_shapes, stored_tensors
 from ofa.supernet.subnet import EncoderShape, SubNet
 from ofa.system import files
-from ofa.system.files import read_json
+from ofa.system.files import expanded, read_json
 
 MOST = {"num_hidden_layers": 10_000, "num_labels": 100_000}  # more is a mistake, and would be made into a list
 
@@ -92,7 +92,7 @@ def read_folder(path: str | Path) -> Folder:
         UserError: if there is no folder, no readable ``config.json``, one of an unknown architecture, or one whose
             sizes are not those of the weights.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_dir():
         raise UserError(f"model.path: {path} is not a folder; give one with config.json and {WEIGHTS}")
     config_file = path / "config.json"

@@ -20,7 +20,7 @@ from ofa.settings.groups import CONF
 from ofa.settings.schema import Config
 from ofa.settings.types import hints, inside, mismatches
 from ofa.settings.words import as_typed, changed_by_yaml
-from ofa.system.files import require_regular
+from ofa.system.files import expanded, require_regular
 from ofa.system.redact import without_secrets
 
 MOST = 8  # values of a wrong type that are named at once
@@ -55,14 +55,14 @@ def register() -> None:
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="schema", node=Config)
-    OmegaConf.register_new_resolver("home", lambda path: str(Path(path).expanduser()), replace=True)
+    OmegaConf.register_new_resolver("home", lambda path: str(expanded(path)), replace=True)
     OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
     OmegaConf.register_new_resolver("lines", _lines, replace=True)
 
 
 def _folder_name(path: str | None) -> str:
     """The last part of ``path``, fit to name a run's folder and a registered model."""
-    return re.sub(r"[^\w.+-]+", "-", Path(path or "folder").expanduser().absolute().name).lstrip(".+-") or "folder"
+    return re.sub(r"[^\w.+-]+", "-", expanded(path or "folder").absolute().name).lstrip(".+-") or "folder"
 
 
 def _lines(path: str) -> list[str]:
@@ -71,7 +71,7 @@ def _lines(path: str) -> list[str]:
     Raises:
         UserError: if it cannot be read, or is no text in UTF-8.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     require_regular(place)
     try:
         text = place.read_bytes().decode("utf-8-sig")

@@ -16,7 +16,7 @@ from typing import get_origin
 from ofa.errors import UserError
 from ofa.settings.schema import Config
 from ofa.settings.types import allowed, hints, keys, kind_of, plain, refused, short
-from ofa.system.files import refusal
+from ofa.system.files import expanded, refusal
 from ofa.system.redact import without_secrets
 
 _LOOPS = ("trainer.finetune", "trainer.distill")
@@ -94,7 +94,7 @@ def naming_setting(config: Config) -> Iterator[None]:
         yield
     except OSError as error:
         for key, value in _paths(config).items():
-            path = Path(value).expanduser().absolute()
+            path = expanded(value).absolute()
             if isinstance(error.filename, str) and Path(error.filename).absolute().is_relative_to(path):
                 error.add_note(f"see {key}={value}: it takes a file or a folder that can be used as such")
         raise
@@ -111,7 +111,7 @@ def _paths(config: Config) -> dict[str, str]:
         "model.vocab": model.vocab,
     }
     given = {key: str(value) for key, value in paths.items() if value}
-    return dict(sorted(given.items(), key=lambda item: len(Path(item[1]).expanduser().absolute().parts), reverse=True))
+    return dict(sorted(given.items(), key=lambda item: len(expanded(item[1]).absolute().parts), reverse=True))
 
 
 def unknown(key: str) -> str:

@@ -6,8 +6,11 @@ takes a folder, a file or this machine to see.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from importlib.util import find_spec
+
+from omegaconf import MISSING
 
 from ofa.settings.bounds import above_zero, at_least, between, choice, file_name, once, per_cpu
 from ofa.settings.schema import (
@@ -80,6 +83,11 @@ def _loop(key: str, loop: LoopConfig, least_epochs: int) -> Iterable[str]:
 def hardware_problems(hardware: HardwareConfig) -> list[str]:
     """Every value of the device or the described target that cannot be."""
     found = [*choice("hardware.device", hardware.device, ("auto", "cpu", "gpu"))]
+    # An underscore parts the name of a figure.
+    if hardware.name != MISSING and not re.fullmatch(r"[^\W_]+(-[^\W_]+)*", hardware.name):
+        found.append(
+            f"hardware.name: {hardware.name!r} cannot be in the name of a figure; allowed: letters, digits and -"
+        )
     found += at_least("hardware.devices", hardware.devices, 1)
     if hardware.threads is not None and hardware.threads < 1:
         found.append(f"hardware.threads: {hardware.threads} is below 1; null means all cores")
@@ -105,6 +113,9 @@ def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterab
     for key, known in (("engines", ENGINES), ("precisions", PRECISIONS)):
         for name in getattr(latency, key):
             yield from choice(f"latency.{key}", name, known)
+    for key in ("engines", "precisions"):
+        if not getattr(latency, key):
+            yield f"latency.{key}: [] is empty; allowed: one or more names; stages=[evaluate,export] times nothing"
     for key in ("batch_sizes", "seq_lengths"):
         if not getattr(latency, key):
             yield f"latency.{key}: [] is empty; allowed: one or more numbers from 1"
@@ -213,3 +224,5 @@ def sweep_problems(config: Config) -> Iterable[str]:
         yield f"objective.depth: {objective.depth:g} names no network without objective.width; set both"
     if objective.max_latency_ms is not None:
         yield from above_zero("objective.max_latency_ms", objective.max_latency_ms)
+    elif objective.latency is not None:
+        yield f"objective.latency: {objective.latency} limits nothing without objective.max_latency_ms; set both"

@@ -18,10 +18,22 @@ from typing import Any
 from ofa.errors import UserError
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` or ``~name`` at its beginning as the home folder that it stands for.
+
+    Raises:
+        UserError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no user of that name has a home folder here; allowed: a path without it") from None
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write ``text`` beside ``path`` and rename it, so that a kill leaves the old file or the new one."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 

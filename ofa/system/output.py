@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ofa.system.files import expanded
+
 
 def output_dir() -> Path:
     """``OFA_OUTPUT`` of the environment, or ``outputs``: what ``output_dir`` is unless a command sets it."""
-    return Path(os.environ.get("OFA_OUTPUT") or "outputs").expanduser()
+    return expanded(os.environ.get("OFA_OUTPUT") or "outputs")
 
 
 def run_folder(given: Path) -> Path:

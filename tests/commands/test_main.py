@@ -102,9 +102,10 @@ def test_another_stage_of_the_same_job_takes_the_others_from_the_store(finished)
 def test_a_later_timing_joins_the_run(finished):
     folder, _ = finished
     (run_folder,) = (path for path in (folder / "out" / "runs").iterdir() if path.is_dir())
-    command = [sys.executable, "-m", "ofa.timing", str(run_folder), "--batch-sizes", "3", "--precisions", "fp32"]
-    command += ["--engines", "onnxruntime", "paddle"]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=200)
+    command = [sys.executable, "-m", "ofa.timing", run_folder.name, "--batch-sizes", "3", "--precisions", "fp32"]
+    command += ["--engines", "onnxruntime", "paddle"]  # from beside the run, whose store is found all the same
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, cwd=run_folder.parent, env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((run_folder / "results.json").read_text())
     for entry in results["widths"]:
@@ -117,6 +118,8 @@ def test_a_later_timing_joins_the_run(finished):
     ("options", "words"),
     [
         (["--engines", "onnx"], "latency.engines: 'onnx' is unknown; allowed: paddle, onnxruntime, openvino, tensorrt"),
+        (["--threads", "0"], "--threads: 0 is not allowed; allowed: from 1"),
+        (["--threads", "1000"], "--threads: 1000 is not allowed; allowed: up to "),
         (["--seq-lengths", "4096"], "latency.seq_lengths: 4096 is more than the 128 positions of"),
         (
             ["--engines", "tensorrt", "--device", "cpu"],

@@ -60,5 +60,13 @@ def test_mistakes_are_a_line(served_folder: Path, tmp_path: Path, capsys: pytest
 
 
 def test_the_example_of_a_task_of_pairs_has_both_columns() -> None:
-    body = json.loads(shlex.split(serve.example(True, 1))[-1])
+    body = json.loads(shlex.split(serve.example(True, "127.0.0.1", 1))[-1])
     assert list(body["inputs"]) == ["text", "text_pair"]
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("10.0.0.5", "10.0.0.5"), ("::1", "[::1]")],
+)
+def test_the_example_asks_where_the_server_listens(host, asked):
+    assert f"curl http://{asked}:5001/invocations " in serve.example(False, host, 5001)

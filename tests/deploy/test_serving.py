@@ -75,3 +75,9 @@ def test_it_runs_the_operations_that_were_timed(served_folder: Path, monkeypatch
     load_engine(served_folder, "onnxruntime")
     served, timed = ([node.op_type for node in onnx.load(path).graph.node] for path in opened)
     assert served == timed and "LayerNormalization" in timed
+
+
+def test_no_rows_have_no_answers(served_folder: Path) -> None:
+    """As a registered model is asked by a table from which everything was filtered."""
+    found = TextClassifier(served_folder).predict(pandas.DataFrame({TEXT: []}))
+    assert len(found) == 0 and list(found.columns) == ["label", "probability"]

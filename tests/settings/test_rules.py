@@ -24,6 +24,21 @@ from ofa.settings.schema import Config
         ("objective.width=0.5 objective.depth=0.5", "objective.depth: 0.5 is not among ofa.depths, [1.0]"),
         ("objective.depth=1", "objective.depth: 1 names no network without objective.width; set both"),
         ("objective.max_latency_ms=0", "objective.max_latency_ms: 0 is not allowed; allowed: above 0"),
+        (
+            "objective.latency=t4_fp32_b16_s128_estimated",
+            "objective.latency: t4_fp32_b16_s128_estimated limits nothing ",
+        ),
+        (
+            "objective.max_latency_ms=9 objective.latency=t4_fp32_b16_s128_estimatd",
+            "objective.latency: 't4_fp32_b16_s128_estimatd' is unknown; allowed: t4_fp16_b16_s32_estimated, ",
+        ),
+        (
+            "objective.max_latency_ms=9 objective.latency=cpu_fp32_b16_s128_measured stages=[evaluate]",
+            "objective.latency: cpu_fp32_b16_s128_measured is measured by the stage latency, which is not among ",
+        ),
+        ("latency.engines=[]", "latency.engines: [] is empty; allowed: one or more names; "),
+        ("latency.precisions=[]", "latency.precisions: [] is empty; allowed: one or more names; "),
+        ("hardware.name=rtx_4090", "hardware.name: 'rtx_4090' cannot be in the name of a figure; allowed: letters, "),
     ],
 )
 def test_rules_of_sweeps(overrides: str, words: str, quickstart: Callable[..., Config]) -> None:

@@ -7,10 +7,12 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ofa.errors import UserError
 from ofa.settings.explain import explain
 from ofa.system import files
 
@@ -63,3 +65,9 @@ def test_safetensors_own_exception_is_understood(tmp_path):
     with pytest.raises(OSError) as caught, files.watched(tmp_path):
         raise SafetensorError(words)
     assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path)
+
+
+def test_a_home_folder_that_there_is_none_of_is_said_in_a_line():
+    assert files.expanded("~/x") == Path.home() / "x" and files.expanded("a/~x") == Path("a/~x")
+    with pytest.raises(UserError, match="^~nosuchuser/x: no user of that name has a home folder here; "):
+        files.expanded("~nosuchuser/x")
