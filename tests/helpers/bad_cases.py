@@ -137,7 +137,7 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
         None,
         "hardware.device=gpu",
         "hardware.device: gpu is not there",
-        "use hardware.device=cpu or auto",
+        "allowed here: cpu, auto",
     ),
     "half precision on a CPU": (
         None,
