@@ -66,8 +66,8 @@ def settings_of(options: argparse.Namespace, model: Path, seed: int, *more: str)
     ]
 
 
-def teacher(options: argparse.Namespace, seed: int) -> Path:
-    """The folder of a teacher of all rows: the given one, or made of it by the product's own finetuning."""
+def teacher(options: argparse.Namespace, seed: int) -> tuple[Path, list[str]]:
+    """The folder of a teacher, and its settings: the given one, or made of it by finetuning it on all rows."""
     from ofa.model.folder import read_folder, tensor_names
     from ofa.stages.inputs import load_inputs
     from ofa.stages.pipeline import plan
@@ -75,12 +75,12 @@ def teacher(options: argparse.Namespace, seed: int) -> Path:
 
     folder = Path(options.model)
     if "classifier.weight" in tensor_names(read_folder(folder)):
-        return folder
+        return folder, [f"given: {options.about}"]
     settings = settings_of(options, folder, seed, *TEACHER.split(), "stages=[finetune]")
     subprocess.run([sys.executable, "main.py", *settings], cwd=REPO, check=True)
     config = typed(compose(settings))
     *_, (_, _, folders) = plan(config, load_inputs(config), Store(Path(options.output_dir) / "store"))
-    return folders["finetune"] / "model"
+    return folders["finetune"] / "model", TEACHER.split()
 
 
 def study(options: argparse.Namespace) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     scores: dict[str, dict[str, list[float]]] = {arm: {} for arm in arms}
     rows, of_teacher = {}, []
     for seed in options.seeds:
-        model = teacher(options, seed)
+        model, of_model = teacher(options, seed)
         for arm, more in arms.items():
             place = Path(options.output_dir) / "arms" / f"{arm}-{seed}"
             settings = settings_of(options, model, seed, *more, "stages=[evaluate]", "model.finetuned=true")
@@ -110,7 +110,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     }
     return {"steps": options.steps, "seeds": options.seeds, "rows": rows, "teacher": of_teacher,
             "mean": mean, "recovered": recovered, "scores": scores,
-            "settings": [*SETTINGS.split(), *options.set], "settings of its teacher": TEACHER.split()}  # fmt: skip
+            "settings": [*SETTINGS.split(), *options.set], "settings of its teacher": of_model}  # fmt: skip
 
 
 def main() -> None:
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="the folder with GLUE's tasks")
     parser.add_argument("--model", help="the folder of a teacher of SST-2, or of a pretrained BERT")
     parser.add_argument("--name", default=AIMED_AT, help="what results.json calls it")
+    parser.add_argument("--about", default="", help="of a finished teacher: what it learned from, for results.json")
     parser.add_argument("--output-dir", default=str(REPO / "outputs" / "unlabelled"))
     parser.add_argument("--labelled", type=int, default=LABELLED)
     parser.add_argument("--unlabelled", type=int, default=UNLABELLED)
