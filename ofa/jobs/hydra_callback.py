@@ -99,7 +99,9 @@ class SweepCallback(Callback):
         if found := list(no_address("output_dir", config.output_dir, "a path on this machine")):
             sys.exit(found[0])
         try:
-            Path(config.hydra.run.dir).mkdir(parents=True, exist_ok=True)
+            expanded(config.output_dir).mkdir(parents=True, exist_ok=True)
+        except UserError as error:  # Hydra would make a warning of it
+            sys.exit(f"output_dir: {error}")
         except OSError as error:
             sys.exit(f"output_dir: {error.filename}: {error.strerror}; allowed: a folder that can be written to")
         if unusable(Path(config.hydra.run.dir)):  # preflight says so, unless the job has finished and is only shown
@@ -112,6 +114,7 @@ class SweepCallback(Callback):
         global launched
         try:
             several = ranks.size() > 1
+            expanded(config.output_dir)
         except UserError as error:  # Hydra would make a warning of it
             sys.exit(str(error))
         if several:
