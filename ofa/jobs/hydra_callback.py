@@ -29,7 +29,7 @@ from ofa.jobs.sweep import Sweep, SweepJob, full_name
 from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
-from ofa.settings.places import kept_secrets, no_address
+from ofa.settings.places import kept_secrets, no_path
 from ofa.settings.schema import Config, job_name
 from ofa.system import ranks
 from ofa.system.files import expanded, unusable
@@ -96,12 +96,10 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Before a single job: make output_dir, as Hydra does next, and end (SystemExit) if it cannot be made."""
-        if found := list(no_address("output_dir", config.output_dir, "a path on this machine")):
+        if found := list(no_path("output_dir", config.output_dir)):
             sys.exit(found[0])
         try:
             expanded(config.output_dir).mkdir(parents=True, exist_ok=True)
-        except UserError as error:  # Hydra would make a warning of it
-            sys.exit(f"output_dir: {error}")
         except OSError as error:
             sys.exit(f"output_dir: {error.filename}: {error.strerror}; allowed: a folder that can be written to")
         if unusable(Path(config.hydra.run.dir)):  # preflight says so, unless the job has finished and is only shown
@@ -114,7 +112,6 @@ class SweepCallback(Callback):
         global launched
         try:
             several = ranks.size() > 1
-            expanded(config.output_dir)
         except UserError as error:  # Hydra would make a warning of it
             sys.exit(str(error))
         if several:

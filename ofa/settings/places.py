@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ofa.errors import UserError
 from ofa.settings.schema import Config
+from ofa.system.files import expanded
 from ofa.system.redact import QUOTING, UNCLEAR, is_clear, without_secrets
 
 
@@ -20,7 +22,7 @@ def url_problems(url: str | None) -> Iterable[str]:
 
 
 def path_problems(config: Config) -> Iterable[str]:
-    """Addresses where a path is meant: s3://bucket would be made as a folder s3: beside the user."""
+    """What is no path where one is meant: s3://bucket would be made as a folder s3: beside the user."""
     task, model = config.task, config.model
     paths = {"output_dir": config.output_dir, "cache_dir": config.cache_dir, "task.data_dir": task.data_dir}
     paths |= {"model.path": model.path, "model.vocab": model.vocab, "task.train": task.train, "task.test": task.test}
@@ -29,9 +31,18 @@ def path_problems(config: Config) -> Iterable[str]:
     for key, files in further.items():
         paths |= {f"{key}[{number}]": file for number, file in enumerate(files)}
     for key, value in paths.items():
-        yield from no_address(key, value, "a path on this machine")
+        yield from no_path(key, value)
     yield from no_address("task.hub", task.hub, "a name of the hub, as owner/name")
     yield from no_address("model.pretrained", model.pretrained, "a name of the model hub, as bert-base-uncased")
+
+
+def no_path(key: str, value: str | None) -> Iterable[str]:
+    """What is no path of this machine: an address, or what is in the home folder of nobody."""
+    yield from no_address(key, value, "a path on this machine")
+    try:
+        expanded(value or "")
+    except UserError as error:
+        yield f"{key}: {error}"
 
 
 def no_address(key: str, value: str | None, allowed: str) -> Iterable[str]:

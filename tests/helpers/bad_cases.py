@@ -158,6 +158,8 @@ SETTINGS: dict[str, tuple[Prepare | None, str, str, str]] = {
         "allowed: a folder",
     ),
     "output nameless": (None, "output_dir=", "output_dir: is empty", "allowed: a folder"),
+    "output of nobody": (None, "output_dir=~nobody7/x", "output_dir: ~nobody7/x: no user of that", "allowed: a path"),
+    "cache of nobody": (None, "cache_dir=~nobody7/x", "cache_dir: ~nobody7/x: no user of that name", "allowed: a path"),
     "store is a file": (file("out/store", ""), "", "output_dir: {root}/out/store is a file", "allowed: a folder that"),
     "cache unwritable": (
         None,
