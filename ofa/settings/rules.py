@@ -111,11 +111,10 @@ def hardware_problems(hardware: HardwareConfig) -> list[str]:
 def latency_problems(latency: LatencyConfig, hardware: HardwareConfig) -> Iterable[str]:
     """What cannot be timed anywhere, or not be estimated for this target."""
     for key, known in (("engines", ENGINES), ("precisions", PRECISIONS)):
-        for name in getattr(latency, key):
-            yield from choice(f"latency.{key}", name, known)
-    for key in ("engines", "precisions"):
         if not getattr(latency, key):
             yield f"latency.{key}: [] is empty; allowed: one or more names; stages=[evaluate,export] times nothing"
+        for name in getattr(latency, key):
+            yield from choice(f"latency.{key}", name, known)
     for key in ("batch_sizes", "seq_lengths"):
         if not getattr(latency, key):
             yield f"latency.{key}: [] is empty; allowed: one or more numbers from 1"
