@@ -79,7 +79,7 @@ class Store:
         if others or not Store.complete(folder):  # a pipe or a device would be read for ever
             return f"{(others or [folder / RECORD])[0].relative_to(folder)} is not a regular file"
         try:
-            listed = json.loads((folder / RECORD).read_text()).get("files")
+            listed = Store.record(folder).get("files")
             if listed is not None:
                 return files.damage(folder, listed, math.inf if thorough else SMALL)
             for path in folder.rglob("*.json"):

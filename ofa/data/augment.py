@@ -36,8 +36,7 @@ def words_of(text: str, tokenizer: TextTokenizer) -> list[str]:
 
 def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
     """The rows with :func:`words_of` their texts, as copies of them are written, to be compared with such."""
-    columns = [rows.text_a] if rows.text_b is None else [rows.text_a, rows.text_b]
-    first, *second = ([" ".join(words_of(text, tokenizer)) for text in column] for column in columns)
+    first, *second = ([" ".join(words_of(text, tokenizer)) for text in column] for column in rows.columns)
     return Rows(first, second[0] if second else None, rows.labels)
 
 

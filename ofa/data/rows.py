@@ -45,6 +45,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.text_a)
 
+    @property
+    def columns(self) -> list[list[str]]:
+        """The texts: one list, or for a task of pairs two."""
+        return [self.text_a] if self.text_b is None else [self.text_a, self.text_b]
+
     def take(self, indices: np.ndarray) -> Rows:
         """The rows ``indices``, in that order."""
         second = None if self.text_b is None else [self.text_b[index] for index in indices]

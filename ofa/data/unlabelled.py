@@ -179,6 +179,5 @@ def _hash(texts: Texts) -> int:
 def _hashes(splits: Iterable[Rows]) -> np.ndarray:
     found = array("Q")
     for rows in splits:
-        columns = [rows.text_a] if rows.text_b is None else [rows.text_a, rows.text_b]
-        found.extend(map(_hash, zip(*columns, strict=True)))
+        found.extend(map(_hash, zip(*rows.columns, strict=True)))
     return np.frombuffer(found, np.uint64)

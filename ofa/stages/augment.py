@@ -32,14 +32,14 @@ def run(context: StageContext) -> None:
         UserError: if no copy is new.
     """
     config, rows = context.config, context.inputs.rows["train"]
-    columns = [rows.text_a] if rows.text_b is None else [rows.text_a, rows.text_b]
     numbers, _ = held_out(len(rows), config.search.held_out, config.trainer.seed)
-    words = [[augment.words_of(column[number], context.inputs.tokenizer) for column in columns] for number in numbers]
+    columns, tokenizer = rows.columns, context.inputs.tokenizer
+    words = [[augment.words_of(column[number], tokenizer) for column in columns] for number in numbers]
     by, fits = _source(context, words)
     log.info("augment: words are replaced as %s say", by)
     path = context.work / "copies.jsonl"
     augment.write(path, _copies(context, numbers.tolist(), words, fits), config.task.text)
-    splits = {name: augment.as_words(split, context.inputs.tokenizer) for name, split in context.inputs.rows.items()}
+    splits = {name: augment.as_words(split, tokenizer) for name, split in context.inputs.rows.items()}
     # Each line of the file must count: which are new is kept by their places.
     found = Unlabelled.scan([path], replace(config.task, bad_rows="error"), splits, "ofa.augment.copies")
     augment.keep(found, by, context.folder)
