@@ -132,9 +132,9 @@ def unknown(key: str) -> str:
 
 
 def _near(name: str, known: list[str]) -> list[str]:
-    """The key of ``known`` whose last part is most like ``name``, if any is."""
+    """The key of ``known`` whose last part is most like ``name``, if one is so by 7 letters of 10."""
     leaves = {key.rpartition(".")[2]: key for key in reversed(known)}
-    return [leaves[leaf] for leaf in difflib.get_close_matches(name, leaves, 1)]
+    return [leaves[leaf] for leaf in difflib.get_close_matches(name, leaves, 1, 0.7)]
 
 
 def _unknown_choice(choice: str, text: str) -> str:

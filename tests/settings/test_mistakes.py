@@ -59,6 +59,8 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "hardware.engines.paddle.fuse=true",
         ["hardware.engines.paddle.fuse: no such setting (did you mean hardware.engines.paddle.fused?)", "allowed"],
     ),
+    "slip like a section": ("keeep=last", ["keeep: no such setting (did you mean ofa.keep?)", "allowed here: task,"]),
+    "like no setting": ("nope=1", ["nope: no such setting", "allowed here: task, model,"]),
     "entry of a mapping": ("task.dev.more=x.tsv", ["task.dev.more: no such entry; add it with +task.dev.more=..."]),
     "Hydra's own key": ("hydra.jobs=1", ["hydra.jobs: no such setting; see --hydra-help"]),
     "text for a number": ("trainer.seed=three", ["trainer.seed: 'three' is not allowed; allowed: a whole number"]),
