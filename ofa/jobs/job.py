@@ -77,7 +77,7 @@ def run_job(config: Config, yaml: str) -> Results:
     if not ranks.is_main():
         return results
     if not tracker.unsent:
-        mark = _mark(config, {name: path.name for name, path in folders.items()})
+        mark = _mark(config, folders)
         files.write_whole(folder / FINISHED, json.dumps(mark, indent=1) + "\n")
     if not config.sweep.name:  # which has a line for each job, and one table at its end
         terminal.show(results, terminal.Where(folder, where, config.task.pair))
@@ -142,10 +142,15 @@ def _folders(config: Config, inputs: Inputs, store: Store) -> dict[str, Path]:
     return {stage.name: made[stage.name] for stage, _, made in plan(config, inputs, store)}
 
 
-def _mark(config: Config, stages: dict[str, str]) -> dict[str, Any]:
-    """What a finished job has done: the folders of its stages in the store, and where it reported to."""
+def _mark(config: Config, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """What a finished job has done: the folders of its stages in the store, their content, and where it reported to.
+
+    Another job may have made a stage again since, which it shares: what was made from it is made again, too.
+    """
     tracking = asdict(config.tracking) | {"uri": without_secrets(config.tracking.uri or "")}
-    return {"stages": stages, "tracking": tracking}
+    stages = {name: path.name for name, path in folders.items()}
+    contents = {name: Store.content(path) for name, path in folders.items()}
+    return {"stages": stages, "contents": contents, "tracking": tracking}
 
 
 def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Results | None:
@@ -155,12 +160,11 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
     if not all((folder / name).exists() for name in (FINISHED, "results.json")):
         return None
     folders = _folders(config, inputs, store)
-    mark = _mark(config, {name: path.name for name, path in folders.items()})
     thorough = not config.sweep.name  # finished jobs of a sweep are many, and share most of their folders
     if not all(store.complete(path) and store.damage(path, thorough) is None for path in folders.values()):
         return None
     try:
-        if json.loads((folder / FINISHED).read_text()) != mark:
+        if json.loads((folder / FINISHED).read_text()) != _mark(config, folders):
             return None
         results = collect.read(folder)
         return results if timings.has_timings(results, folder) else None

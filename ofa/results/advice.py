@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 from typing import Any
 
 from ofa.errors import UserError
@@ -51,12 +51,16 @@ def recommend(results: Results, tolerance: float) -> Recommendation:
 def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float) -> Recommendation:
     """The network that scored best in the search, whatever the dev rows say of the others: these only judge.
 
-    With a limit on a latency, the best of those that have it: one whose INT8 file is refused does not run so.
+    With a limit on a latency, the best of those that have it: one whose INT8 file is refused does not run so. One
+    that was timed whole, and is over the limit that the sum over its layers meets, is taken only if all are.
     """
     found = [network for entry in search["front"] if (network := results.network(entry["name"]))]
     limited = [network for network in found if results.latency(network, search["figure"])]
-    chosen = (limited or found)[0]
+    most = search["limits"].get("max_latency_ms", inf)
+    within = [network for network in limited if (results.ms(network, search["figure"]) or 0) <= most]
+    chosen = (within or limited or found)[0]
     latency = results.latency(chosen, search["figure"])
+    over = " by the sum over its layers" if limited and not within else ""
     if search["figure"] is None and results.headlines:
         allowed = max(tolerance, _lost(results, chosen.score))
         options = _options(results, [chosen], results.headlines[0].where, allowed)
@@ -64,7 +68,7 @@ def _within_limits(results: Results, search: Mapping[str, Any], tolerance: float
     taken = f"{chosen.label} with {latency.setting}" if latency else chosen.label
     took = f" ({latency.ms:.3g} ms, {latency.basis})" if latency else ""
     loss = _loss(results, chosen, tolerance, latency)
-    words = f"Take {taken}: the best found within {limits_of(search)}{took}; {loss}."
+    words = f"Take {taken}: the best found within {limits_of(search)}{over}{took}; {loss}."
     return _recommendation(results, words, tolerance, chosen, latency)
 
 
@@ -86,14 +90,15 @@ def _recommendation(
 
 
 def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> Recommendation:
-    where, full_ms = results.headlines[0].where, reference_ms(results, tolerance)
+    where, full_ms = results.headlines[0].where, _reference_ms(results, tolerance)
     options = list(_options(results, close, where, tolerance))
     if not options:
         words = f"No network within {tolerance:g} points of the teacher was timed in a precision that keeps its score."
         return Recommendation(words, tolerance)
     least = min(latency.ms for latency, _ in options)
     gain = full_ms / least >= FASTER
-    rivals = [(latency, network) for latency, network in options if not gain or latency.ms <= SAME * least]
+    most = SAME * least if gain else max(SAME * least, FASTER * full_ms)
+    rivals = [(latency, network) for latency, network in options if latency.ms <= most]
     latency, chosen = max(rivals, key=lambda option: (score_of(option[1], option[0]), -option[0].ms))
     loss = _loss(results, chosen, tolerance, latency)
     if gain:
@@ -107,7 +112,21 @@ def _fastest(results: Results, close: list[NetworkResult], tolerance: float) -> 
     return _recommendation(results, words, tolerance, chosen, latency)
 
 
-def reference_ms(results: Results, tolerance: float) -> float:
+def speedup(results: Results, advised: Recommendation) -> float | None:
+    """Of the network to take, as it is to run, against the full one; None if it, or that, was not timed so.
+
+    At the figure that a search limited, else against the full network as it may run fastest.
+    """
+    network = results.network(advised.name)
+    latency = results.latency(network, advised.figure) if network else None
+    if network is None or latency is None:
+        return None
+    if results.search and results.search["figure"] == advised.figure:
+        return results.speedups(network).get(str(advised.figure))
+    return _reference_ms(results, advised.tolerance) / latency.ms
+
+
+def _reference_ms(results: Results, tolerance: float) -> float:
     """Milliseconds of the full network on the target as it may run: an INT8 that loses too much is nothing to beat."""
     full, headline = results.largest, results.headlines[0]
     lost = _lost(results, full.score)

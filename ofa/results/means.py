@@ -28,17 +28,20 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
         words = _unlearned(jobs) or advised.words
         return {"words": words, "name": None, "label": None, "speedup": None, "run": None, "folder": None}
     best = max(jobs, key=lambda job: next(one.score for one in job.networks if one.name == chosen.name))
-    latency = averaged.latency(chosen, advised.figure)
-    found = [one for job in jobs for one in job.networks if one.name == chosen.name]
-    apart = any((one.heads, one.neurons) != (chosen.heads, chosen.neurons) for one in found)
     return {
-        "words": advised.words + " Each seed's search found another network of that name." * apart,
+        "words": advised.words + " Each seed's search found another network of that name." * _differ(jobs, chosen.name),
         "name": chosen.name,
         "label": chosen.label,
-        "speedup": advice.reference_ms(averaged, tolerance) / latency.ms if latency else None,
+        "speedup": advice.speedup(averaged, advised),
         "run": best.run,
         "folder": f"{best.run}/{chosen.name}" if best.export else None,
     }
+
+
+def _differ(jobs: Sequence[Results], name: str) -> bool:
+    """Whether the searches of ``jobs`` gave one name to networks that differ in any layer."""
+    found = [entry["subnet"] for job in jobs for entry in (job.search or {}).get("front", ()) if entry["name"] == name]
+    return any(subnet != found[0] for subnet in found)
 
 
 def _unlearned(jobs: Sequence[Results]) -> str:

@@ -41,6 +41,7 @@ def optional_stage_problems(config: Config, times_layers: bool) -> Iterable[str]
         "specialise": config.search.specialises,
         "final": final.runs,
     }
-    for name, ask in OPTIONAL_STAGES.items():
-        if name in config.stages and not wanted[name]:
-            yield f"stages: {name} has nothing to do in this job; ask for it with e.g. {ask}"
+    asked = ((key, name) for key in ("stages", "force") for name in OPTIONAL_STAGES if name in getattr(config, key))
+    for key, name in asked:
+        if not wanted[name]:
+            yield f"{key}: {name} has nothing to do in this job; ask for it with e.g. {OPTIONAL_STAGES[name]}"

@@ -84,6 +84,8 @@ def search_problems(search: SearchConfig, sampling: str, networks: int) -> Itera
         yield f"ofa.sampling: {sampling} trains uniform networks alone; allowed with search.*: layers"
     if networks == 1:
         yield "ofa.widths: one network leaves nothing to search; allowed with search.*: 1 and the least, e.g. [1,0.5]"
+    if search.evaluations < networks:  # they are scored first, so that no front is below them
+        yield f"search.evaluations: {search.evaluations}, the job has {networks} networks; allowed: {networks} up"
     if search.figure is not None and search.max_latency_ms is None:
         yield f"search.figure: {search.figure} limits nothing without search.max_latency_ms; set both"
 

@@ -95,7 +95,13 @@ def search(config: Config, inputs: Inputs) -> dict[str, Any]:
     key = {"search": own, "seed": config.trainer.seed}
     if config.search.max_latency_ms is None or times_layers(config):
         return key  # what was timed is known by its own stage
-    return {**key, "figure": figure(config), "target": target(config)}
+    return {**key, "figure": _way(config), "target": target(config)}
+
+
+def _way(config: Config) -> list[Any]:
+    """Engine, precision, batch and length of the latency that is limited: its name leaves the first engine out."""
+    one = figures(config)[str(figure(config))]
+    return [one.engine, one.precision, one.batch_size, one.seq_length]
 
 
 def specialise(config: Config, inputs: Inputs) -> dict[str, Any]:
@@ -137,12 +143,12 @@ def layer_times(config: Config, inputs: Inputs) -> dict[str, Any]:
     """Neither rows nor weights nor any limit: other jobs on this machine have the same table."""
     if not times_layers(config):
         return {}
-    one, space = figures(config)[str(figure(config))], inputs.space
-    method = reduced(config).get((one.engine, one.precision))
+    way, space = _way(config), inputs.space
+    method = reduced(config).get((way[0], way[1]))
     architecture, extra = inputs.kind(config.model)
     return {
         **_where(config),
-        "figure": [one.engine, one.precision, one.batch_size, one.seq_length],
+        "figure": way,
         "timed": [config.latency.warmup, config.latency.repeats],
         "architecture": [architecture.name, extra],
         "shape": as_timed(inputs.shape).to_dict(),

@@ -99,7 +99,7 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, context: StageContext)
     context.folder, context.work = part / "result", part / "work"
     started = time.monotonic()
     if ranks.is_main():
-        _make_room(part, context, afresh=stage.name in context.config.force and folder.exists())
+        _make_room(part, context, folder)
     ranks.barrier()
     if ranks.is_main() or not stage.alone:
         stage.run(context)
@@ -110,11 +110,16 @@ def _run(stage: Stage, key: dict[str, Any], folder: Path, context: StageContext)
     log.info("%s: done in %.0f s", stage.name, time.monotonic() - started)
 
 
-def _make_room(part: Path, context: StageContext, afresh: bool) -> None:
-    """Empty folders for the result, and for checkpoints unless there are some to go on from, made from the same."""
-    note, made_from = part / f"{MADE_FROM}.json", _contents(context.needs)
-    if afresh or (note.exists() and read_json(note) != made_from):
-        shutil.rmtree(part, ignore_errors=True)
+def _make_room(part: Path, context: StageContext, folder: Path) -> None:
+    """Empty folders for the result, and for checkpoints unless there are some to go on from.
+
+    These were made from the same, and where the stage is made again, in the place of the same finished ``folder``.
+    """
+    note, contents = part / f"{MADE_FROM}.json", _contents(context.needs)
+    again = {"instead of": Store.record(folder).get("finished")} if Store.complete(folder) else {}
+    made_from = contents | again
+    if part.exists() and (read_json(note) if note.exists() else contents) != made_from:
+        shutil.rmtree(part)
     shutil.rmtree(context.folder, ignore_errors=True)
     context.folder.mkdir(parents=True)
     context.work.mkdir(exist_ok=True)

@@ -57,9 +57,8 @@ def of_recommended(results: Results) -> dict[str, float]:
     latency = results.latency(network, recommended.figure)
     score = advice.score_of(network, latency)
     values = {"width": network.width, "depth": network.depth, "score": score, **_against_teacher(results, score)}
-    if latency is not None:
-        reference = advice.reference_ms(results, recommended.tolerance)
-        values |= {"target_ms": latency.ms, "speedup": reference / latency.ms}
+    values |= {"target_ms": latency.ms} if latency else {}
+    values |= {"speedup": speedup} if (speedup := advice.speedup(results, recommended)) else {}
     return {f"recommended/{key}": value for key, value in values.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from helpers.results import network, results, timed
 
 from ofa.results import aggregate, front
-from ofa.results.advice import objective, recommend
+from ofa.results.advice import objective, recommend, speedup
 from ofa.results.figure import Latency
 from ofa.results.figures import draw_sweep
 from ofa.results.record import Results
@@ -58,6 +58,33 @@ def test_a_limit_on_a_latency_says_how_the_network_is_run() -> None:
     found = recommend(timed(one, [16.0, 12.0, 8.0, 9.0]), 0.5)
     assert (found.name, found.figure, found.engine, found.batch_size) == ("search1", figure, "paddle", 16)
     assert "search1 with Paddle Inference fp32, batch 16: the best found within max_latency_ms 10 (9 ms" in found.words
+
+
+def test_of_a_limited_latency_the_speed_is_against_the_full_network_at_the_same_sizes() -> None:
+    """The figures come batch 16 first, and the limit is on batch 1."""
+    figure = "cpu_onnxruntime_fp32_b1_s128_measured"
+    one = timed(searched(limits={"max_latency_ms": 10.0}, figure=figure), [160.0] * 4, "measured", where="cpu")
+    at_one = [replace(network.latencies[0], engine="onnxruntime", batch_size=1, ms=12.0) for network in one.networks]
+    networks = [
+        replace(network, latencies=(*network.latencies, replace(latency, ms=6.0) if network.searched else latency))
+        for network, latency in zip(one.networks, at_one, strict=True)
+    ]
+    one = replace(one, networks=tuple(networks))
+    assert (found := recommend(one, 0.5)).figure == figure
+    assert speedup(one, found) == 2.0
+    assert speedup(one, replace(found, figure=None)) is None
+
+
+def test_of_networks_found_one_that_is_over_the_limit_when_timed_whole_is_not_taken() -> None:
+    figure = "t4_fp32_b16_s128_estimated"
+    one = searched(limits={"max_latency_ms": 10.0}, figure=figure)
+    one = replace(one, networks=(*one.networks, network(0.5, 0.9, name="search2")))
+    assert recommend(timed(one, [16.0, 12.0, 8.0, 9.0, 7.0]), 0.5).name == "search1"
+    found = recommend(timed(one, [16.0, 12.0, 8.0, 11.0, 7.0]), 0.5)
+    assert found.name == "search2" and "the best found within max_latency_ms 10 (7 ms" in found.words
+    found = recommend(timed(one, [16.0, 12.0, 8.0, 11.0, 12.0]), 0.5)
+    assert found.name == "search1"
+    assert "the best found within max_latency_ms 10 by the sum over its layers (11 ms" in found.words
 
 
 def with_int8(found: Results, scores: dict[str, float]) -> Results:

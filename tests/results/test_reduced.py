@@ -68,6 +68,14 @@ def test_speed_is_against_the_full_network_as_it_may_run():
     assert to_take([found])["speedup"] == 2.0
 
 
+def test_where_no_network_is_faster_one_that_is_much_slower_is_not_taken_for_its_score():
+    """The full network runs in INT8; of width 3/4 there is no INT8 file, and in FP32 it takes longer."""
+    found = with_int8((0.9295, None, None), [9, 3, 2.5], [2, 0, 0])
+    better = replace(found.networks[1], score=0.931)
+    chosen = recommend(replace(found, networks=(found.networks[0], better, found.networks[2])), 0.5)
+    assert (chosen.name, chosen.precision) == ("w1", "int8") and chosen.words.startswith("No network is faster on cpu")
+
+
 def test_speed_is_against_the_full_network_in_int8_where_that_loses_little_more_than_the_network_does():
     """The full network itself is not within the tolerance, and what is recommended runs in INT8, too."""
     found = with_int8((0.921, 0.93, 0.9), [40, 20, 15], [10, 5, 4])

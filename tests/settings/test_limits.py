@@ -28,6 +28,12 @@ from ofa.settings.limits import SearchConfig, row_problems, search_problems
             "ofa.sampling: all trains uniform networks alone; allowed with search.*: layers",
         ),
         ({"max_params": 1.0}, "layers", 1, "ofa.widths: one network leaves nothing to search"),
+        (
+            {"max_params": 1.0, "evaluations": 3},
+            "layers",
+            4,
+            "search.evaluations: 3, the job has 4 networks; allowed: 4",
+        ),
         ({"max_params": 1.0, "figure": "x"}, "layers", 2, "search.figure: x limits nothing without search.max_latency"),
     ],
 )

@@ -66,6 +66,10 @@ def test_rules_of_sweeps(overrides: str, words: str, quickstart: Callable[..., C
             "stages=[distill_depth]",
             "stages: distill_depth has nothing to do in this job; ask for it with e.g. ofa.depths",
         ),
+        (
+            "force=[search]",
+            "force: search has nothing to do in this job; ask for it with e.g. search.max_macs",
+        ),
         ("stages=[final]", "stages: final has nothing to do in this job; ask for it with e.g. trainer.final.epochs=1"),
     ],
 )

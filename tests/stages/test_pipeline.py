@@ -1,6 +1,5 @@
 """The store: what is reused, what is made again, and what a job leaves behind."""
 
-import hashlib
 import json
 from dataclasses import replace
 
@@ -12,8 +11,6 @@ from ofa.errors import Interrupted
 from ofa.jobs import job
 from ofa.jobs.job import run_job
 from ofa.settings.schema import STAGES, ImportanceConfig, LoopConfig
-from ofa.stages import runner
-from ofa.stages.context import StageContext
 from ofa.stages.inputs import load_inputs
 from ofa.stages.pipeline import plan, wanted_stages
 from ofa.stages.runner import run_stages
@@ -87,62 +84,6 @@ def test_changed_rows_make_everything_again(config, tmp_path):
     train.write_text(train.read_text() + "very good\t1\n")
     run_job(config, "")
     assert stages_of(set(made(config)) - before) == ["distill", "evaluate", "finetune", "reorder"]
-
-
-def test_force_runs_a_stage_again(config):
-    run_job(config, "")
-    before = made(config)
-    run_job(replace(config, force=["distill"]), "")
-    after = made(config)
-    assert set(after) == set(before)
-    assert stages_of(name for name in after if after[name] != before[name]) == ["distill"]
-
-
-def test_what_was_made_from_another_content_is_made_again(config, tmp_path):
-    """As after a forced search that found other networks, by this job or another one of the same store."""
-    run_job(config, "")
-    before = made(config)
-    (folder,) = (config_path(config) / "store").glob("reorder-*")
-    record = json.loads((folder / "stage.json").read_text())
-    order = folder / "importance.npz"
-    order.write_bytes(order.read_bytes() + b"other")
-    record["files"][order.name] = {
-        "size": order.stat().st_size,
-        "sha256": hashlib.sha256(order.read_bytes()).hexdigest(),
-    }
-    (folder / "stage.json").write_text(json.dumps(record))
-    run_job(replace(config, ofa=replace(config.ofa, tolerance=3.0)), "")
-    after = made(config)
-    assert set(after) == set(before)
-    assert "distill" in stages_of(name for name in after if after[name] != before[name])
-    again = made(config)
-    run_job(replace(config, ofa=replace(config.ofa, tolerance=4.0)), "")
-    assert made(config) == again
-
-
-def test_checkpoints_of_another_content_are_not_gone_on_from(config, monkeypatch):
-    run_job(config, "")
-    (folder,) = (config_path(config) / "store").glob("distill-*")
-    part = folder.with_name(f"{folder.name}.part")
-    context = StageContext(config, None, {"finetune": next(folder.parent.glob("finetune-*"))}, None, None, None, None)
-    for content, kept in (("same", True), ("other", False)):
-        context.folder, context.work = part / "result", part / "work"
-        monkeypatch.setattr(Store, "content", lambda folder, content=content: content)
-        if content == "same":
-            runner._make_room(part, context, afresh=False)
-            (part / "work" / "step-00000001").mkdir()
-        runner._make_room(part, context, afresh=False)
-        assert (part / "work" / "step-00000001").exists() == kept
-
-
-def test_all_ranks_wait_until_a_stage_is_where_finished_work_is(config, monkeypatch):
-    """What reads its folder next would fail on a rank that is ahead."""
-    order = []
-    complete = runner._complete
-    monkeypatch.setattr(runner, "_complete", lambda *given: (complete(*given), order.append("complete")))
-    monkeypatch.setattr(runner.ranks, "barrier", lambda: order.append("wait"))
-    run_job(replace(config, stages=["finetune"]), "")
-    assert order[-2:] == ["complete", "wait"]
 
 
 def test_cleaning_beside_a_running_job_leaves_what_it_needs(config, monkeypatch):

@@ -15,9 +15,11 @@ from helpers.jobs import config_path
 from ofa.data.tokens import held_out
 from ofa.errors import Interrupted, UserError
 from ofa.jobs.job import run_job
+from ofa.limits import figure
 from ofa.results.collect import read
 from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, Config, Int8Config, TrackingConfig
+from ofa.stages import keys
 from ofa.stages.inputs import load_inputs
 from ofa.stages.runner import run_stages
 from ofa.store import Store
@@ -244,6 +246,16 @@ def test_what_cannot_be_is_a_line_before_anything_is_trained(searching: Config, 
         run_job(replace(searching, search=SearchConfig(**{"rows": 20, **limits})), "")
     assert str(caught.value).startswith(words) and "\n" not in str(caught.value)
     assert not (config_path(searching) / "store").exists()
+
+
+def test_an_estimated_limit_is_of_an_engine_that_its_name_may_leave_out(
+    quickstart: Callable[..., Config], searching: Config
+) -> None:
+    engines, inputs = ("tensorrt", "paddle"), load_inputs(searching)
+    others = [quickstart("search.max_latency_ms=8", f"latency.estimate_engines=[{name}]") for name in engines]
+    assert {figure(one) for one in others} == {"t4_fp16_b16_s32_estimated"}
+    first, second = (keys.search(one, inputs) for one in others)
+    assert first != second
 
 
 def test_sizes_that_are_searched_are_those_that_were_trained_from_a_cut_network_too(
