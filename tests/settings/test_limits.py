@@ -32,7 +32,7 @@ from ofa.settings.limits import SearchConfig, row_problems, search_problems
             {"max_params": 1.0, "evaluations": 3},
             "layers",
             4,
-            "search.evaluations: 3, the job has 4 networks; allowed: 4",
+            "search.evaluations: 3, the job has 4 networks; allo",
         ),
         ({"max_params": 1.0, "figure": "x"}, "layers", 2, "search.figure: x limits nothing without search.max_latency"),
     ],
