@@ -15,6 +15,8 @@ from ofa.evaluation.metrics import score
 MARGIN = 0.01  # a teacher this close to the best constant answer has learned nothing
 FAR = 0.02  # two points: more than chance moves a width against the teacher or its neighbour
 CONSTANT = 1e-4  # logits whose spread over all rows is below this say the same of every row
+MOVED = 0.25  # deviations of the labels: scores further off than this, in the mean, are not the labels'
+STRETCHED = 1.5  # scores that spread this many times too much, or too little
 TRUNCATED = 0.05  # share of rows cut to max_seq_length that deserves a word
 
 
@@ -143,6 +145,28 @@ def family(
     return odd
 
 
+def scale(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> list[str]:
+    """Warnings about scores that go with the labels and are not of their size, which no correlation sees.
+
+    Args:
+        logits: name of a network -> its scores ``[N, 1]``.
+        labels: ``[N]``, on the same scale, deviations of the training rows' (:mod:`ofa.data.scale`).
+    """
+    found, true = [], labels.astype(np.float64)
+    for name, answers in logits.items():
+        said = answers.reshape(-1).astype(np.float64)
+        if min(said.std(), true.std()) < CONSTANT:
+            continue
+        both = ((said - said.mean()) * (true - true.mean())).mean()
+        slope = both / said.var()  # of the labels over the scores: 1, however sure these are
+        if slope > STRETCHED or (both > said.std() * true.std() / 2 and slope < 1 / STRETCHED):
+            found.append(f"{name}: where its scores differ by 1, the labels differ by {slope:.2f} in the mean.")
+        if abs(shift := said.mean() - true.mean()) > MOVED:
+            found.append(f"{name}: its scores are off by {shift:+.2f} deviations of the labels in the mean.")
+    why = " No correlation shows that: train longer or at another rate, or rescale what it answers."
+    return [words + why for words in found]
+
+
 def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) -> list[str]:
     """Warnings about logits ``[N, C]`` of a network in reduced precision that cannot be right, whatever they score.
 
@@ -155,6 +179,9 @@ def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) 
         return [f"{what}: {np.mean(~np.isfinite(found).all(axis=1)):.0%} of the rows have logits that are not finite."]
     if np.ptp(found, axis=0).max() < CONSTANT <= np.ptp(expected, axis=0).max():
         return [f"{what}: its logits are the same for every row, those of the network are not."]
+    off = float(np.sqrt(((found - expected).astype(np.float64) ** 2).mean()))
+    if not kind.has_classes and off > MOVED:
+        return [f"{what}: its scores are {off:.2f} deviations of the labels from the network's in the mean."]
     marks = (kind.marks(kind.predicted(logits), logits.shape[1]) for logits in (found, expected))
     answers, wanted = (np.unique(rows, axis=0) for rows in marks)
     if len(answers) == 1 < len(wanted):

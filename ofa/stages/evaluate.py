@@ -30,12 +30,12 @@ def run(context: StageContext) -> None:
     undistilled = _undistilled(context)
     # The teacher as it was, so that what a smaller vocabulary costs is part of what the networks lose against it.
     original = context.inputs.full or context.inputs
-    teacher, reference, spread = _score(context, context.needs["finetune"] / "model", original)
+    teacher, reference, answers = _score(context, context.needs["finetune"] / "model", original)
     for key in ("heads", "neurons"):
         teacher.pop(key)
-    networks, spreads = {}, {"teacher": spread}
+    networks, logits = {}, {"teacher": answers}
     for name, network in tqdm(context.networks.items(), desc="evaluate", leave=False, dynamic_ncols=True):
-        entry, sampled, spreads[name] = _score(context, context.trained(name), context.inputs)
+        entry, sampled, logits[name] = _score(context, context.trained(name), context.inputs)
         networks[name] = {
             "width": network.width,
             "depth": network.depth,
@@ -46,7 +46,7 @@ def run(context: StageContext) -> None:
         }
     if ranks.is_main():
         rows = len(next(iter(context.inputs.dev.values())))
-        found, learned = _alarms(context, teacher, networks, spreads)
+        found, learned = _alarms(context, teacher, networks, logits)
         record = {"rows": rows, "learned": learned, "teacher": teacher, "networks": networks, "alarms": found}
         if context.inputs.full:
             record["vocabulary"] = _vocabulary(context.inputs, context.inputs.full, context.config)
@@ -74,7 +74,7 @@ def _undistilled(context: StageContext) -> dict[str, float]:
 
 
 def _alarms(
-    context: StageContext, teacher: dict, networks: dict[str, dict], spreads: dict[str, float]
+    context: StageContext, teacher: dict, networks: dict[str, dict], logits: dict[str, np.ndarray]
 ) -> tuple[list[str], bool]:
     """Warnings in words, and whether the teacher is better than a constant answer."""
     inputs, task = context.inputs, context.config.task
@@ -84,13 +84,15 @@ def _alarms(
     constant = alarms.constant_score(KINDS[task.kind], task.metrics, labels, len(task.outputs))
     of_teacher = alarms.teacher(teacher["score"], constant, labels, inputs.label_order is None)
     searched = networks.keys() - inputs.networks.keys()
+    spreads = {name: float(np.ptp(answers, axis=0).max()) for name, answers in logits.items()}
     of_family = alarms.family(teacher["score"], networks, spreads, constant, searched)
     learned = not of_teacher and spreads["teacher"] >= alarms.CONSTANT
-    return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family], learned
+    of_scale = [] if KINDS[task.kind].has_classes else alarms.scale(logits, labels)
+    return [*alarms.truncation(cut, inputs.max_seq_length), *of_teacher, *of_family, *of_scale], learned
 
 
-def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str, Any], np.ndarray, float]:
-    """A network's entry, its score on resampled dev rows, and the largest difference of one logit over the rows."""
+def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """A network's entry, its score on resampled dev rows, and its logits ``[N, C]`` of these."""
     model, folder = models.load(path)
     metrics, batch_size = context.config.task.metrics, context.config.trainer.eval_batch_size
     dev = inputs.dev
@@ -108,4 +110,4 @@ def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str,
     if inputs.test is not None:
         entry["test"] = context.score(model, {"test": inputs.test})
     sampled = resampled(metrics[0], logits[first], dev[first].labels)
-    return entry, sampled, float(np.ptp(logits[first], axis=0).max())
+    return entry, sampled, logits[first]

@@ -129,5 +129,34 @@ def test_reduced_precision_that_cannot_be_right():
     assert same == ["w1: its logits are the same for every row, those of the network are not."]
     one = alarms.reduced("w1", good, good + [[9.0, 0.0]], CLASSES)
     assert one == ["w1: it gives every row the same answer, the network does not."]
-    assert alarms.reduced("w1", good, good + [[9.0, 0.0]], KINDS["score"]) == []
     assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), CLASSES) == [], "the network's own alarm"
+
+
+def test_scores_in_reduced_precision_that_only_correlate_with_the_network_s_are_named():
+    scores = np.linspace(-2, 2, 9)[:, None]
+    assert alarms.reduced("w1", scores, scores + 0.1, KINDS["score"]) == []
+    (words,) = alarms.reduced("w1", scores, 0.2 * scores + 3, KINDS["score"])
+    assert words == "w1: its scores are 3.17 deviations of the labels from the network's in the mean."
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift", "words"),
+    [
+        (1.0, 0.0, []),
+        (0.8, 0.2, []),
+        (0.4, 0.0, ["w1: where its scores differ by 1, the labels differ by 2.50 in the mean."]),
+        (2.0, 0.0, ["w1: where its scores differ by 1, the labels differ by 0.50 in the mean."]),
+        (1.0, -0.5, ["w1: its scores are off by -0.50 deviations of the labels in the mean."]),
+    ],
+)
+def test_scores_that_go_with_the_labels_and_are_not_of_their_size_are_named(factor, shift, words):
+    labels = np.linspace(-2, 2, 9)
+    found = alarms.scale({"w1": (factor * labels + shift)[:, None], "flat": np.zeros((9, 1))}, labels)
+    assert [one.partition(" No correlation")[0] for one in found] == words
+
+
+def test_scores_that_are_unsure_are_no_alarm():
+    """A network that knows little answers near the mean, as it should."""
+    rng = np.random.default_rng(0)
+    known, labels = rng.normal(size=(2, 4000))
+    assert alarms.scale({"w1": (known * 0.5)[:, None]}, 0.5 * known + 0.87 * labels) == []
