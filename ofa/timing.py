@@ -30,6 +30,7 @@ from ofa.system.command import as_command
 from ofa.system.files import unusable
 from ofa.system.output import run_folder
 from ofa.tracking.logged import log_timings
+from ofa.tracking.tracker import page
 
 
 def time_run(
@@ -117,7 +118,7 @@ def main(arguments: list[str]) -> int:
     config, _ = _exported_run(folder)
     settings = replace(config.latency, **chosen)
     results = time_run(folder, options.device, options.threads, settings, options.tracking_uri)
-    terminal.show(results, terminal.Where(folder, None, config.task.pair))
+    terminal.show(results, terminal.Where(folder, page(folder), config.task.pair))
     return 0
 
 

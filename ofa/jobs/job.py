@@ -31,7 +31,7 @@ from ofa.system import files, process, ranks
 from ofa.system.files import expanded
 from ofa.system.redact import without_secrets
 from ofa.tracking import logged
-from ofa.tracking.tracker import Tracker
+from ofa.tracking.tracker import Tracker, page
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def run_job(config: Config, yaml: str) -> Results:
     if before is not None:
         log.info("Already finished with the same settings and data; nothing to do: %s", folder)
         if not config.sweep.name:
-            terminal.show(before, terminal.Where(folder, None, config.task.pair))
+            terminal.show(before, terminal.Where(folder, page(folder), config.task.pair))
         return before
     if problems := folder_problems(config):
         raise UserError("\n".join(problems))
@@ -98,9 +98,11 @@ def _work(
 
     logged.open_runs(tracker, config.title, config, inputs.shape, inputs.networks)
     logged.log_data(tracker, config, inputs.counts, inputs.row_digests, inputs.networks)
-    process.set_device(config.hardware.device)  # before the signals: Paddle takes SIGTERM for itself as it loads
-    with _stop_signals() as stop:
-        folders = run_stages(config, inputs, tracker, store, stop.is_set, open_found)
+    stop = threading.Event()
+    with _asked_by(signal.SIGINT, stop):  # as PaddleNLP loads, an exception may be lost in one of its own try blocks
+        process.set_device(config.hardware.device)
+        with _asked_by(signal.SIGTERM, stop):  # Paddle takes it for itself as it loads
+            folders = run_stages(config, inputs, tracker, store, stop.is_set, open_found)
     parts = (config, folder, folders, inputs.shape, inputs.networks | found, inputs.counts)
     results: Results = ranks.broadcast(collect.collect(*parts) if ranks.is_main() else None)
     if ranks.is_main():
@@ -180,12 +182,11 @@ def _finished(config: Config, inputs: Inputs, store: Store, folder: Path) -> Res
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM ask the training loop to save and stop; a second Ctrl-C stops at once.
+def _asked_by(number: int, stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C or SIGTERM ask the training loop to save and ``stop``; a second Ctrl-C stops at once.
 
     A second SIGTERM does not: launchers of several processes send it in volleys.
     """
-    stop = threading.Event()
 
     def ask(number: int, _: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
@@ -193,9 +194,8 @@ def _stop_signals() -> Iterator[threading.Event]:
         stop.set()
         log.warning("Stopping after this step, with a checkpoint (once more to stop at once).")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.signal(number, ask)
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(number, before)

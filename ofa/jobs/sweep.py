@@ -25,7 +25,7 @@ from ofa.results.report import markdown
 from ofa.settings.explain import explain
 from ofa.settings.schema import TrackingConfig
 from ofa.system.files import write_whole as write
-from ofa.tracking import metrics, pages, tracker
+from ofa.tracking import logged, metrics, pages, tracker
 from ofa.tracking.server import Page
 
 RECORD = "job.json"
@@ -221,6 +221,7 @@ class Sweep:
         stopped = missing or any(record["status"] == "stopped" for record in jobs)
         note = pages.sweep_note(numbers, self._links(done), problems, remarks)
         where = self._tell(numbers, note, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
+        logged.log_taken((row["take"] for row in numbers["rows"]), self.output_dir, self.tracking.uri)
         for record in done:  # those that ended before the server knew the sweep's run
             self._nest(record)
         self._print(numbers, best, where)

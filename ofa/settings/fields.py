@@ -40,18 +40,23 @@ def key_of(settings: Any) -> Any:
     return _values(settings, ("how", "collected"))
 
 
-def _values(settings: Any, without: tuple[str, ...]) -> Any:
+def shown(settings: Any) -> Any:
+    """As :func:`what`, with those that are neutral: what two jobs are compared by, of which only one set them."""
+    return _values(settings, ("how",), neutral=True)
+
+
+def _values(settings: Any, without: tuple[str, ...], neutral: bool = False) -> Any:
     if is_dataclass(settings):
         kept = [
             entry
             for entry in fields(settings)
             if not any(entry.metadata.get(role) for role in without)
-            and not (entry.metadata.get("added") and _is_neutral(entry, settings, without))
+            and not (not neutral and entry.metadata.get("added") and _is_neutral(entry, settings, without))
         ]
-        return {entry.name: _values(getattr(settings, entry.name), without) for entry in kept}
+        return {entry.name: _values(getattr(settings, entry.name), without, neutral) for entry in kept}
     if isinstance(settings, dict):
-        return {key: _values(value, without) for key, value in settings.items()}
-    return [_values(value, without) for value in settings] if isinstance(settings, list) else settings
+        return {key: _values(value, without, neutral) for key, value in settings.items()}
+    return [_values(value, without, neutral) for value in settings] if isinstance(settings, list) else settings
 
 
 def _is_neutral(entry: Field, settings: Any, without: tuple[str, ...]) -> bool:

@@ -61,7 +61,8 @@ def prepare(threads: int | None = None, jobs: int = 1) -> list[str]:
     # Not OMP_NUM_THREADS: Paddle warns of it, and `set_device` tells OpenMP the number.
     neighbours = jobs * number("PADDLE_LOCAL_SIZE", 1, 1)
     os.environ["MKL_NUM_THREADS"] = str(threads or max(1, cores() // neighbours))
-    done = [f"{os.environ['MKL_NUM_THREADS']} CPU threads"]
+    count = os.environ["MKL_NUM_THREADS"]
+    done = [f"{count} CPU thread" + "s" * (count != "1")]
     if "AMD" in cpu_name() and "MKL_DEBUG_CPU_TYPE" not in os.environ:
         # The MKL that Paddle ships picks its slowest code path on AMD unless told what the CPU can do.
         os.environ["MKL_DEBUG_CPU_TYPE"] = MKL_CPU_TYPES[mkl_path()]

@@ -7,15 +7,17 @@ import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ofa import __version__
 from ofa.deploy.serving import settings_of
-from ofa.results.collect import deployed
-from ofa.results.record import Results
+from ofa.results.collect import deployed, read
+from ofa.results.record import NetworkResult, Results
 from ofa.results.reduced import MAIN
-from ofa.settings.fields import what
+from ofa.settings.compose import load
+from ofa.settings.fields import shown
 from ofa.settings.schema import Config, TaskConfig
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape, count_macs, count_params, uniform
@@ -136,12 +138,20 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
     tracker.experiment(tags)
     tracker.tags({"mlflow.note.content": note(results, config, view, tracker.address)})
     if export is not None and results.learned:  # what has learned nothing is not offered
+        # Which of a sweep's jobs has the network to take is known at its end.
+        taken = None if config.sweep.name else results.recommended.name
         for network in results.networks:
-            alias = RECOMMENDED if network.name == results.recommended.name else None
-            place = (network.name, model_name(config), export / network.name)
-            precision = config.tracking.register_precision if network.in_precision(*MAIN) else "fp32"
-            tags = metrics.version_tags(results, network, precision)
-            tracker.model(*place, settings_of(config, precision), tags, alias)
+            _register(tracker, config, export, results, network, RECOMMENDED if network.name == taken else None)
+
+
+def _register(
+    tracker: Tracker, config: Config, export: Path, results: Results, network: NetworkResult, alias: str | None
+) -> None:
+    """Make a network of ``export`` a version of the job's registered model."""
+    precision = config.tracking.register_precision if network.in_precision(*MAIN) else "fp32"
+    tags = metrics.version_tags(results, network, precision)
+    place = (network.name, model_name(config), export / network.name)
+    tracker.model(*place, settings_of(config, precision), tags, alias)
 
 
 def _git(*arguments: str) -> str:
@@ -185,7 +195,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _params(config: Config, shape: EncoderShape) -> dict[str, Any]:
-    flat = {key: value for key, value in _flat("", what(config)) if not key.startswith(TARGET)}
+    flat = {key: value for key, value in _flat("", shown(config)) if not key.startswith(TARGET)}
     sizes = {f"model.{key}": value for key, value in shape.to_dict().items()}  # a folder's own, not the settings'
     return {**flat, **sizes, "params": count_params(shape), "num_widths": len(config.ofa.widths)}
 
@@ -211,3 +221,28 @@ def log_timings(config: Config, folder: Path, export: Path, results: Results, fi
     log_figures(tracker, config.title, config, export, results)
     tracker.artifacts(files)
     tracker.finish("FINISHED")
+
+
+def log_taken(takes: Iterable[Mapping[str, Any]], output_dir: Path, uri: str | None) -> None:
+    """Let each registered model's alias name the network that a sweep says to take, where it says one of that model.
+
+    Args:
+        takes: see :func:`ofa.results.means.to_take`.
+        uri: of the sweep's own server, whose secrets no job keeps.
+    """
+    found: dict[str, list[tuple[Config, Path, str]]] = {}
+    for take in takes:
+        if take["folder"]:
+            folder = output_dir / "runs" / take["run"]
+            config = load(folder / "config.yaml")
+            found.setdefault(model_name(config), []).append((config, folder, take["name"]))
+    for of_model in found.values():
+        if len(of_model) > 1:
+            continue
+        ((config, folder, name),) = of_model
+        results = read(folder)
+        network = results.network(name)
+        assert network is not None and results.export is not None
+        tracker = Tracker(replace(config.tracking, uri=uri), output_dir, folder)
+        _register(tracker, config, output_dir / "store" / results.export, results, network, RECOMMENDED)
+        tracker.finish("FINISHED")

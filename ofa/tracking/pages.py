@@ -103,8 +103,11 @@ def _block(rows: list[list[str]]) -> str:
 
 
 def serve_command(config: Config, results: Results, address: str) -> str:
-    """A sentence with the command that serves the recommended network; empty if there is none that is registered."""
-    registered = config.tracking.register_models and results.export
+    """A sentence with the command that serves the recommended network; empty if there is none that is registered.
+
+    In a sweep the alias is of the network that this says to take, which may be another job's.
+    """
+    registered = config.tracking.register_models and results.export and not config.sweep.name
     if not (address and registered and results.recommended and results.recommended.name):
         return ""
     model = shlex.quote(f"models:/{model_name(config)}@{RECOMMENDED}")

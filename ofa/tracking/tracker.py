@@ -214,6 +214,12 @@ def run_id(folder: Path) -> str | None:
     return read_mark(folder)["runs"].get(JOB)
 
 
+def page(folder: Path) -> Page | None:
+    """Where the server shows what the journal in ``folder`` has told it, without asking it; None if nothing is."""
+    server = Server.of_journal(read_mark(folder))
+    return server.page(None) if server else None
+
+
 def nest(folder: Path, parent: Path, tags: dict[str, str]) -> bool:
     """Nest the run whose journal is in ``folder`` under the one of ``parent``, if both are at the same place.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,3 +38,19 @@ def test_a_finished_job_is_shown_from_a_read_only_disk(tmp_path: Path, request: 
 def test_an_unfinished_one_is_refused_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="^output_dir: nothing can be written to "):
         check(tiny(tmp_path))
+
+
+def test_a_stop_that_an_import_swallows_is_heard_before_the_first_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PaddleNLP loads, many of its imports stand in a try block that catches everything."""
+
+    def load(device: str) -> None:
+        with suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("ofa.system.process.set_device", load)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="stopped before finetune"):
+        run_job(replace(tiny(tmp_path), stages=["finetune"]), "")
+    assert not list((tmp_path / "out" / "store").glob("finetune-*")) and signal.getsignal(signal.SIGINT) == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -71,3 +73,31 @@ def test_parameters_are_no_setting_of_a_network_before_its_vocabulary_is_known(v
     shape = EncoderShape(2, 24, 12, 96)
     logged.open_networks(tracker, "job", config, shape, networks([1.0], [1.0], shape))  # type: ignore[arg-type]
     assert ("params" in opened["w1"]) == known and opened["w1"]["heads"] == 12
+
+
+def test_settings_at_their_neutral_value_are_parameters_too() -> None:
+    """Of two jobs of which one sets ofa.temperature, both are found by it."""
+    params = logged._params(Config(), EncoderShape(2, 64, 4, 128, 100))
+    assert params["ofa.temperature"] == 1.0 and params["ofa.keep"] == "best_each"
+    assert not any(key.startswith("tracking.") for key in params)
+
+
+@pytest.mark.parametrize(("models", "taken"), [(["toy", "other"], ["w0.5", "w0.5"]), (["toy", "toy"], [])])
+def test_a_sweep_s_end_says_which_version_of_a_model_to_take_where_it_is_one(
+    models: list[str], taken: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, takes = [], []
+    for number, model in enumerate(models):
+        (folder := tmp_path / "runs" / f"r{number}").mkdir(parents=True)
+        of_job = results("sst2", number, {1.0: 0.8, 0.5: 0.79}, export="export-1", run=folder.name)
+        (folder / "results.json").write_text(json.dumps(of_job.to_json()))
+        config = f"task: {{name: sst2}}\nmodel: {{name: {model}}}\nhardware: {{name: t4}}\n"
+        (folder / "config.yaml").write_text(config)
+        takes.append({"run": folder.name, "folder": f"{folder.name}/w0.5", "name": "w0.5"})
+    said = lambda network, name, folder, settings, tags, alias: told.append((network, name, folder, alias))  # noqa: E731
+    fake = SimpleNamespace(model=said, finish=lambda status: None)
+    monkeypatch.setattr(logged, "Tracker", lambda *_: fake)
+    logged.log_taken([*takes, {"run": None, "folder": None, "name": None}], tmp_path, None)
+    place = tmp_path / "store" / "export-1" / "w0.5"
+    names = [f"sst2-{model}" for model in models]
+    assert told == [(network, name, place, "recommended") for network, name in zip(taken, names, strict=False)]

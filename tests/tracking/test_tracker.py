@@ -17,6 +17,7 @@ from helpers.toys import REPO
 from ofa.errors import UserError
 from ofa.tracking import __main__
 from ofa.tracking.__main__ import main
+from ofa.tracking.tracker import page
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("impatient")]
 
@@ -195,3 +196,11 @@ def test_sending_needs_a_journal(tmp_path, capsys):
         main([])
     assert main([str(tmp_path)]) == 1
     assert "no tracking.jsonl here" in capsys.readouterr().err
+
+
+def test_a_finished_job_tells_where_its_runs_are_shown_without_asking(out: Path) -> None:
+    begin(out).finish("FINISHED")
+    found = page(out / "runs" / "job")
+    assert found is not None and found.command is not None and found.command.startswith("ofa ui")
+    assert found.address == "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
+    assert page(out / "runs" / "none") is None
