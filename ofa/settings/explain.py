@@ -124,17 +124,27 @@ def unknown(key: str) -> str:
         return f"{key}: no such entry; add it with +{key}=..."
     here = [f"{section}.{entry}".lstrip(".") for entry in hints(kind if is_dataclass(kind) else Config)]
     everywhere = [*keys(), *hints(Config), "experiment"]
-    # A slip in the last part, then one in the section, then a key typed without its section.
-    near = list(USUAL.get(key, ())) or _near(name, here)
+    below = [known for known in everywhere if section and known.startswith(f"{section}.")]
+    # A slip in the last part, then a part left out, then a slip in the section, then a key typed without its section.
+    near = list(USUAL.get(key, ())) or [known for known in everywhere if _bare(known) == _bare(key)]
+    near = near or _near(name, here) or _near(name, below)
     near = near or difflib.get_close_matches(key, everywhere, 1, 0.8) or _near(name, everywhere)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     return f"{key}: no such setting{hint}\nallowed here: {', '.join(here)}"
 
 
+def _bare(key: str) -> str:
+    """``key`` without what people leave out of it, or write for one another."""
+    return re.sub("[._-]", "", key)
+
+
 def _near(name: str, known: list[str]) -> list[str]:
-    """The key of ``known`` whose last part is most like ``name``, if one is so by 7 letters of 10."""
-    leaves = {key.rpartition(".")[2]: key for key in reversed(known)}
-    return [leaves[leaf] for leaf in difflib.get_close_matches(name, leaves, 1, 0.7)]
+    """The keys of ``known`` with the last part that is most like ``name``, if one is so by 7 letters of 10; up to 3."""
+    leaves: dict[str, list[str]] = {}
+    for key in known:
+        leaves.setdefault(_bare(key.rpartition(".")[2]), []).append(key)
+    best = difflib.get_close_matches(_bare(name), leaves, 1, 0.7)
+    return leaves[best[0]][:3] if best else []
 
 
 def _unknown_choice(choice: str, text: str) -> str:

@@ -191,7 +191,9 @@ class _Kept:
     def score(self, number: int) -> dict[str, float]:
         """Score every network on the dev rows after step ``number``, and keep the weights of those that are best."""
         context, config = self.context, self.context.config
-        for name, network in tqdm(self.plan.networks.items(), desc="dev scores", leave=False, dynamic_ncols=True):
+        # A bar below another one moves the cursor, which a log would keep: there it is not shown (disable=None).
+        bar = partial(tqdm, desc="dev scores", leave=False, dynamic_ncols=True, disable=None)
+        for name, network in bar(self.plan.networks.items()):
             with elastic.selected(self.supernet, network.subnet):
                 self.last[name] = context.score(self.supernet)
             curves = {f"{self.plan.curves}dev/{key}": value for key, value in self.last[name].items()}

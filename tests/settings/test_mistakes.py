@@ -60,6 +60,15 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         ["hardware.engines.paddle.fuse: no such setting (did you mean hardware.engines.paddle.fused?)", "allowed"],
     ),
     "slip like a section": ("keeep=last", ["keeep: no such setting (did you mean ofa.keep?)", "allowed here: task,"]),
+    "part left out": (
+        "trainer.epoch=3",
+        ["trainer.epoch: no such setting (did you mean trainer.finetune.ep", "allowed"],
+    ),
+    "of two sections": (
+        "dropout=0",
+        ["dropout: no such setting (did you mean model.dropout or ofa.dropout?)", "allowed here:"],
+    ),
+    "no underscore": ("model_path=x", ["model_path: no such setting (did you mean model.path?)", "allowed here:"]),
     "like no setting": ("nope=1", ["nope: no such setting", "allowed here: task, model,"]),
     "entry of a mapping": ("task.dev.more=x.tsv", ["task.dev.more: no such entry; add it with +task.dev.more=..."]),
     "Hydra's own key": ("hydra.jobs=1", ["hydra.jobs: no such setting; see --hydra-help"]),
