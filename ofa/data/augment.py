@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from ofa.data.rows import Rows
+from ofa.data.tables import MAX_LINE_BYTES
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.unlabelled import Texts, Unlabelled
 from ofa.settings.schema import TaskConfig
 
 COPIES, RECORD = "augmented.jsonl", "augmented.json"  # in the folder of the stage
+TEXTS = ("text_a", "text_b")  # their columns: a job whose task names its own otherwise takes the same copies
 CHUNK = 1024  # words compared with all others at once
 Words = Sequence[str]  # of one text
 Fits = Mapping[int, Sequence[str]]  # place of a word in a text -> words that fit there, the best first
@@ -83,11 +86,18 @@ def copies_of(
         yield tuple(" ".join(words) for words in texts)
 
 
-def write(path: Path, rows: Iterator[Texts], columns: Sequence[str]) -> None:
-    """Write ``rows`` as JSON Lines with the task's columns of text."""
-    with path.open("w", encoding="utf-8") as file:
+def write(path: Path, rows: Iterator[Texts]) -> None:
+    """Write ``rows`` as JSON Lines with the columns :data:`TEXTS`, but those too long for a line."""
+    with path.open("wb") as file:
         for texts in rows:
-            file.write(json.dumps(dict(zip(columns, texts, strict=True))) + "\n")
+            line = json.dumps(dict(zip(TEXTS, texts, strict=False)), ensure_ascii=False).encode()
+            if len(line) <= MAX_LINE_BYTES:
+                file.write(line + b"\n")
+
+
+def task_of_copies(task: TaskConfig) -> TaskConfig:
+    """The task by which a file of :func:`write` is read; each of its lines must count, as they are kept by place."""
+    return replace(task, text=list(TEXTS[: len(task.text)]), label="", columns=None, bad_rows="error")
 
 
 def keep(found: Unlabelled, by: str, folder: Path) -> None:
@@ -102,4 +112,5 @@ def kept(folder: Path, task: TaskConfig) -> Unlabelled:
     """What :func:`keep` wrote, as rows without labels."""
     record = json.loads((folder / RECORD).read_text())
     new = np.ones(record["counts"]["used"], bool)
-    return Unlabelled((folder / COPIES,), task, new, record["digest"], record["counts"], "ofa.augment.copies")
+    of_copies = task_of_copies(task)
+    return Unlabelled((folder / COPIES,), of_copies, new, record["digest"], record["counts"], "ofa.augment.copies")
