@@ -120,7 +120,7 @@ def open_table(
     with _opened(path) as file:
         lines = numbered(file)
         if quotes == "csv" and form != JSON_LINES:
-            records = put_together(lines, DELIMITERS[form].encode(), MAX_LINE_BYTES)
+            records = put_together(lines, DELIMITERS[form].encode(), MAX_LINE_BYTES, len(names) if names else None)
         else:
             records = ((number, line) for number, line in lines if line)
         line, source = 1, f"{keys['columns']} names"
@@ -192,7 +192,7 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is left open" if str(error) == LEFT_OPEN else str(error).partition(" - ")[0]
-            doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most"
+            doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most that are not like rows"
             allowed = doubled if '"' in text else "lines that end in \\n"
             raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
 
