@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data.lines import MAX_LINE_BYTES
 from ofa.data.rows import Rows
-from ofa.data.tables import MAX_LINE_BYTES
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.unlabelled import Texts, Unlabelled
 from ofa.settings.schema import TaskConfig

@@ -18,7 +18,8 @@ import numpy as np
 
 from ofa.data.forms import JSON_LINES, form_of
 from ofa.data.kinds import KINDS
-from ofa.data.tables import BadRow, Table, listed, open_table, short
+from ofa.data.lines import BadRow, listed, short
+from ofa.data.tables import Table, open_table
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -94,13 +95,11 @@ class Layout:
         label = names.index(task.label) if labelled else None
         return cls(table, task, [names.index(name) for name in task.text], label)
 
-    def fields(self, record: bytes) -> list[str]:
-        """The fields of a row; raises BadRow."""
-        fields = self.table.fields(record)
-        shown = short("\t".join(fields))
-        if len(fields) != len(self.table.names):
-            raise BadRow(f"{len(fields)} fields where {self.table.source} {len(self.table.names)}: {shown}")
+    def fields(self, number: int, record: bytes) -> list[str]:
+        """The fields of the row in line ``number``; raises as :meth:`Table.row`, and BadRow if it has no text."""
+        fields = self.table.row(number, record)
         if not any(fields[at].strip() for at in self.texts):
+            shown = short("\t".join(fields))
             raise BadRow(f"no text in {listed(self.task.text)}: {shown}")
         return fields
 
@@ -126,7 +125,7 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
         assert layout.label is not None
         for number, record in table.records:
             try:
-                fields = layout.fields(record)
+                fields = layout.fields(number, record)
                 labels.append(parse_label(fields[layout.label].strip()))
             except BadRow as bad:
                 if task.bad_rows != "skip":

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data.forms import JSON_LINES, form_of
+from ofa.data.lines import BadRow
 from ofa.data.rows import NO_LABEL, Layout, Rows
-from ofa.data.tables import JSON_LINES, BadRow, form_of, open_table
+from ofa.data.tables import open_table
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import CHUNK
@@ -124,7 +126,7 @@ def read_texts(path: Path, task: TaskConfig) -> Iterator[Texts | None]:
         layout = Layout.of(table, task, labelled=False)
         for number, record in table.records:
             try:
-                fields = layout.fields(record)
+                fields = layout.fields(number, record)
             except BadRow as bad:
                 if task.bad_rows != "skip":
                     raise UserError(f"{path}:{number}: {bad}") from None

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ofa.data.lines import BadRow
 from ofa.data.quotes import MOST_ROW_LINES, put_together
 from ofa.data.rows import read_rows
-from ofa.data.tables import BadRow, Table, open_table
+from ofa.data.tables import Table, open_table
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
