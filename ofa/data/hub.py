@@ -18,7 +18,7 @@ def folder_of(name: str, cache_dir: Path) -> Path:
 def fetch(name: str, folder: Path) -> None:
     """Put every split of the data set ``name`` into ``folder``, which appears complete or not at all.
 
-    What ``datasets.load_dataset`` takes for one: a name of the hub, or a folder of CSV, JSON or Parquet files here.
+    A folder here would be taken for one, too: the rules of settings refuse its name.
 
     Raises:
         UserError: if there is none, or no network.

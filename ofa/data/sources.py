@@ -89,9 +89,9 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
     train = read_rows(folder / task.train, task, task.max_train_rows)
     test = {"test": read_rows(folder / task.test, task)} if task.test else {}
     if task.test_share:
-        train, test["test"] = _held_out(train, task.test_share)
+        train, test["test"] = _held_out(train, task.test_share, "task.test_share")
     if task.dev_share:
-        train, held_out = _held_out(train, task.dev_share)
+        train, held_out = _held_out(train, task.dev_share, "task.dev_share")
         dev = {name: held_out.take(np.arange(len(held_out))[: task.max_dev_rows]) for name in task.dev}
     else:
         dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
@@ -140,9 +140,11 @@ def _require_labels(path: Path, train: Rows, task: TaskConfig) -> None:
         log.warning("%s: none of the %d rows has the label %s%s", path, len(train), ", ".join(missing), first)
 
 
-def _held_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
+def _held_out(rows: Rows, share: float, key: str) -> tuple[Rows, Rows]:
     """``rows`` without, and with only, a ``share`` of them that was drawn at random; always the same ones."""
     order = np.random.default_rng(0).permutation(len(rows))
     count = max(1, round(share * len(rows)))
+    if count >= len(rows):
+        raise UserError(f"{key}: {share:g} of {len(rows)} rows leaves none to train on; at least 2 rows are needed")
     # Rows that were left out are counted once, with the training rows.
     return rows.take(np.sort(order[count:])), replace(rows.take(np.sort(order[:count])), skipped=0)

@@ -138,3 +138,17 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path) -> None:
 def test_a_name_that_is_none_or_one_place_too_many(changes: dict, said: str) -> None:
     assert task_problems(replace(TASK, **changes)) == [said]
     assert task_problems(TASK) == task_problems(replace(TASK, hub="mine:plain")) == []
+
+
+def test_a_folder_here_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``datasets`` would read it, and what it held once would be kept as the hub's."""
+    (tmp_path / "me" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    said = "task.hub: 'me/mine' is a folder here; to read its files: task.data_dir=me/mine"
+    assert task_problems(TASK) == task_problems(replace(TASK, hub="me/mine:plain")) == [said]
+
+
+def test_rows_are_generated_or_read() -> None:
+    task = replace(TASK, hub=None, generator="negation", data_dir="x")
+    said = "task.generator: negation and task.data_dir are both set; for rows of your own choose task=custom"
+    assert task_problems(task) == [said]

@@ -129,5 +129,15 @@ def test_rows_of_one_label_that_a_held_out_share_leaves_are_refused(tmp_path):
         load_splits(task, tmp_path)
 
 
+@pytest.mark.parametrize("shares", [{"dev_share": 0.1}, {"dev_share": 0.5, "test_share": 0.5, "max_train_rows": 2}])
+def test_a_share_that_leaves_no_training_row_is_refused(shares: dict, tmp_path: Path) -> None:
+    rows = b"a\tb\ty\nx\tz\t1\n" + (b"p\tq\t0\nr\ts\t1\n" if len(shares) > 1 else b"")
+    task = task_in(tmp_path, rows, data_dir=str(tmp_path), dev={"dev": ""}, **shares)
+    with pytest.raises(
+        UserError, match=r"^task.dev_share: 0.\d of 1 rows leaves none to train on; at least 2 rows are"
+    ):
+        load_splits(task, tmp_path)
+
+
 def test_a_scale_of_one_score_divides_by_nothing():
     assert Scale.of(np.full(3, 2.5, np.float32)) == Scale(2.5, 1.0)
