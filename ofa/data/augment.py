@@ -9,12 +9,14 @@ table of word embeddings, where the papers take GloVe's. Words of several tokens
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from ofa.data.lines import MAX_LINE_BYTES
 from ofa.data.rows import Rows
@@ -31,10 +33,23 @@ Fits = Mapping[int, Sequence[str]]  # place of a word in a text -> words that fi
 
 def words_of(text: str, tokenizer: TextTokenizer) -> list[str]:
     """The words of ``text`` as the tokenizer sees them; with blanks between them it makes the same tokens of them."""
-    backend = tokenizer.backend
+    words: list[str] = []
+    for at, part in enumerate(_added(tokenizer).split(text)):
+        words += [part] if at % 2 else _words_between(part, tokenizer.backend)
+    return words
+
+
+def _added(tokenizer: TextTokenizer) -> re.Pattern[str]:
+    """What finds the tokens that are one wherever they stand, as ``[SEP]`` is, which no word boundary parts."""
+    contents = {token.content for token in tokenizer.backend.get_added_tokens_decoder().values()}
+    longest_first = sorted(contents, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+
+
+def _words_between(text: str, backend: Tokenizer) -> list[str]:
     plain = backend.normalizer.normalize_str(text) if backend.normalizer else text
     pieces = backend.pre_tokenizer.pre_tokenize_str(plain) if backend.pre_tokenizer else [(plain, None)]
-    return [word for word, _ in pieces]
+    return [word for word, _ in pieces if word]
 
 
 def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
@@ -46,8 +61,9 @@ def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
 def whole_words(tokenizer: TextTokenizer) -> dict[str, int]:
     """The tokens that are words by themselves, letters alone, with their ids: what is replaced, and by what."""
     prefix = tokenizer.backend.model.continuing_subword_prefix
-    vocab = tokenizer.backend.get_vocab(with_added_tokens=False)
-    return {token: number for token, number in vocab.items() if token.isalpha() and not token.startswith(prefix)}
+    vocab, added = tokenizer.backend.get_vocab(with_added_tokens=False), _added(tokenizer)
+    words = {token: number for token, number in vocab.items() if token.isalpha() and not token.startswith(prefix)}
+    return {token: number for token, number in words.items() if not added.fullmatch(token)}
 
 
 def neighbours(words: Mapping[str, int], wanted: set[str], table: np.ndarray, count: int) -> dict[str, list[str]]:

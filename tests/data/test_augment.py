@@ -35,6 +35,16 @@ def test_words_with_blanks_between_them_read_as_the_text(tokenizer: TextTokenize
     assert (first.input_ids == second.input_ids).all()
 
 
+def test_added_tokens_are_words_that_nothing_replaces(tokenizer: TextTokenizer) -> None:
+    tokenizer.backend.add_tokens(["great", "fine film"])
+    text = "Good[SEP]a fine film, [UNK] great"
+    words = augment.words_of(text, tokenizer)
+    assert words == ["good", "[SEP]", "a", "fine film", ",", "[UNK]", "great"]
+    first, second = (tokenizer.backend.encode(one, add_special_tokens=False).ids for one in (text, " ".join(words)))
+    assert first == second
+    assert sorted(augment.whole_words(tokenizer)) == ["bad", "film", "fine", "good", "s", "un"]
+
+
 def test_only_tokens_that_are_words_are_put_in_or_replaced(tokenizer: TextTokenizer) -> None:
     assert sorted(augment.whole_words(tokenizer)) == ["bad", "film", "fine", "good", "great", "s", "un"]
 
