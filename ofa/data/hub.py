@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from ofa.errors import UserError
+from ofa.system.files import put_in_place
 from ofa.system.redact import without_secrets
 
 
@@ -32,7 +33,7 @@ def fetch(name: str, folder: Path) -> None:
     try:
         found = load_dataset(data_set, configuration or None, cache_dir=str(beside / "cache"))
         found.save_to_disk(str(beside / "whole"))
-        os.replace(beside / "whole", folder)
+        put_in_place(beside / "whole", folder)
     except Exception as error:  # of many kinds, most of them meaning: no network, or no such data set
         reason = without_secrets((str(error) or type(error).__name__).splitlines()[0])[:200]
         raise UserError(
