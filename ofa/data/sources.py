@@ -45,11 +45,11 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
     else:
         folders = [cache_dir / "glue" / (task.folder or task.name)]
     for folder in folders:
-        if all((folder / file).exists() for file in files):
+        if all((folder / expanded(file)).exists() for file in files):
             return folder
 
     folder = next((found for found in reversed(folders) if found.is_dir()), folders[0])
-    missing = [file for file in files if not (folder / file).exists()]
+    missing = [file for file in files if not (folder / expanded(file)).exists()]
     problem = f"task {task.name}: {', '.join(missing)} missing in {folder}"
     if splits := splits_of(folder):
         others = [name for name in splits if name != "train"] or splits
@@ -86,16 +86,18 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         UserError: a missing file (all are named), a malformed row, or a train split of one label.
     """
     folder = find_folder(task, expanded(cache_dir))
-    train = read_rows(folder / task.train, task, task.max_train_rows)
-    test = {"test": read_rows(folder / task.test, task)} if task.test else {}
+    train_file = folder / expanded(task.train)
+    train = read_rows(train_file, task, task.max_train_rows)
+    test = {"test": read_rows(folder / expanded(task.test), task)} if task.test else {}
     if task.test_share:
         train, test["test"] = _held_out(train, task.test_share, "task.test_share")
     if task.dev_share:
         train, held_out = _held_out(train, task.dev_share, "task.dev_share")
         dev = {name: held_out.take(np.arange(len(held_out))[: task.max_dev_rows]) for name in task.dev}
     else:
-        dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
-    _require_labels(folder / task.train, train, task)
+        files = {name: folder / expanded(file) for name, file in task.dev.items()}
+        dev = {name: read_rows(file, task, task.max_dev_rows) for name, file in files.items()}
+    _require_labels(train_file, train, task)
     return {"train": train, **dev, **test}
 
 
@@ -111,7 +113,7 @@ def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows
 
 
 def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[str]) -> list[Path]:
-    """The files of rows that the setting ``key`` names; a name without a folder is one beside the training file.
+    """The files of rows that the setting ``key`` names; a name without a folder is one in the task's folder.
 
     Raises:
         UserError: for a file that is missing.
@@ -120,7 +122,7 @@ def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[s
     paths = [folder / expanded(name) for name in names]
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{key}: {path} is not a file; a name without a folder is one beside {task.train}")
+            raise UserError(f"{key}: {path} is not a file; a name without a folder is one in {folder}")
     return paths
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ofa.data.scale import Scale
-from ofa.data.sources import load_splits
+from ofa.data.sources import further_files, load_splits
 from ofa.errors import UserError
 from ofa.settings.schema import Config, TaskConfig
 from ofa.settings.task_rules import task_problems
@@ -45,6 +45,17 @@ def test_folder_given_above_or_in_the_cache(tmp_path: Path) -> None:
     for data_dir in (tmp_path / "glue", tmp_path / "glue" / "PAIR", None):
         splits = load_splits(dataclasses.replace(task, data_dir=data_dir and str(data_dir)), tmp_path)
         assert list(splits) == ["train", "matched", "mismatched"] and len(splits["mismatched"]) == 2
+
+
+def test_files_in_the_home_folder_and_beside_the_task_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_in(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "PAIR"))
+    task = dataclasses.replace(
+        task, train="~/train.tsv", dev={"dev": "~/m.tsv"}, test="~/mm.tsv", data_dir=str(tmp_path)
+    )
+    assert {name: len(rows) for name, rows in load_splits(task, tmp_path).items()} == {"train": 2, "dev": 2, "test": 2}
+    with pytest.raises(UserError, match=rf"^task.unlabelled: {tmp_path}/x.tsv is not a file; .* is one in {tmp_path}$"):
+        further_files(task, tmp_path, "task.unlabelled", ["x.tsv"])
 
 
 def test_dev_rows_are_held_out_where_there_is_one_file(tmp_path: Path) -> None:
