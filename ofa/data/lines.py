@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -44,6 +45,14 @@ def decode(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRow(
-            f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; allowed: text in UTF-8"
-        ) from None
+        place = f"byte {error.start + 1} (0x{line[error.start]:02x})"
+        raise BadRow(f"{place} is not UTF-8; allowed: text in UTF-8{_of_chinese(line)}") from None
+
+
+def _of_chinese(line: bytes) -> str:
+    """What makes UTF-8 of Chinese as Windows writes it; of two letters in a row, as other encodings have few."""
+    try:
+        line.decode("gb18030")
+    except UnicodeDecodeError:
+        return ""
+    return " (if it is Chinese: iconv -f GB18030 -t UTF-8)" if re.search(rb"[\x81-\xfe]{4}", line) else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ class Layout:
         if missing:
             headed = form_of(table.path) != JSON_LINES and not table.path.is_dir()
             bare = "\na file without a header line needs the names of its columns in task.columns" if headed else ""
+            plain = {_without_looks(name) for name in wanted if name not in names}
+            near = [name for name in names if _without_looks(name) in plain]
+            if near:
+                bare = f"\n{listed(near)} is near: names must agree in case, and in characters that do not show"
             hint = f"\n{table.looks_like}" if table.looks_like else bare
             raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}{hint}")
         label = names.index(task.label) if labelled else None
@@ -102,6 +107,11 @@ class Layout:
             shown = short("\t".join(fields))
             raise BadRow(f"no text in {listed(self.task.text)}: {shown}")
         return fields
+
+
+def _without_looks(name: str) -> str:
+    """A name without what makes no difference to a reader: case, and characters that do not show."""
+    return "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Zs", "Cc")).casefold()
 
 
 def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:

@@ -149,7 +149,8 @@ def _with_header(table: Table) -> Table:
     try:
         names = [name.strip() for name in table.fields(header)]
     except BadRow as bad:
-        raise UserError(f"{table.path}:{line}: {bad}") from None
+        hint = looks_like(header[:MOST_HINTED].decode(errors="replace"), form_of(table.path))
+        raise UserError(f"{table.path}:{line}: {bad}" + (f"\n{hint}" if hint else "")) from None
     table.check_quotes(line, names, _IN_QUOTES)
     return replace(table, line=line, names=names, source="the header line names")
 

@@ -134,6 +134,17 @@ BAD: dict[str, tuple[TaskConfig, bytes, str]] = {
         b"a\tlabel\n",
         "f.tsv:1: no column 'b' (task.text), 'y' (task.label); found: 'a', 'label'\n",
     ),
+    "column in another case": (SINGLE, b"A\ty\n", "found: 'A', 'y'\n'A' is near: names must agree in case, and in "),
+    "column after a second mark": (
+        SINGLE,
+        b"\xef\xbb\xbf" * 2 + b"a\ty\n",
+        "found: '\\ufeffa', 'y'\n'\\ufeffa' is near",
+    ),
+    "Chinese of Windows": (
+        SINGLE,
+        "a\ty\n很好\tno\n".encode("gb18030"),
+        "f.tsv:2: byte 1 (0xba) is not UTF-8; allowed: text in UTF-8 (if it is Chinese: iconv -f GB18030 -t UTF-8)",
+    ),
     "comma for tab": (PAIR, b"a,b,y\nx,z,1\n", "found: 'a,b,y'\nthe file looks comma-separated and its name says"),
     "old Mac line ends": (PAIR, b"a\tb\ty\rx\tz\t1\r", "found: 'a', 'b', 'y\\rx', 'z', '1'\n"),
     "empty file": (PAIR, b"", "f.tsv: the file is empty; allowed: a header line and at least one row"),
