@@ -98,6 +98,9 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         files = {name: folder / expanded(file) for name, file in task.dev.items()}
         dev = {name: read_rows(file, task, task.max_dev_rows) for name, file in files.items()}
     _require_labels(train_file, train, task)
+    for name, rows in dev.items():
+        _warn_of_missing(f"task.dev.{name}", rows, _there(train, task), task, "max_dev_rows")
+    _warn_of_shared(train, {**dev, **test})
     return {"train": train, **dev, **test}
 
 
@@ -135,11 +138,31 @@ def _require_labels(path: Path, train: Rows, task: TaskConfig) -> None:
             f"{path}: all {len(train)} rows{left} have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
         )
-    there = KINDS[task.kind].marks(train.labels, len(task.labels)).any(axis=0)
-    missing = [label for label, found in zip(task.labels, there, strict=True) if not found]
+    _warn_of_missing(str(path), train, [True] * len(task.labels), task, "max_train_rows")
+
+
+def _there(rows: Rows, task: TaskConfig) -> list[bool]:
+    """Which of ``task.labels`` any of the rows has."""
+    return list(KINDS[task.kind].marks(rows.labels, len(task.labels)).any(axis=0))
+
+
+def _warn_of_missing(place: str, rows: Rows, wanted: Sequence[bool], task: TaskConfig, limit: str) -> None:
+    """Name the ``wanted`` classes that none of the rows has; the setting ``limit`` takes the first rows only."""
+    named = zip(task.labels, wanted, _there(rows, task), strict=True)
+    missing = [label for label, asked, found in named if asked and not found]
     if missing:
-        first = f"; task.max_train_rows={task.max_train_rows} takes the first rows only" if task.max_train_rows else ""
-        log.warning("%s: none of the %d rows has the label %s%s", path, len(train), ", ".join(missing), first)
+        most = getattr(task, limit)
+        first = f"; task.{limit}={most} takes the first rows only" if most else ""
+        log.warning("%s: none of the %d rows has the label %s%s", place, len(rows), ", ".join(missing), first)
+
+
+def _warn_of_shared(train: Rows, others: Mapping[str, Rows]) -> None:
+    """Say how many rows to score on have the texts of training rows: scores on these say little of new rows."""
+    known = set(zip(*train.columns, strict=True))
+    for name, rows in others.items():
+        shared = sum(texts in known for texts in zip(*rows.columns, strict=True))
+        if shared:
+            log.warning("%s: %d of its %d rows have the same text as a training row", name, shared, len(rows))
 
 
 def _held_out(rows: Rows, share: float, key: str) -> tuple[Rows, Rows]:

@@ -123,11 +123,25 @@ def test_real_glue(name: str, shared: Path, tmp_path: Path, compose: Callable[..
 
 def test_a_class_that_no_training_row_has_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = task_in(tmp_path, HEAD + b"p\tq\t0\n", data_dir=str(tmp_path))
+    (tmp_path / "PAIR" / "m.tsv").write_bytes(b"a\tb\ty\nx\tq\t1\np\tz\t0\n")
+    task.dev.pop("mismatched")
     load_splits(task, tmp_path)
     assert not caplog.text
     wider = dataclasses.replace(task, labels=["no", "yes", "gamma"], label_values=["0", "1", "2"], max_train_rows=2)
     load_splits(wider, tmp_path)
     assert "train.tsv: none of the 2 rows has the label gamma; task.max_train_rows=2 takes the first" in caplog.text
+    assert caplog.text.count("gamma") == 1, "once, where it begins"
+    caplog.clear()
+    load_splits(dataclasses.replace(task, max_dev_rows=1), tmp_path)
+    assert "task.dev.matched: none of the 1 rows has the label no; task.max_dev_rows=1 takes the first" in caplog.text
+
+
+def test_dev_and_test_rows_that_are_training_rows_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = task_in(tmp_path, HEAD + b"p\tq\t0\n", data_dir=str(tmp_path), test="m.tsv")
+    (tmp_path / "PAIR" / "m.tsv").write_bytes(b"a\tb\ty\nx\tq\t1\np\tq\t1\nx\tx\t0\n")
+    load_splits(task, tmp_path)
+    for name, count, rows in (("matched", 1, 3), ("mismatched", 2, 2), ("test", 1, 3)):
+        assert f" {name}: {count} of its {rows} rows have the same text as a training row\n" in caplog.text
 
 
 def test_rows_of_one_label_that_a_held_out_share_leaves_are_refused(tmp_path):
