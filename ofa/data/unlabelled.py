@@ -21,6 +21,7 @@ from ofa.data.lines import BadRow
 from ofa.data.rows import NO_LABEL, Layout, Rows
 from ofa.data.tables import open_table
 from ofa.data.tokenizer import TextTokenizer
+from ofa.data.tokenizer_settings import BYTE_LEVEL
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import CHUNK
 from ofa.errors import UserError
@@ -87,6 +88,13 @@ class Unlabelled:
             words += f"; column {task.label!r} of {', '.join(ignored)} is not read"
         (log.warning if in_dev.any() or malformed else log.info)("%s: %s", key, words)
         return cls(tuple(paths), task, new, hashlib.sha256(found[new].tobytes()).hexdigest(), counts, key)
+
+    def digest_for(self, tokenizer: TextTokenizer) -> str:
+        """SHA-256 of what ``tokenizer`` sees: byte-level BPE tells kinds of white space apart, which hashes do not."""
+        if tokenizer.kind is not BYTE_LEVEL:
+            return self.digest
+        texts = texts_digest({str(number): path for number, path in enumerate(self.paths)}, self.task, self.key)
+        return hashlib.sha256(f"{self.digest} {texts}".encode()).hexdigest()
 
     def encoded(self, tokenizer: TextTokenizer, max_seq_length: int, like: np.ndarray) -> Encoded:
         """The new rows as token ids, without labels, in an array as ``like``, the labels of the training rows."""
@@ -173,7 +181,7 @@ def _has_label(path: Path, task: TaskConfig) -> bool:
 
 
 def _hash(texts: Texts) -> int:
-    """64 bits of what a tokenizer sees: it takes any white space for one blank."""
+    """64 bits of the words: any white space is one blank, as BERT's tokenizers take it."""
     words = "\n".join(" ".join(text.split()) for text in texts)
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "little")
 
