@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ofa.data.tables import BadRow, decode, listed, numbered, open_table
+from ofa.data.lines import BadRow, decode, listed, numbered
+from ofa.data.tables import open_table
 from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, settings_of
 from ofa.errors import UserError
 from ofa.results import collect
@@ -178,11 +179,9 @@ def from_table(
         places = [table.names.index(name) for name in columns]
         for line, record in table.records:
             try:
-                fields = table.fields(record)
+                fields = table.row(line, record)
             except BadRow as bad:
                 raise UserError(f"{path}:{line}: {bad}") from None
-            if len(fields) != len(table.names):
-                raise UserError(f"{path}:{line}: {len(fields)} fields where {table.source} {len(table.names)}")
             texts = [fields[at] for at in places]
             table.check_quotes(line, texts)
             yield texts

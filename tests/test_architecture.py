@@ -89,6 +89,7 @@ TESTED_IN = {
     "deploy.latency": "deploy/test_export.py",
     "evaluation.parity": "deploy/test_export.py",
     "jobs.start": "commands/test_main.py",  # as commands, and from Python in test_api.py
+    "data.lines": "data/test_rows.py",  # as files of rows have them
     "settings.bounds": "settings/test_rules.py",
     "settings.target": "test_hardware.py",
     "settings.task": "settings/test_schema.py",

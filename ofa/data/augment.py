@@ -9,18 +9,23 @@ table of word embeddings, where the papers take GloVe's. Words of several tokens
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
+from ofa.data.lines import MAX_LINE_BYTES
 from ofa.data.rows import Rows
 from ofa.data.tokenizer import TextTokenizer
 from ofa.data.unlabelled import Texts, Unlabelled
 from ofa.settings.schema import TaskConfig
 
 COPIES, RECORD = "augmented.jsonl", "augmented.json"  # in the folder of the stage
+TEXTS = ("text_a", "text_b")  # their columns: a job whose task names its own otherwise takes the same copies
 CHUNK = 1024  # words compared with all others at once
 Words = Sequence[str]  # of one text
 Fits = Mapping[int, Sequence[str]]  # place of a word in a text -> words that fit there, the best first
@@ -28,10 +33,23 @@ Fits = Mapping[int, Sequence[str]]  # place of a word in a text -> words that fi
 
 def words_of(text: str, tokenizer: TextTokenizer) -> list[str]:
     """The words of ``text`` as the tokenizer sees them; with blanks between them it makes the same tokens of them."""
-    backend = tokenizer.backend
+    words: list[str] = []
+    for at, part in enumerate(_added(tokenizer).split(text)):
+        words += [part] if at % 2 else _words_between(part, tokenizer.backend)
+    return words
+
+
+def _added(tokenizer: TextTokenizer) -> re.Pattern[str]:
+    """What finds the tokens that are one wherever they stand, as ``[SEP]`` is, which no word boundary parts."""
+    contents = {token.content for token in tokenizer.backend.get_added_tokens_decoder().values()}
+    longest_first = sorted(contents, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+
+
+def _words_between(text: str, backend: Tokenizer) -> list[str]:
     plain = backend.normalizer.normalize_str(text) if backend.normalizer else text
     pieces = backend.pre_tokenizer.pre_tokenize_str(plain) if backend.pre_tokenizer else [(plain, None)]
-    return [word for word, _ in pieces]
+    return [word for word, _ in pieces if word]
 
 
 def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
@@ -43,8 +61,9 @@ def as_words(rows: Rows, tokenizer: TextTokenizer) -> Rows:
 def whole_words(tokenizer: TextTokenizer) -> dict[str, int]:
     """The tokens that are words by themselves, letters alone, with their ids: what is replaced, and by what."""
     prefix = tokenizer.backend.model.continuing_subword_prefix
-    vocab = tokenizer.backend.get_vocab(with_added_tokens=False)
-    return {token: number for token, number in vocab.items() if token.isalpha() and not token.startswith(prefix)}
+    vocab, added = tokenizer.backend.get_vocab(with_added_tokens=False), _added(tokenizer)
+    words = {token: number for token, number in vocab.items() if token.isalpha() and not token.startswith(prefix)}
+    return {token: number for token, number in words.items() if not added.fullmatch(token)}
 
 
 def neighbours(words: Mapping[str, int], wanted: set[str], table: np.ndarray, count: int) -> dict[str, list[str]]:
@@ -83,11 +102,18 @@ def copies_of(
         yield tuple(" ".join(words) for words in texts)
 
 
-def write(path: Path, rows: Iterator[Texts], columns: Sequence[str]) -> None:
-    """Write ``rows`` as JSON Lines with the task's columns of text."""
-    with path.open("w", encoding="utf-8") as file:
+def write(path: Path, rows: Iterator[Texts]) -> None:
+    """Write ``rows`` as JSON Lines with the columns :data:`TEXTS`, but those too long for a line."""
+    with path.open("wb") as file:
         for texts in rows:
-            file.write(json.dumps(dict(zip(columns, texts, strict=True))) + "\n")
+            line = json.dumps(dict(zip(TEXTS, texts, strict=False)), ensure_ascii=False).encode()
+            if len(line) <= MAX_LINE_BYTES:
+                file.write(line + b"\n")
+
+
+def task_of_copies(task: TaskConfig) -> TaskConfig:
+    """The task by which a file of :func:`write` is read; each of its lines must count, as they are kept by place."""
+    return replace(task, text=list(TEXTS[: len(task.text)]), label="", columns=None, bad_rows="error")
 
 
 def keep(found: Unlabelled, by: str, folder: Path) -> None:
@@ -102,4 +128,5 @@ def kept(folder: Path, task: TaskConfig) -> Unlabelled:
     """What :func:`keep` wrote, as rows without labels."""
     record = json.loads((folder / RECORD).read_text())
     new = np.ones(record["counts"]["used"], bool)
-    return Unlabelled((folder / COPIES,), task, new, record["digest"], record["counts"], "ofa.augment.copies")
+    of_copies = task_of_copies(task)
+    return Unlabelled((folder / COPIES,), of_copies, new, record["digest"], record["counts"], "ofa.augment.copies")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from ofa.errors import UserError
+from ofa.system.files import put_in_place
 from ofa.system.redact import without_secrets
 
 
@@ -18,7 +19,7 @@ def folder_of(name: str, cache_dir: Path) -> Path:
 def fetch(name: str, folder: Path) -> None:
     """Put every split of the data set ``name`` into ``folder``, which appears complete or not at all.
 
-    What ``datasets.load_dataset`` takes for one: a name of the hub, or a folder of CSV, JSON or Parquet files here.
+    A folder here would be taken for one, too: the rules of settings refuse its name.
 
     Raises:
         UserError: if there is none, or no network.
@@ -32,7 +33,7 @@ def fetch(name: str, folder: Path) -> None:
     try:
         found = load_dataset(data_set, configuration or None, cache_dir=str(beside / "cache"))
         found.save_to_disk(str(beside / "whole"))
-        os.replace(beside / "whole", folder)
+        put_in_place(beside / "whole", folder)
     except Exception as error:  # of many kinds, most of them meaning: no network, or no such data set
         reason = without_secrets((str(error) or type(error).__name__).splitlines()[0])[:200]
         raise UserError(

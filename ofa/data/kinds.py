@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ofa.data.tables import BadRow, listed, short
+from ofa.data.lines import BadRow, listed, short
 from ofa.settings.schema import TaskConfig
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Score(TaskKind):
 
         def parse(value: str) -> float:
             try:
-                score = float(value)
+                score = float(value.replace("_", "no digit"))  # which Python takes between digits
             except ValueError:
                 raise BadRow(f"score {short(value)} is no number; allowed: {low:g} to {high:g}") from None
             if not (low <= score <= high and math.isfinite(score)):

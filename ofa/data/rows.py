@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 
 from ofa.data.forms import JSON_LINES, form_of
 from ofa.data.kinds import KINDS
-from ofa.data.tables import BadRow, Table, listed, open_table, short
+from ofa.data.lines import BadRow, listed, short
+from ofa.data.tables import Table, open_table
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -89,20 +91,27 @@ class Layout:
         if missing:
             headed = form_of(table.path) != JSON_LINES and not table.path.is_dir()
             bare = "\na file without a header line needs the names of its columns in task.columns" if headed else ""
+            plain = {_without_looks(name) for name in wanted if name not in names}
+            near = [name for name in names if _without_looks(name) in plain]
+            if near:
+                bare = f"\n{listed(near)} is near: names must agree in case, and in characters that do not show"
             hint = f"\n{table.looks_like}" if table.looks_like else bare
             raise UserError(f"{place}: no column {', '.join(missing)}; found: {listed(names)}{hint}")
         label = names.index(task.label) if labelled else None
         return cls(table, task, [names.index(name) for name in task.text], label)
 
-    def fields(self, record: bytes) -> list[str]:
-        """The fields of a row; raises BadRow."""
-        fields = self.table.fields(record)
-        shown = short("\t".join(fields))
-        if len(fields) != len(self.table.names):
-            raise BadRow(f"{len(fields)} fields where {self.table.source} {len(self.table.names)}: {shown}")
+    def fields(self, number: int, record: bytes) -> list[str]:
+        """The fields of the row in line ``number``; raises as :meth:`Table.row`, and BadRow if it has no text."""
+        fields = self.table.row(number, record)
         if not any(fields[at].strip() for at in self.texts):
+            shown = short("\t".join(fields))
             raise BadRow(f"no text in {listed(self.task.text)}: {shown}")
         return fields
+
+
+def _without_looks(name: str) -> str:
+    """A name without what makes no difference to a reader: case, and characters that do not show."""
+    return "".join(letter for letter in name if unicodedata.category(letter) not in ("Cf", "Zs", "Cc")).casefold()
 
 
 def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
@@ -126,7 +135,7 @@ def read_rows(path: Path, task: TaskConfig, limit: int | None = None) -> Rows:
         assert layout.label is not None
         for number, record in table.records:
             try:
-                fields = layout.fields(record)
+                fields = layout.fields(number, record)
                 labels.append(parse_label(fields[layout.label].strip()))
             except BadRow as bad:
                 if task.bad_rows != "skip":

@@ -45,11 +45,11 @@ def find_folder(task: TaskConfig, cache_dir: Path) -> Path:
     else:
         folders = [cache_dir / "glue" / (task.folder or task.name)]
     for folder in folders:
-        if all((folder / file).exists() for file in files):
+        if all((folder / expanded(file)).exists() for file in files):
             return folder
 
     folder = next((found for found in reversed(folders) if found.is_dir()), folders[0])
-    missing = [file for file in files if not (folder / file).exists()]
+    missing = [file for file in files if not (folder / expanded(file)).exists()]
     problem = f"task {task.name}: {', '.join(missing)} missing in {folder}"
     if splits := splits_of(folder):
         others = [name for name in splits if name != "train"] or splits
@@ -86,16 +86,21 @@ def load_splits(task: TaskConfig, cache_dir: Path) -> dict[str, Rows]:
         UserError: a missing file (all are named), a malformed row, or a train split of one label.
     """
     folder = find_folder(task, expanded(cache_dir))
-    train = read_rows(folder / task.train, task, task.max_train_rows)
-    test = {"test": read_rows(folder / task.test, task)} if task.test else {}
+    train_file = folder / expanded(task.train)
+    train = read_rows(train_file, task, task.max_train_rows)
+    test = {"test": read_rows(folder / expanded(task.test), task)} if task.test else {}
     if task.test_share:
-        train, test["test"] = _held_out(train, task.test_share)
+        train, test["test"] = _held_out(train, task.test_share, "task.test_share")
     if task.dev_share:
-        train, held_out = _held_out(train, task.dev_share)
+        train, held_out = _held_out(train, task.dev_share, "task.dev_share")
         dev = {name: held_out.take(np.arange(len(held_out))[: task.max_dev_rows]) for name in task.dev}
     else:
-        dev = {name: read_rows(folder / file, task, task.max_dev_rows) for name, file in task.dev.items()}
-    _require_labels(folder / task.train, train, task)
+        files = {name: folder / expanded(file) for name, file in task.dev.items()}
+        dev = {name: read_rows(file, task, task.max_dev_rows) for name, file in files.items()}
+    _require_labels(train_file, train, task)
+    for name, rows in dev.items():
+        _warn_of_missing(f"task.dev.{name}", rows, _there(train, task), task, "max_dev_rows")
+    _warn_of_shared(train, {**dev, **test})
     return {"train": train, **dev, **test}
 
 
@@ -111,7 +116,7 @@ def load_unlabelled(task: TaskConfig, cache_dir: Path, splits: Mapping[str, Rows
 
 
 def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[str]) -> list[Path]:
-    """The files of rows that the setting ``key`` names; a name without a folder is one beside the training file.
+    """The files of rows that the setting ``key`` names; a name without a folder is one in the task's folder.
 
     Raises:
         UserError: for a file that is missing.
@@ -120,7 +125,7 @@ def further_files(task: TaskConfig, cache_dir: Path, key: str, names: Sequence[s
     paths = [folder / expanded(name) for name in names]
     for path in paths:
         if not path.is_file():
-            raise UserError(f"{key}: {path} is not a file; a name without a folder is one beside {task.train}")
+            raise UserError(f"{key}: {path} is not a file; a name without a folder is one in {folder}")
     return paths
 
 
@@ -133,16 +138,38 @@ def _require_labels(path: Path, train: Rows, task: TaskConfig) -> None:
             f"{path}: all {len(train)} rows{left} have the label {value!r}; at least two different are needed"
             + ("\ntask.max_train_rows takes the first rows only: raise it" if task.max_train_rows else "")
         )
-    there = KINDS[task.kind].marks(train.labels, len(task.labels)).any(axis=0)
-    missing = [label for label, found in zip(task.labels, there, strict=True) if not found]
+    _warn_of_missing(str(path), train, [True] * len(task.labels), task, "max_train_rows")
+
+
+def _there(rows: Rows, task: TaskConfig) -> list[bool]:
+    """Which of ``task.labels`` any of the rows has."""
+    return list(KINDS[task.kind].marks(rows.labels, len(task.labels)).any(axis=0))
+
+
+def _warn_of_missing(place: str, rows: Rows, wanted: Sequence[bool], task: TaskConfig, limit: str) -> None:
+    """Name the ``wanted`` classes that none of the rows has; the setting ``limit`` takes the first rows only."""
+    named = zip(task.labels, wanted, _there(rows, task), strict=True)
+    missing = [label for label, asked, found in named if asked and not found]
     if missing:
-        first = f"; task.max_train_rows={task.max_train_rows} takes the first rows only" if task.max_train_rows else ""
-        log.warning("%s: none of the %d rows has the label %s%s", path, len(train), ", ".join(missing), first)
+        most = getattr(task, limit)
+        first = f"; task.{limit}={most} takes the first rows only" if most else ""
+        log.warning("%s: none of the %d rows has the label %s%s", place, len(rows), ", ".join(missing), first)
 
 
-def _held_out(rows: Rows, share: float) -> tuple[Rows, Rows]:
+def _warn_of_shared(train: Rows, others: Mapping[str, Rows]) -> None:
+    """Say how many rows to score on have the texts of training rows: scores on these say little of new rows."""
+    known = set(zip(*train.columns, strict=True))
+    for name, rows in others.items():
+        shared = sum(texts in known for texts in zip(*rows.columns, strict=True))
+        if shared:
+            log.warning("%s: %d of its %d rows have the same text as a training row", name, shared, len(rows))
+
+
+def _held_out(rows: Rows, share: float, key: str) -> tuple[Rows, Rows]:
     """``rows`` without, and with only, a ``share`` of them that was drawn at random; always the same ones."""
     order = np.random.default_rng(0).permutation(len(rows))
     count = max(1, round(share * len(rows)))
+    if count >= len(rows):
+        raise UserError(f"{key}: {share:g} of {len(rows)} rows leaves none to train on; at least 2 rows are needed")
     # Rows that were left out are counted once, with the training rows.
     return rows.take(np.sort(order[count:])), replace(rows.take(np.sort(order[:count])), skipped=0)

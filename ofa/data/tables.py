@@ -8,42 +8,31 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from io import BufferedReader
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ofa.data.arrow import is_split, read_split
 from ofa.data.forms import COMMAS, JSON_LINES, TABS, form_of, looks_like, signature
+from ofa.data.lines import MAX_LINE_BYTES, BadRow, decode, listed, numbered, short
 from ofa.data.quotes import MOST_ROW_LINES, put_together
 from ofa.errors import UserError
 from ofa.system.files import require_regular
 
-MAX_LINE_BYTES = 1_000_000
 csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # its own 131,072 characters are less than a line
 MOST_HINTED = 10_000  # bytes of a first line that show its form
 OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}
 LEFT_OPEN = "unexpected end of data"  # as csv says it
-_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')  # a field in quotes with doubled ones inside
-
-
-class BadRow(Exception):
-    """What is wrong with one row; who reads it adds the place."""
-
-
-def short(value: str, limit: int = 60) -> str:
-    """The value quoted as in Python, so that a tab or a stray \\r shows, cut to ``limit`` characters."""
-    return repr(value if len(value) <= limit else value[:limit] + "...")
-
-
-def listed(values: Sequence[str], limit: int = 20) -> str:
-    more = f" and {len(values) - limit} more" if len(values) > limit else ""
-    return ", ".join(short(value) for value in values[:limit]) + more
+_IN_QUOTES = re.compile('".*"', re.DOTALL)
+_DOUBLED = re.compile(r'"(?=[^"]*"")(?:[^"]++|"")*+"')  # a field in quotes with doubled ones inside
+_HALF = re.compile(r'"(?!.*"$).*|(?!").*"', re.DOTALL)  # what a tab or the end of a line leaves of a field in quotes
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,16 @@ class Table:
         head = self.names[0]
         return looks_like(head, form_of(self.path)) if len(self.names) == 1 or head.startswith("{") else None
 
-    def check_quotes(self, line: int, fields: Sequence[str], pattern: re.Pattern[str] = _QUOTED) -> None:
+    def row(self, line: int, record: bytes) -> list[str]:
+        """The fields of a row, as many as there are names; raises BadRow, and UserError as :meth:`check_quotes`."""
+        fields = self.fields(record)
+        if len(fields) != len(self.names):
+            self.check_quotes(line, fields, _HALF)
+            shown = short("\t".join(fields))
+            raise BadRow(f"{len(fields)} fields where {self.source} {len(self.names)}: {shown}")
+        return fields
+
+    def check_quotes(self, line: int, fields: Sequence[str], pattern: re.Pattern[str] = _DOUBLED) -> None:
         """Refuse to read quotes as text where they are plainly a writer's, unless that is asked for.
 
         Raises:
@@ -82,8 +80,9 @@ class Table:
         """
         found = next((field for field in fields if pattern.fullmatch(field)), None) if self.quoting else None
         if found is not None:
+            part = "a part of a text " if pattern is _HALF else ""
             raise UserError(
-                f"{self.path}:{line}: {short(found)} is in quotes as pandas and spreadsheets write them\n"
+                f"{self.path}:{line}: {short(found)} is {part}in quotes as pandas and spreadsheets write them\n"
                 f"set {self.quoting}=csv to read what is meant, or {self.quoting}=none if the quotes belong to the text"
             )
 
@@ -120,9 +119,9 @@ def open_table(
     with _opened(path) as file:
         lines = numbered(file)
         if quotes == "csv" and form != JSON_LINES:
-            records = put_together(lines, DELIMITERS[form].encode(), MAX_LINE_BYTES)
+            records = put_together(lines, DELIMITERS[form].encode(), MAX_LINE_BYTES, len(names) if names else None)
         else:
-            records = ((number, line) for number, line in lines if line)
+            records = ((number, line) for number, line in lines if (line.strip() if form == JSON_LINES else line))
         line, source = 1, f"{keys['columns']} names"
         if form == JSON_LINES:
             _require_own_names(path, names, keys["columns"])
@@ -133,7 +132,7 @@ def open_table(
             return
         fields = _splitter(DELIMITERS[form], quotes == "csv")
         table = Table(path, line, names or [], source, records, fields, keys["quoting"] if quotes is None else None)
-        yield table if names is not None else _with_header(table)
+        yield _with_header(table) if names is None else _without_header(table)
 
 
 def _require_own_names(path: Path, names: list[str] | None, key: str) -> None:
@@ -150,9 +149,19 @@ def _with_header(table: Table) -> Table:
     try:
         names = [name.strip() for name in table.fields(header)]
     except BadRow as bad:
-        raise UserError(f"{table.path}:{line}: {bad}") from None
-    table.check_quotes(line, names, re.compile('".*"'))
-    return Table(table.path, line, names, "the header line names", table.records, table.fields, table.quoting)
+        hint = looks_like(header[:MOST_HINTED].decode(errors="replace"), form_of(table.path))
+        raise UserError(f"{table.path}:{line}: {bad}" + (f"\n{hint}" if hint else "")) from None
+    table.check_quotes(line, names, _IN_QUOTES)
+    return replace(table, line=line, names=names, source="the header line names")
+
+
+def _without_header(table: Table) -> Table:
+    """``table``, of which the first record has been looked at as a header is."""
+    first = list(islice(table.records, 1))
+    for line, record in first:
+        with suppress(BadRow):  # who reads the rows says so
+            table.check_quotes(line, table.fields(record), _IN_QUOTES)
+    return replace(table, records=chain(first, table.records))
 
 
 def _opened(path: Path) -> BufferedReader:
@@ -170,19 +179,6 @@ def _opened(path: Path) -> BufferedReader:
     return file
 
 
-def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of each line; of an overlong line only the beginning."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES + 3):  # a line of the greatest length and its \r\n, and one byte more
-        number += 1
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = file.readline(MAX_LINE_BYTES)
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")  # byte-order mark
-        yield number, line.removesuffix(b"\n").removesuffix(b"\r")
-
-
 def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
     def split(record: bytes) -> list[str]:
         text = decode(record)
@@ -192,25 +188,11 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
             return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is left open" if str(error) == LEFT_OPEN else str(error).partition(" - ")[0]
-            doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most"
+            doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most, not like rows"
             allowed = doubled if '"' in text else "lines that end in \\n"
             raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
 
     return split
-
-
-def decode(line: bytes) -> str:
-    """The text of a line; raises BadRow."""
-    if len(line) > MAX_LINE_BYTES:
-        raise BadRow(f"the line is longer than {MAX_LINE_BYTES:,} bytes, it begins with {short(repr(line[:40]))}")
-    if 0 in line:
-        raise BadRow(f"NUL at byte {line.index(0) + 1}; allowed: text in UTF-8 (is it UTF-16, or not a text file?)")
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRow(
-            f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; allowed: text in UTF-8"
-        ) from None
 
 
 def _keys(path: Path, records: Iterator[tuple[int, bytes]]) -> tuple[list[str], int, Iterator[tuple[int, bytes]]]:
@@ -252,7 +234,7 @@ def _object_reader(names: list[str], wanted: Sequence[str], lists: Mapping[str, 
 
 
 def _cell(name: str, value: Any, separator: str | None = None) -> str:
-    """Text as it is, null as no text, a number or a truth value as JSON writes it; raises BadRow.
+    """Text as it is, null and NaN as no text, a number or a truth value as JSON writes it; raises BadRow.
 
     Args:
         separator: what the entries of a list are joined by; None if there may be none.
@@ -265,4 +247,6 @@ def _cell(name: str, value: Any, separator: str | None = None) -> str:
         return separator.join(parts)
     if isinstance(value, dict | list):
         raise BadRow(f"{name} is {short(json.dumps(value))}; allowed: text or a number")
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):  # as pandas writes what is missing
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

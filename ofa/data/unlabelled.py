@@ -16,9 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ofa.data.forms import JSON_LINES, form_of
+from ofa.data.lines import BadRow
 from ofa.data.rows import NO_LABEL, Layout, Rows
-from ofa.data.tables import JSON_LINES, BadRow, form_of, open_table
+from ofa.data.tables import open_table
 from ofa.data.tokenizer import TextTokenizer
+from ofa.data.tokenizer_settings import BYTE_LEVEL
 from ofa.data.tokens import Encoded, tokenize
 from ofa.data.vocab import CHUNK
 from ofa.errors import UserError
@@ -86,6 +89,13 @@ class Unlabelled:
         (log.warning if in_dev.any() or malformed else log.info)("%s: %s", key, words)
         return cls(tuple(paths), task, new, hashlib.sha256(found[new].tobytes()).hexdigest(), counts, key)
 
+    def digest_for(self, tokenizer: TextTokenizer) -> str:
+        """SHA-256 of what ``tokenizer`` sees: byte-level BPE tells kinds of white space apart, which hashes do not."""
+        if tokenizer.kind is not BYTE_LEVEL:
+            return self.digest
+        texts = texts_digest({str(number): path for number, path in enumerate(self.paths)}, self.task, self.key)
+        return hashlib.sha256(f"{self.digest} {texts}".encode()).hexdigest()
+
     def encoded(self, tokenizer: TextTokenizer, max_seq_length: int, like: np.ndarray) -> Encoded:
         """The new rows as token ids, without labels, in an array as ``like``, the labels of the training rows."""
         usable = (texts for path in self.paths for texts in read_texts(path, self.task) if texts is not None)
@@ -124,7 +134,7 @@ def read_texts(path: Path, task: TaskConfig) -> Iterator[Texts | None]:
         layout = Layout.of(table, task, labelled=False)
         for number, record in table.records:
             try:
-                fields = layout.fields(record)
+                fields = layout.fields(number, record)
             except BadRow as bad:
                 if task.bad_rows != "skip":
                     raise UserError(f"{path}:{number}: {bad}") from None
@@ -171,7 +181,7 @@ def _has_label(path: Path, task: TaskConfig) -> bool:
 
 
 def _hash(texts: Texts) -> int:
-    """64 bits of what a tokenizer sees: it takes any white space for one blank."""
+    """64 bits of the words: any white space is one blank, as BERT's tokenizers take it."""
     words = "\n".join(" ".join(text.split()) for text in texts)
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "little")
 

@@ -15,7 +15,7 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from tqdm import tqdm
 
 from ofa.errors import UserError
-from ofa.system.files import require_regular
+from ofa.system.files import put_in_place, require_regular
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 OF_BYTE_LEVEL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # RoBERTa's, in the order of their ids
@@ -136,7 +136,7 @@ def train_byte_level(texts: Sequence[str], size: int, folder: Path) -> int:
     try:
         beside.mkdir(parents=True, exist_ok=True)
         tokenizer.model.save(str(beside))
-        os.replace(beside, folder)
+        put_in_place(beside, folder)
     except OSError as error:
         raise UserError(f"{folder}: the trained vocabulary cannot be written ({error.strerror})") from None
     return tokenizer.get_vocab_size()

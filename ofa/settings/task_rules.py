@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from ofa.settings.bounds import choice, file_name, once
 from ofa.settings.places import url_problems
@@ -50,6 +51,11 @@ def task_problems(task: TaskConfig) -> list[str]:
         found.append(
             f"task.generator: {without_secrets(task.generator)!r} is unknown; allowed: null, {', '.join(GENERATORS)}"
         )
+    if task.generator is not None and task.data_dir is not None:
+        found.append(
+            f"task.generator: {without_secrets(task.generator)} and task.data_dir are both set; "
+            "for rows of your own choose task=custom"
+        )
     found += url_problems(task.url)
     if task.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", task.sha256):
         found.append(
@@ -64,6 +70,9 @@ def _hub_problems(task: TaskConfig) -> Iterable[str]:
         return
     if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)?(?::[\w.-]+)?", task.hub):
         yield f"task.hub: {without_secrets(task.hub)!r} is no name; allowed: owner/name, owner/name:configuration, null"
+    folder = task.hub.partition(":")[0]
+    if Path(folder).is_dir():  # which datasets takes for the data set, and changes of it would be seen by no one
+        yield f"task.hub: {without_secrets(folder)!r} is a folder here; to read its files: task.data_dir={folder}"
     for key in ("data_dir", "generator"):
         if getattr(task, key) is not None:
             yield f"task.hub: {task.hub} and task.{key} are both set; allowed: one of them"

@@ -7,7 +7,8 @@ makes ``no`` a false. Where a setting takes text, the text is what counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -22,6 +23,7 @@ OVERRIDE = re.compile(r"([+]{0,2})([\w$][\w.@/$-]*)=(.*)", re.DOTALL)
 # A value taken apart: what is in quotes, what separates elements, and the elements, ${references} inside included.
 PARTS = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][(){},]|(?:\$\{[^}]*\}|[^][(){},'"])+|.""", re.DOTALL)
 KNOWN = re.compile(r"[\w/\-\\+.$%*@?|:= \t{}]*", re.ASCII)  # characters that Hydra's grammar has outside quotes
+PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[a-z_][\w/-]*|0|[1-9]\d*", re.ASCII | re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(?:[\d_]*\.?[\d_]+|[\d_]+\.)(?:e[+-]?[\d_]+)?|[+-]?(?:inf|nan)|true|false", re.IGNORECASE)
 
 
@@ -44,6 +46,17 @@ def as_typed(argument: str) -> str:
         text = _takes_text(kind, depth) and "(" not in value
         quoted += name + colon + (_quoted(rest, text, _takes_null(kind, depth)) if rest else "")
     return f"{prefix}{key}={quoted}"
+
+
+def as_pasted(key: str, values: Sequence[str]) -> str:
+    """The setting of a list of texts as one argument for a shell, read back as it is whatever the texts hold."""
+    elements = (value if PLAIN.fullmatch(value) else '"' + _escaped(value) + '"' for value in values)
+    return shlex.quote(f"{key}=[{','.join(elements)}]")
+
+
+def _escaped(value: str) -> str:
+    """As Hydra's grammar has it between double quotes: backslashes count only before a quote."""
+    return re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)
 
 
 def _takes_text(kind: Any, depth: int) -> bool:

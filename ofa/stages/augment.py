@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -38,10 +37,9 @@ def run(context: StageContext) -> None:
     by, fits = _source(context, words)
     log.info("augment: words are replaced as %s say", by)
     path = context.work / "copies.jsonl"
-    augment.write(path, _copies(context, numbers.tolist(), words, fits), config.task.text)
+    augment.write(path, _copies(context, numbers.tolist(), words, fits))
     splits = {name: augment.as_words(split, tokenizer) for name, split in context.inputs.rows.items()}
-    # Each line of the file must count: which are new is kept by their places.
-    found = Unlabelled.scan([path], replace(config.task, bad_rows="error"), splits, "ofa.augment.copies")
+    found = Unlabelled.scan([path], augment.task_of_copies(config.task), splits, "ofa.augment.copies")
     augment.keep(found, by, context.folder)
 
 

@@ -160,7 +160,7 @@ def load_inputs(config: Config) -> Inputs:
     if "test" in rows:
         digests["test"] = _rows_digest(rows, ["test"])
     if unlabelled:
-        digests["unlabelled"] = unlabelled.digest
+        digests["unlabelled"] = unlabelled.digest_for(tokenizer)
     if files:
         digests["vocabulary_files"] = texts
     inputs = Inputs(

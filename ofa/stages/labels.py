@@ -7,6 +7,7 @@ import logging
 from ofa.errors import UserError
 from ofa.model.folder import Folder, tensor_names
 from ofa.settings.schema import Config, TaskConfig
+from ofa.settings.words import as_pasted
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 def label_order(config: Config, folder: Folder) -> tuple[int, ...] | None:
     """Which of the folder's classes is each of the task's, if the folder is a finished teacher.
 
-    Labels are matched by name; placeholders (LABEL_0, ...) by position.
+    Labels are matched by name or id; placeholders (LABEL_0, ...) that match neither way, by position.
     """
     model, task = config.model, config.task
     has_classifier = f"{folder.architecture.output}.weight" in tensor_names(folder, model.allow_pickle)
@@ -37,11 +38,12 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
         raise UserError(
             f"model.path: {folder.path} has {len(found)} labels, task {task.name} has {len(task.outputs)}; {hint}"
         )
-    if not task.labels or not (folder.named_labels or task.teacher_labels):
-        if task.labels:
-            log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
+    if not task.labels:
         return tuple(range(len(found)))
     order = _matched(tuple(task.teacher_labels or wanted), found)
+    if order is None and not (folder.named_labels or task.teacher_labels):
+        log.warning("%s has no names for its classes: taken as %s, in this order.", folder.path, ", ".join(wanted))
+        return tuple(range(len(found)))
     if order is None and task.teacher_labels:
         raise UserError(
             f"task.teacher_labels: {', '.join(task.teacher_labels)} are not the labels of {folder.path}: "
@@ -50,7 +52,7 @@ def match_labels(folder: Folder, task: TaskConfig) -> tuple[int, ...]:
     if order is None:
         raise UserError(
             f"model.path: {folder.path} has the labels {', '.join(found)}, task {task.name} has {', '.join(wanted)}\n"
-            f"if they mean the same, put them in the order of task.labels: task.teacher_labels=[{','.join(found)}] "
+            f"if they mean the same, put them in the order of task.labels: {as_pasted('task.teacher_labels', found)} "
             f"(names or ids); or {hint}"
         )
     if any(found[index] != label for index, label in zip(order, wanted, strict=True)):

@@ -89,7 +89,7 @@ PIPELINE = (
         "Replace words in copies of the training rows",
         ("finetune",),
         keys.augment,
-        version=2,
+        version=3,
         alone=True,
         wanted=lambda config: config.ofa.augment.copies > 0,
     ),

@@ -37,6 +37,16 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def put_in_place(made: Path, folder: Path) -> None:
+    """Rename a folder that is whole to its place; one that another job has put there in the meantime stays."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(made)
+
+
 def as_umask_says(path: Path) -> None:
     """Give a file that a library wrote for its owner alone the permissions of any other new file."""
     mask = os.umask(0)

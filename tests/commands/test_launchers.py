@@ -29,13 +29,13 @@ def plugin(name: str) -> str:
 def test_jobs_of_a_launcher_are_recorded_and_counted(launcher: str, tmp_path: Path) -> None:
     """Two jobs that finish, two that fail: table, names and exit status are those of the plain sweep."""
     pytest.importorskip(plugin(MODULES[launcher]), reason=f"{launcher} {WITHOUT}")
-    settings = ["trainer.seed=1,2", "task=negation,custom", "task.data_dir=/nowhere", "stages=[evaluate]"]
+    settings = ["trainer.seed=1,2", "task=negation,custom", "stages=[evaluate]"]
     done = run(tmp_path, "-m", f"launch={launcher}", "tracking=none", *settings, timeout=900)
     found = sweep_results(tmp_path)
     statuses = [job["status"] for job in found["jobs"]]
     assert (done.returncode, statuses) == (1, ["finished", "failed"] * 2), done.stderr[-3000:]
     assert found["rows"][0]["task"] == "negation" and sorted(found["rows"][0]["seeds"]) == [1, 2]
-    assert done.stderr.count("Job 1 (custom-bert_4x128-s1) failed: task.data_dir=/nowhere: no such folder") == 2
+    assert done.stderr.count("Job 1 (custom-bert_4x128-s1) failed: task custom: train.tsv, dev.tsv missing in ") == 2
     if launcher == "joblib":
         threads = f"Process: {max(1, cores() // 2)} CPU threads"
         assert threads in Path(found["jobs"][0]["log"]).read_text()

@@ -12,7 +12,7 @@ from ofa.data import augment
 from ofa.data.rows import Rows
 from ofa.data.tokenizer import TextTokenizer, plain
 from ofa.data.tokens import tokenize
-from ofa.data.unlabelled import Unlabelled
+from ofa.data.unlabelled import Unlabelled, read_texts
 from ofa.data.vocab import SPECIAL
 from ofa.settings.schema import TaskConfig
 
@@ -33,6 +33,16 @@ def test_words_with_blanks_between_them_read_as_the_text(tokenizer: TextTokenize
         tokenize(Rows([one], None, np.zeros(1, np.int64)), tokenizer, 32) for one in (text, " ".join(words))
     )
     assert (first.input_ids == second.input_ids).all()
+
+
+def test_added_tokens_are_words_that_nothing_replaces(tokenizer: TextTokenizer) -> None:
+    tokenizer.backend.add_tokens(["great", "fine film"])
+    text = "Good[SEP]a fine film, [UNK] great"
+    words = augment.words_of(text, tokenizer)
+    assert words == ["good", "[SEP]", "a", "fine film", ",", "[UNK]", "great"]
+    first, second = (tokenizer.backend.encode(one, add_special_tokens=False).ids for one in (text, " ".join(words)))
+    assert first == second
+    assert sorted(augment.whole_words(tokenizer)) == ["bad", "film", "fine", "good", "s", "un"]
 
 
 def test_only_tokens_that_are_words_are_put_in_or_replaced(tokenizer: TextTokenizer) -> None:
@@ -72,12 +82,21 @@ def test_copies_that_stand_in_a_split_are_not_kept(tmp_path: Path) -> None:
     splits = {"train": Rows(["Good!"], ["One"], labels), "dev": Rows(["(fine)"], ["one"], labels)}
     splits = {name: augment.as_words(rows, tokenizer) for name, rows in splits.items()}
     made = [("good !", "one"), ("( fine )", "one"), ('gr"eat\t', "one"), ("bad", "")]
-    augment.write(tmp_path / "copies.jsonl", iter(made), task.text)
-    found = Unlabelled.scan([tmp_path / "copies.jsonl"], task, splits, "ofa.augment.copies")
+    augment.write(tmp_path / "copies.jsonl", iter(made))
+    found = Unlabelled.scan([tmp_path / "copies.jsonl"], augment.task_of_copies(task), splits, "ofa.augment.copies")
     assert found.counts == {"used": 2, "left_out": 0, "repeated": 1, "in_dev": 1}
     augment.keep(found, "neighbours", tmp_path)
-    kept = augment.kept(tmp_path, task)
+    renamed = replace(task, text=["b", "a"], label="text_b", columns=["b", "a", "text_b"], bad_rows="skip")
+    kept = augment.kept(tmp_path, renamed)
     assert kept.counts == found.counts and (kept.digest, kept.new.tolist()) == (found.digest, [True, True])
     like = np.zeros(3, np.int64)
     whole = replace(found, new=found.new).encoded(tokenizer, 16, like)
     assert (kept.encoded(tokenizer, 16, like).input_ids == whole.input_ids).all() and len(whole) == 2
+
+
+def test_a_copy_is_as_long_as_a_row_may_be(tmp_path: Path) -> None:
+    """A Chinese character is 3 bytes of a file, and would be 6 in ASCII; what words with blanks make too long goes."""
+    task = TaskConfig("t", dev={"dev": "dev.tsv"}, text=["a"], label="y", labels=["no", "yes"])
+    augment.write(tmp_path / "copies.jsonl", iter([("\u5f88 " * 200_000,), ("\u5f88 " * 250_000,), ("\u597d",)]))
+    texts = read_texts(tmp_path / "copies.jsonl", augment.task_of_copies(task))
+    assert list(texts) == [("\u5f88 " * 200_000,), ("\u597d",)]

@@ -28,6 +28,7 @@ TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
         ("f.csv", b'{"a": "x", "y": 1}\n', "the file looks JSON lines and its name says comma-separated"),
         ("f.json", b'{\n "a": "x"\n}', "one JSON text over several lines; write each object on a line of its own"),
         ("f.csv", b"a;y\nx;1\n", "the file looks separated by semicolons; save it with commas as .csv, or with tabs"),
+        ("f.csv", b'"a";"y"\n"x";1\n', "the file looks separated by semicolons; save it with commas as .csv, or with"),
         (
             "f.csv",
             b'a,y\n"5" disk,1\nx,0\n',

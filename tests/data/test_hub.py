@@ -102,7 +102,8 @@ def test_a_data_set_comes_over_the_network(address: str, source: Path, tmp_path:
 
 def test_what_is_fetched_are_the_rows_of_its_files(source: Path, tmp_path: Path) -> None:
     kept = folder_of("me/mine", tmp_path)
-    fetch(str(source), kept)
+    for _ in range(2):  # as where two jobs start together
+        fetch(str(source), kept)
     assert splits_of(kept) == ["train", "validation"] and [path.name for path in kept.parent.iterdir()] == [kept.name]
     found = load_splits(TASK, tmp_path)
     assert rows_digest(found["train"]) == rows_digest(read_rows(source / "train.jsonl", TASK))
@@ -138,3 +139,17 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path: Path) -> None:
 def test_a_name_that_is_none_or_one_place_too_many(changes: dict, said: str) -> None:
     assert task_problems(replace(TASK, **changes)) == [said]
     assert task_problems(TASK) == task_problems(replace(TASK, hub="mine:plain")) == []
+
+
+def test_a_folder_here_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``datasets`` would read it, and what it held once would be kept as the hub's."""
+    (tmp_path / "me" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    said = "task.hub: 'me/mine' is a folder here; to read its files: task.data_dir=me/mine"
+    assert task_problems(TASK) == task_problems(replace(TASK, hub="me/mine:plain")) == [said]
+
+
+def test_rows_are_generated_or_read() -> None:
+    task = replace(TASK, hub=None, generator="negation", data_dir="x")
+    said = "task.generator: negation and task.data_dir are both set; for rows of your own choose task=custom"
+    assert task_problems(task) == [said]

@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from ofa.data.kinds import KINDS
-from ofa.data.tables import BadRow
+from ofa.data.lines import BadRow
 from ofa.evaluation.metrics import score
 from ofa.settings.schema import TaskConfig
 

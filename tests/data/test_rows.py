@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ofa.data.lines import MAX_LINE_BYTES
 from ofa.data.rows import Rows, read_rows, rows_digest
-from ofa.data.tables import MAX_LINE_BYTES
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -93,6 +93,7 @@ BAD: dict[str, tuple[TaskConfig, bytes, str]] = {
         f"f.tsv:3: label '{'z' * 60}...' is unknown; allowed: '0', '1'",
     ),
     "score no number": (SCORE, HEAD + b"p\tq\thigh\n", "f.tsv:3: score 'high' is no number; allowed: 0 to 5"),
+    "score with a line": (SCORE, HEAD + b"p\tq\t1_0\n", "f.tsv:3: score '1_0' is no number; allowed: 0 to 5"),
     "score empty": (SCORE, HEAD + b"p\tq\t\n", "f.tsv:3: score '' is no number; allowed: 0 to 5"),
     "score too high": (SCORE, HEAD + b"p\tq\t5.1\n", "f.tsv:3: score '5.1' is out of range; allowed: 0 to 5"),
     "score negative": (SCORE, HEAD + b"p\tq\t-1\n", "f.tsv:3: score '-1' is out of range; allowed: 0 to 5"),
@@ -132,6 +133,17 @@ BAD: dict[str, tuple[TaskConfig, bytes, str]] = {
         PAIR,
         b"a\tlabel\n",
         "f.tsv:1: no column 'b' (task.text), 'y' (task.label); found: 'a', 'label'\n",
+    ),
+    "column in another case": (SINGLE, b"A\ty\n", "found: 'A', 'y'\n'A' is near: names must agree in case, and in "),
+    "column after a second mark": (
+        SINGLE,
+        b"\xef\xbb\xbf" * 2 + b"a\ty\n",
+        "found: '\\ufeffa', 'y'\n'\\ufeffa' is near",
+    ),
+    "Chinese of Windows": (
+        SINGLE,
+        "a\ty\n很好\tno\n".encode("gb18030"),
+        "f.tsv:2: byte 1 (0xba) is not UTF-8; allowed: text in UTF-8 (if it is Chinese: iconv -f GB18030 -t UTF-8)",
     ),
     "comma for tab": (PAIR, b"a,b,y\nx,z,1\n", "found: 'a,b,y'\nthe file looks comma-separated and its name says"),
     "old Mac line ends": (PAIR, b"a\tb\ty\rx\tz\t1\r", "found: 'a', 'b', 'y\\rx', 'z', '1'\n"),
@@ -214,3 +226,37 @@ def test_quotes_are_not_read_as_text_unless_that_is_said(tmp_path: Path) -> None
     literal = dataclasses.replace(SINGLE, quoting="none")
     assert read(tmp_path, b'a\ty\n"""x"""\tyes\n', literal).text_a == ['"""x"""']
     assert read(tmp_path, b'a\ty\n"so" and "so"\tyes\n"x"\tno\n', SINGLE).text_a == ['"so" and "so"', '"x"']
+
+
+HALVES = {
+    "the end of a line": (b'a\ty\n"line one\nline two"\tyes\n', 2, '"line one'),
+    "a tab": (b'a\ty\nx\tno\n"one\ttwo"\tyes\n', 3, '"one'),
+    "the end of the last column": (b'y\ta\nyes\t"line one\nline two"\n', 3, 'line two"'),
+}
+
+
+@pytest.mark.parametrize("case", HALVES)
+@pytest.mark.parametrize("bad_rows", ["error", "skip"])
+def test_half_a_text_in_quotes_is_no_row(tmp_path: Path, case: str, bad_rows: str) -> None:
+    content, line, half = HALVES[case]
+    task = dataclasses.replace(SINGLE, bad_rows=bad_rows)
+    with pytest.raises(UserError, match=rf"f.tsv:{line}: '{half}' is a part of a text in quotes as pandas [\s\S]*=csv"):
+        read(tmp_path, content, task)
+    with pytest.raises(UserError, match=r"f.tsv:\d: \d fields where the header line names 2: [^\n]*$"):
+        read(tmp_path, content, dataclasses.replace(task, quoting="none", bad_rows="error"))
+    assert read(tmp_path, content, CSV).labels.tolist()[-1] == 1
+
+
+def test_quotes_in_the_first_row_of_a_file_without_a_header_are_looked_at(tmp_path: Path) -> None:
+    nameless = dataclasses.replace(SINGLE, columns=["a", "y"], label_values=["0", "1"], bad_rows="skip")
+    for content in (b'"good film"\t1\n"bad"\t0\n', b'"good film"\t"1"\n"bad"\t"0"\n'):
+        with pytest.raises(UserError, match=r"f.tsv:1: '\"good film\"' is in quotes as pandas [\s\S]*task.quoting=csv"):
+            read(tmp_path, content, nameless)
+        assert read(tmp_path, content, dataclasses.replace(nameless, quoting="csv")).text_a == ["good film", "bad"]
+    literal = dataclasses.replace(nameless, quoting="none")
+    assert read(tmp_path, b'"good"\t1\nbad\t0\n', literal).text_a == ['"good"', "bad"]
+
+
+def test_many_quotes_in_a_row_take_no_time(tmp_path: Path) -> None:
+    text = '"' * 200_001
+    assert read(tmp_path, f"a\ty\n{text}\tyes\n".encode(), SINGLE).text_a == [text]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ofa.data.scale import Scale
-from ofa.data.sources import load_splits
+from ofa.data.sources import further_files, load_splits
 from ofa.errors import UserError
 from ofa.settings.schema import Config, TaskConfig
 from ofa.settings.task_rules import task_problems
@@ -45,6 +45,17 @@ def test_folder_given_above_or_in_the_cache(tmp_path: Path) -> None:
     for data_dir in (tmp_path / "glue", tmp_path / "glue" / "PAIR", None):
         splits = load_splits(dataclasses.replace(task, data_dir=data_dir and str(data_dir)), tmp_path)
         assert list(splits) == ["train", "matched", "mismatched"] and len(splits["mismatched"]) == 2
+
+
+def test_files_in_the_home_folder_and_beside_the_task_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_in(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "PAIR"))
+    task = dataclasses.replace(
+        task, train="~/train.tsv", dev={"dev": "~/m.tsv"}, test="~/mm.tsv", data_dir=str(tmp_path)
+    )
+    assert {name: len(rows) for name, rows in load_splits(task, tmp_path).items()} == {"train": 2, "dev": 2, "test": 2}
+    with pytest.raises(UserError, match=rf"^task.unlabelled: {tmp_path}/x.tsv is not a file; .* is one in {tmp_path}$"):
+        further_files(task, tmp_path, "task.unlabelled", ["x.tsv"])
 
 
 def test_dev_rows_are_held_out_where_there_is_one_file(tmp_path: Path) -> None:
@@ -112,11 +123,25 @@ def test_real_glue(name: str, shared: Path, tmp_path: Path, compose: Callable[..
 
 def test_a_class_that_no_training_row_has_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = task_in(tmp_path, HEAD + b"p\tq\t0\n", data_dir=str(tmp_path))
+    (tmp_path / "PAIR" / "m.tsv").write_bytes(b"a\tb\ty\nx\tq\t1\np\tz\t0\n")
+    task.dev.pop("mismatched")
     load_splits(task, tmp_path)
     assert not caplog.text
     wider = dataclasses.replace(task, labels=["no", "yes", "gamma"], label_values=["0", "1", "2"], max_train_rows=2)
     load_splits(wider, tmp_path)
     assert "train.tsv: none of the 2 rows has the label gamma; task.max_train_rows=2 takes the first" in caplog.text
+    assert caplog.text.count("gamma") == 1, "once, where it begins"
+    caplog.clear()
+    load_splits(dataclasses.replace(task, max_dev_rows=1), tmp_path)
+    assert "task.dev.matched: none of the 1 rows has the label no; task.max_dev_rows=1 takes the first" in caplog.text
+
+
+def test_dev_and_test_rows_that_are_training_rows_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = task_in(tmp_path, HEAD + b"p\tq\t0\n", data_dir=str(tmp_path), test="m.tsv")
+    (tmp_path / "PAIR" / "m.tsv").write_bytes(b"a\tb\ty\nx\tq\t1\np\tq\t1\nx\tx\t0\n")
+    load_splits(task, tmp_path)
+    for name, count, rows in (("matched", 1, 3), ("mismatched", 2, 2), ("test", 1, 3)):
+        assert f" {name}: {count} of its {rows} rows have the same text as a training row\n" in caplog.text
 
 
 def test_rows_of_one_label_that_a_held_out_share_leaves_are_refused(tmp_path):
@@ -126,6 +151,16 @@ def test_rows_of_one_label_that_a_held_out_share_leaves_are_refused(tmp_path):
     lines = ["text\tlabel", *(f"{row}\t{'no' if row == order[0] else 'yes'}" for row in range(4))]
     (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match="all 3 rows that are not held out have the label 'yes'; at least two"):
+        load_splits(task, tmp_path)
+
+
+@pytest.mark.parametrize("shares", [{"dev_share": 0.1}, {"dev_share": 0.5, "test_share": 0.5, "max_train_rows": 2}])
+def test_a_share_that_leaves_no_training_row_is_refused(shares: dict, tmp_path: Path) -> None:
+    rows = b"a\tb\ty\nx\tz\t1\n" + (b"p\tq\t0\nr\ts\t1\n" if len(shares) > 1 else b"")
+    task = task_in(tmp_path, rows, data_dir=str(tmp_path), dev={"dev": ""}, **shares)
+    with pytest.raises(
+        UserError, match=r"^task.dev_share: 0.\d of 1 rows leaves none to train on; at least 2 rows are"
+    ):
         load_splits(task, tmp_path)
 
 

@@ -78,6 +78,13 @@ def test_bad_rows_are_left_out_in_every_form(tmp_path: Path) -> None:
     assert (rows.text_a, rows.skipped) == (["x", "5"], 2)
 
 
+def test_what_is_no_number_is_no_text_and_a_line_of_blanks_no_row(tmp_path: Path) -> None:
+    content = b'{"a": "x", "b": NaN, "y": 0}\n \t\n{"a": NaN, "b": "z", "y": 1}\n{"a": 1.5, "b": -Infinity, "y": 1}\n'
+    (tmp_path / "f.jsonl").write_bytes(content)
+    rows = read_rows(tmp_path / "f.jsonl", dataclasses.replace(TASK, text=["a", "b"]))
+    assert (rows.text_a, rows.text_b) == (["x", "", "1.5"], ["", "z", ""])
+
+
 def test_columns_without_a_header_line(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_bytes(b'0,"x, y"\n')
     named = dataclasses.replace(TASK, columns=["y", "a"])

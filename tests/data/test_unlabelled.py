@@ -13,10 +13,10 @@ import pytest
 
 from ofa.data.rows import has_label, read_rows
 from ofa.data.sources import load_splits, load_unlabelled
-from ofa.data.tokenizer import plain
+from ofa.data.tokenizer import plain, read_tokenizer
 from ofa.data.tokens import tokenize
 from ofa.data.unlabelled import Unlabelled
-from ofa.data.vocab import SPECIAL
+from ofa.data.vocab import SPECIAL, train_byte_level
 from ofa.errors import UserError
 from ofa.settings.schema import TaskConfig
 
@@ -46,6 +46,17 @@ def test_rows_that_are_new_count(folder: Path, caplog: pytest.LogCaptureFixture)
     assert np.flatnonzero(found.new).tolist() == [0, 5]
     said = "task.unlabelled: 2 of 7 rows of more.tsv join the distillation, without labels; 4 are repeated or training"
     assert said in caplog.text and "1 stand in dev or test" in caplog.text
+
+
+def test_white_space_counts_where_the_tokenizer_sees_it(folder: Path) -> None:
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in SPECIAL))
+    train_byte_level(WORDS, 300, folder / "bytes")
+    words, by_byte = plain(folder / "vocab.txt"), read_tokenizer(folder / "bytes")
+    plainly, widely = (scan(folder, f"a\n{text}\n", name=name) for name, text in (("f.tsv", "x y"), ("g.tsv", "x  y")))
+    assert plainly.digest_for(words) == widely.digest_for(words) == plainly.digest
+    assert plainly.digest_for(by_byte) != widely.digest_for(by_byte)
+    same = scan(folder, "a\nx y\n", name="h.tsv")
+    assert same.digest_for(by_byte) == plainly.digest_for(by_byte)
 
 
 def test_test_rows_are_left_out_as_dev_rows_are(folder: Path) -> None:

@@ -115,6 +115,8 @@ def test_a_trained_byte_level_vocabulary_knows_every_text(tmp_path: Path) -> Non
     words = read_tokenizer(tmp_path / "bytes")
     assert size == words.size <= 300 and words.kind is BYTE_LEVEL
     assert [words.backend.id_to_token(number) for number in range(5)] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    assert train_byte_level(TEXTS * 3, 300, tmp_path / "bytes") == size  # as where two jobs start together
+    assert [path.name for path in tmp_path.iterdir()] == ["bytes"]
     odd = "the fox \u7b2c\u4e09 \U0001f98a!"
     assert words.backend.decode(words.backend.encode(odd, add_special_tokens=False).ids) == odd
     with pytest.raises(UserError, match="model.vocab_size: 260 is too small for every byte; allowed: 261 up"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +11,12 @@ from pathlib import Path
 import pytest
 from helpers.toys import REPO
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ofa.settings.schema import Config
 from ofa.settings.types import keys, kind_of, plain
-from ofa.settings.words import as_typed, changed_by_yaml
+from ofa.settings.words import as_pasted, as_typed, changed_by_yaml
 
 TYPED = {
     "task.labels=[负面,正面]": "task.labels=['负面','正面']",
@@ -74,7 +75,14 @@ def test_text_without_signs_is_read_as_it_was_typed(key: str, text: str) -> None
     assert isinstance(read, str) and read == text.strip(" ")
 
 
-@pytest.mark.process
+@given(st.lists(st.text(st.one_of(st.characters(exclude_categories=["Cs", "Cc"]), st.sampled_from("\"'\\\\$[](){},")))))
+@example(["a (x)", "b", "1", "1.50", "null", "\\", '\\"', ""])
+def test_a_list_of_texts_to_paste_is_read_as_it_was(texts: list[str]) -> None:
+    (argument,) = shlex.split(as_pasted("task.teacher_labels", texts))
+    read = OverridesParser.create().parse_override(as_typed(argument)).value()
+    assert [str(getattr(one, "text", one)) for one in read] == texts
+
+
 @pytest.mark.process
 def test_words_that_yaml_changes_are_refused_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()

@@ -83,7 +83,7 @@ def test_labels_that_differ_in_case_are_the_same(toy_folder: Path, caplog: pytes
     assert match_labels(read_folder(toy_folder), THREE) == (1, 2, 0)
     assert "names its classes YES,  No, Maybe: taken for no, maybe, yes" in caplog.text
     set_config(toy_folder, id2label={"0": "yes", "1": "YES", "2": "no"})
-    with pytest.raises(UserError, match=r"in the order of task.labels: task.teacher_labels=\[yes,YES,no\]"):
+    with pytest.raises(UserError, match=r"in the order of task.labels: 'task.teacher_labels=\[yes,YES,no\]' "):
         match_labels(read_folder(toy_folder), THREE)
 
 
@@ -96,5 +96,7 @@ def test_labels_are_matched_by_ids_and_by_what_the_teacher_calls_them(toy_folder
     with pytest.raises(UserError, match="task.teacher_labels: yes, no, 3 are not the labels of .*: no, maybe, yes; "):
         match_labels(folder, replace(task, teacher_labels=["yes", "no", "3"]))
     set_config(toy_folder, id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
+    assert match_labels(read_folder(toy_folder), replace(THREE, labels=["2", "0", "1"])) == (2, 0, 1)
+    assert match_labels(read_folder(toy_folder), replace(THREE, labels=["label_2", "LABEL_0", "LABEL_1"])) == (2, 0, 1)
     for names in (["LABEL_1", "LABEL_2", "LABEL_0"], ["1", "2", "0"]):
         assert match_labels(read_folder(toy_folder), replace(task, teacher_labels=names)) == (1, 2, 0)

@@ -68,7 +68,7 @@ def augmented(config: Config, **values: float) -> Config:
 
 def copies(config: Config) -> list[str]:
     (path,) = (config_path(config) / "store").glob("augment-*[0-9a-f]/augmented.jsonl")
-    return [json.loads(line)["sentence"] for line in path.read_text().splitlines()]
+    return [json.loads(line)["text_a"] for line in path.read_text().splitlines()]
 
 
 def test_copies_with_words_replaced_join_the_distillation_alone(config: Config, tmp_path: Path) -> None:

@@ -71,3 +71,15 @@ def test_a_home_folder_that_there_is_none_of_is_said_in_a_line():
     assert files.expanded("~/x") == Path.home() / "x" and files.expanded("a/~x") == Path("a/~x")
     with pytest.raises(UserError, match="^~nosuchuser/x: no user of that name has a home folder here; "):
         files.expanded("~nosuchuser/x")
+
+
+def test_a_folder_that_is_in_its_place_already_stays(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+        files.put_in_place(tmp_path / name, tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"] and (tmp_path / "made" / "x").read_text() == "first"
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        files.put_in_place(tmp_path / "made", tmp_path / "file")
+    assert (tmp_path / "made" / "x").exists()
