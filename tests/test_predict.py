@@ -202,6 +202,13 @@ def test_a_graph_that_cannot_be_read_is_one_line(run: Path, capsys: pytest.Captu
     assert "model.onnx: ONNX Runtime cannot load it (" in err and err.count("\n") == 1
 
 
+def test_paddle_s_program_without_its_weights_is_one_line(run: Path, capsys: pytest.CaptureFixture) -> None:
+    (run / "w1" / "inference.pdiparams").unlink()
+    assert predict.main([str(run), "x", "--engine", "paddle"]) == 1
+    said = "no inference.pdiparams, so this network is not offered in fp32 by paddle\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 @pytest.mark.process
 def test_an_answer_needs_neither_paddle_nor_mlflow(run: Path) -> None:
     code = """import sys; from ofa.commands.table import start; print(start(["predict", sys.argv[1], "w5"]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, SLOW_FUSIONS, graph
+from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, SLOW_FUSIONS, graph, missing
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.system.machine import cpu_flags
@@ -49,7 +49,7 @@ def available(device: str) -> dict[str, tuple[str, ...]]:
 def runnable(folder: Path, device: str) -> list[tuple[str, str]]:
     """The engines and precisions of this machine that ``folder`` has a graph for."""
     pairs = [(engine, precision) for engine, precisions in available(device).items() for precision in precisions]
-    return [pair for pair in pairs if graph(folder, *pair).is_file()]
+    return [pair for pair in pairs if not missing(folder, *pair)]
 
 
 def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str = "cpu", threads: int = 1) -> Forward:
@@ -66,9 +66,8 @@ def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str 
         raise UserError(
             f"latency.precisions: {engine} on this {device} has no {precision!r}; it has {', '.join(has[engine])}"
         )
-    path = graph(folder, engine, precision)
-    if not path.is_file():
-        raise UserError(f"{folder}: no {path.name}, which {engine} reads for {precision}")
+    if lacking := missing(folder, engine, precision):
+        raise UserError(f"{folder}: no {' and no '.join(lacking)}, which {engine} reads for {precision}")
     try:
         return ENGINES[engine].load(folder, precision, device, threads)
     except Exception as error:  # each engine has its own exceptions for a file it cannot read

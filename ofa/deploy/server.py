@@ -19,7 +19,7 @@ from ofa.errors import UserError
 
 MOST_BYTES, MOST_ROWS = 16 * 2**20, 10_000  # of a request
 FORMS = ("inputs", "dataframe_split", "dataframe_records")
-TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, BAD = 413, 422, 415, 400
+TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, BAD, FAILED = 413, 422, 415, 400, 500
 
 
 class Refused(Exception):
@@ -47,6 +47,8 @@ def app(classifier: TextClassifier) -> FastAPI:
             answers = await run_in_threadpool(_answers, classifier, dict(zip(names, texts, strict=True)))
         except Refused as refused:
             return JSONResponse({"error_code": "BAD_REQUEST", "message": str(refused)}, refused.status)
+        except UserError as error:  # of the network, not of the request
+            return JSONResponse({"error_code": "INTERNAL_ERROR", "message": str(error)}, FAILED)
         return JSONResponse({"predictions": answers})
 
     return served

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from ofa.data.kinds import KINDS
 from ofa.data.tokenizer import plain
 from ofa.data.tokens import Encoded
-from ofa.deploy.engines import available, load_engine
+from ofa.deploy.engines import available, load_engine, runnable
 from ofa.deploy.export import export
 from ofa.deploy.latency import measure, time_folders
 from ofa.errors import UserError
@@ -128,6 +128,16 @@ def test_a_truncated_file_is_refused_by_name(network, file, tmp_path):
     engine = "onnxruntime" if file == "model.onnx" else "paddle"
     with pytest.raises(UserError, match=f"{engine} cannot load it"):
         load_engine(tmp_path, engine)
+
+
+def test_a_program_without_its_weights_is_refused_by_name(network, tmp_path):
+    """Paddle itself loads it, and answers NaN."""
+    _, folder = network
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "inference.pdiparams").unlink()
+    with pytest.raises(UserError, match=r"no inference.pdiparams, which paddle reads for fp32"):
+        load_engine(tmp_path, "paddle")
+    assert ("paddle", "fp32") in runnable(folder, "cpu") and ("paddle", "fp32") not in runnable(tmp_path, "cpu")
 
 
 def test_unknown_engines_and_precisions_list_what_there_is(network):
