@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
     # Besides the table of names, which imports what it starts only then.
-    "commands": "deploy jobs limits model predict results settings stages supernet system tracking",
+    "commands": "deploy jobs limits model predict results settings stages store supernet system tracking",
     "__main__": "commands",
     "main": "__main__",
 }
