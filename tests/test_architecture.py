@@ -28,11 +28,12 @@ MAY_IMPORT = {
     "stages": "data deploy evaluation limits model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
     "jobs": "limits model results settings stages store supernet system tracking",
-    "predict": "data deploy results settings system",
+    "chosen": "data deploy model results settings system",
+    "predict": "chosen data deploy settings system",
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
     # Besides the table of names, which imports what it starts only then.
-    "commands": "deploy jobs limits model predict results settings stages store supernet system tracking",
+    "commands": "chosen deploy jobs limits model predict results settings stages store supernet system tracking",
     "__main__": "commands",
     "main": "__main__",
 }
@@ -71,6 +72,7 @@ WITHOUT_PADDLE = (
     "deploy.serving",
     "deploy.server",
     "api",
+    "chosen",
     "predict",
     "commands",
     "hardware",
