@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from ofa.deploy.serving import TextClassifier, columns, texts_of
 from ofa.errors import UserError
@@ -41,12 +42,14 @@ def app(classifier: TextClassifier) -> FastAPI:
         return Response("\n", media_type="application/json")
 
     @served.post("/invocations")
-    async def invocations(request: Request) -> JSONResponse:
+    async def invocations(request: Request) -> Response:
         try:
             texts = asked(await _body(request), names)
             answers = await run_in_threadpool(_answers, classifier, dict(zip(names, texts, strict=True)))
         except Refused as refused:
             return JSONResponse({"error_code": "BAD_REQUEST", "message": str(refused)}, refused.status)
+        except ClientDisconnect:  # while it was sending: nobody reads an answer
+            return Response(status_code=BAD)
         except UserError as error:  # of the network, not of the request
             return JSONResponse({"error_code": "INTERNAL_ERROR", "message": str(error)}, FAILED)
         return JSONResponse({"predictions": answers})
