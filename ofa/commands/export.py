@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
         return 0
     place = triton.write(folder, target, options.name or folder.name, settings["precision"])
     print(f"{place}: start Triton with --model-repository={target}")
+    print(f"It runs in ONNX Runtime, {settings['precision']}, whichever engine and GPU precision its run recommends.")
     return 0
 
 

@@ -13,7 +13,8 @@ def test_a_triton_repository(served_folder: Path, tmp_path: Path, capsys: pytest
     command = [str(served_folder), "--triton", str(tmp_path / "models"), "--name", "toy"]
     assert export.main(command) == 0
     assert (tmp_path / "models" / "toy" / "1" / "model.onnx").is_file()
-    assert f"--model-repository={tmp_path / 'models'}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"--model-repository={tmp_path / 'models'}" in out and "It runs in ONNX Runtime, fp32, whichever" in out
     assert export.main(command) == 1
     err = capsys.readouterr().err
     assert "is there already" in err and err.count("\n") == 1
