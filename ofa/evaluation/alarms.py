@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ofa.evaluation.metrics import score
 MARGIN = 0.01  # a teacher this close to the best constant answer has learned nothing
 FAR = 0.02  # two points: more than chance moves a width against the teacher or its neighbour
 CONSTANT = 1e-4  # logits whose spread over all rows is below this say the same of every row
+MOVED = 0.1  # share of the labels' deviation that reduced precision may move scores by, root mean square
 TRUNCATED = 0.05  # share of rows cut to max_seq_length that deserves a word
 
 
@@ -160,3 +161,24 @@ def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) 
     if len(answers) == 1 < len(wanted):
         return [f"{what}: it gives every row the same answer, the network does not."]
     return []
+
+
+def moved_scores(
+    expected: Mapping[str, np.ndarray], found: Iterable[Mapping[str, np.ndarray]], labels: Mapping[str, np.ndarray]
+) -> str | None:
+    """How far scores in reduced precision are from the network's, in words; None if that is near enough.
+
+    Correlations do not tell: they are those of any scores with another scale or offset.
+
+    Args:
+        expected: split -> scores ``[N, 1]`` of the network itself.
+        found: the same in reduced precision, for each size of batch.
+        labels: split -> scores ``[N]``.
+    """
+    deviation = np.std(np.concatenate([labels[split] for split in expected]))
+    differences = [np.concatenate([scores[split] - expected[split] for split in expected]) for scores in found]
+    most = max(float(np.sqrt(np.mean(difference**2))) for difference in differences)
+    if most <= MOVED * deviation:
+        return None
+    allowed = f"allowed {MOVED * deviation:.3g}, a tenth of the labels' deviation"
+    return f"its scores are off by {most:.3g} (root mean square; {allowed})"

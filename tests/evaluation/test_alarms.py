@@ -131,3 +131,16 @@ def test_reduced_precision_that_cannot_be_right():
     assert one == ["w1: it gives every row the same answer, the network does not."]
     assert alarms.reduced("w1", good, good + [[9.0, 0.0]], KINDS["score"]) == []
     assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), CLASSES) == [], "the network's own alarm"
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "near"), [(1.0, 0.0, True), (0.95, 0.1, True), (0.2, 0.0, False), (1.0, 3.0, False)]
+)
+def test_scores_of_another_scale_or_offset_are_said_to_be_moved(scale, offset, near):
+    """With labels whose deviation is 1.41; to any correlation they are the same."""
+    scores = np.arange(5.0)
+    expected, found = {"dev": scores[:, None]}, {"dev": scale * scores[:, None] + offset}
+    said = alarms.moved_scores(expected, [expected, found], {"dev": scores})
+    assert (
+        said is None if near else said.endswith("(root mean square; allowed 0.141, a tenth of the labels' deviation)")
+    )
