@@ -33,7 +33,7 @@ class Recommended:
     """The network to ship, and how to run it.
 
     Attributes:
-        folder: of its exported files.
+        folder: of its exported files; ``ofa.load`` of it answers in ``precision``, where ONNX Runtime has that.
         engine, precision, batch_size: of the latency it was chosen by; None where it was chosen by its size.
         score: of the network in FP32 on the dev rows, 0 to 1.
         words: the sentence of the report.
@@ -180,7 +180,8 @@ def load(
 
     Args:
         network: of a run, its name, e.g. ``w0.5``; None: the recommended one.
-        precision: ``fp32`` or ``int8``; None: as the run recommends, else fp32.
+        precision: ``fp32`` or ``int8``; None: of the recommended network, given by its run or by its folder in the
+            run's, int8 where it is recommended; else fp32.
         engine: ``onnxruntime``; ``openvino``, of the extra of that name; or ``paddle``, which loads Paddle and runs
             fp32.
 

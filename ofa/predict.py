@@ -12,59 +12,30 @@ from typing import IO, Any
 
 import numpy as np
 
+from ofa.chosen import PRECISIONS, chosen
 from ofa.data.lines import BadRow, decode, listed, numbered
 from ofa.data.tables import open_table
-from ofa.deploy.serving import DESCRIBED, SETTINGS, TextClassifier, settings_of
+from ofa.deploy.serving import TextClassifier
 from ofa.errors import UserError
-from ofa.results import collect
-from ofa.settings.compose import load
 from ofa.settings.rules import extras_missing
 from ofa.system.command import as_command
-from ofa.system.files import expanded, read_json
-from ofa.system.output import run_folder
 
 CHUNK = 512  # rows that are read, answered and written at once
 ENGINES = ("onnxruntime", "paddle", "openvino")
-PRECISIONS = ("fp32", "int8")
 OPTIONS = {"quoting": "--quoting", "columns": "--columns"}
 Texts = list[str]  # of a row: one, or two of a pair
-
-
-def chosen(
-    given: Path, network: str | None = None, precision: str | None = None, engine: str = ENGINES[0]
-) -> tuple[Path, dict[str, Any]]:
-    """A network's folder and what :class:`TextClassifier` needs beside it.
-
-    Args:
-        given: a run's folder, its name in the output folder, or the folder of one exported network.
-        network: of a run, e.g. ``w0.5``; None: the recommended one.
-        precision: ``fp32`` or ``int8``; None: of a run, int8 where it is recommended and ``engine`` has it; else fp32.
-
-    Raises:
-        UserError: if the folder is neither, or the run did not export the network.
-    """
-    given = run_folder(given)
-    if (given / DESCRIBED).is_file() and not (given / "results.json").is_file():
-        if network:
-            raise UserError(f"--network: {given} is one network; leave it out, or give the folder of its run")
-        return given, _settings(given, given.absolute().parent, precision or "fp32")
-    name, advised = _chosen(given, network, engine)
-    folder = given / name
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not here; run it again with stages=[evaluate,export], which exports its networks")
-    return folder, _settings(folder, given, precision or advised)
 
 
 def classifier(
     given: Path, network: str | None = None, precision: str | None = None, engine: str = ENGINES[0]
 ) -> TextClassifier:
-    """What answers for the folder or run that a user named; see :func:`chosen`."""
+    """What answers for the folder or run that a user named; see :func:`ofa.chosen.chosen`."""
     for what, given_one, allowed in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if given_one is not None and given_one not in allowed:
             raise UserError(f"--{what}: {given_one!r}; allowed: {', '.join(allowed)}")
     if found := extras_missing("--engine", [engine]):
         raise UserError(found[0])
-    folder, settings = chosen(expanded(given), network, precision, engine)
+    folder, settings = chosen(given, network, precision, engine)
     if (engine, settings["precision"]) == ("paddle", "int8"):
         raise UserError("--precision: int8 is for onnxruntime and openvino; paddle runs fp32")
     if engine == "paddle":
@@ -72,33 +43,6 @@ def classifier(
 
         process.prepare()
     return TextClassifier(folder, settings, engine)
-
-
-def _chosen(run: Path, network: str | None, engine: str) -> tuple[str, str]:
-    """The network of a run to ask, and the precision that is recommended for it, of those it has for ``engine``."""
-    results = collect.read_given(run)
-    recommended = results.recommended
-    name = network or (recommended.name if recommended else None)
-    found = results.network(name)
-    if found is None:
-        known = ", ".join(one.name for one in results.exported) or "none"
-        said = f"{name} is unknown" if name else "this run recommends no network"
-        raise UserError(f"--network: {said}; it has: {known}")
-    advised = recommended.precision if recommended and not network else None
-    return found.name, "int8" if advised == "int8" and found.in_precision(engine, "int8") else "fp32"
-
-
-def _settings(folder: Path, run: Path, precision: str) -> dict[str, Any]:
-    """Length, pairs and kind of answer: from the folder's ``serving.json``, else from the run's ``config.yaml``."""
-    if (folder / SETTINGS).is_file():
-        settings = read_json(folder / SETTINGS)
-        lacking = [key for key in ("max_seq_length", "pair", "kind") if key not in settings]
-        if lacking:
-            raise UserError(f"{folder / SETTINGS}: no {', '.join(lacking)}")
-        return {**settings, "precision": precision}
-    if not (run / "config.yaml").is_file():
-        raise UserError(f"{folder}: neither {SETTINGS} in it nor config.yaml above it; give the folder of its run")
-    return {**settings_of(load(run / "config.yaml")), "precision": precision}
 
 
 class Asked:
@@ -219,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         "(one per line), get a line each of a table: label and the probability of each class, or the score.",
     )
     parser.add_argument("folder", type=Path, help="of a run, or of one exported network; or a run's name in OFA_OUTPUT")
-    parser.add_argument("texts", nargs="*", metavar="text", help="each in quotes")
+    parser.add_argument("texts", nargs="*", default=[], metavar="text", help="each in quotes")
     parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text; once for each text")
     parser.add_argument("--file", type=Path, help=".tsv, .csv or .jsonl, with a header line or keys, or see --columns")
     parser.add_argument("--text", nargs="+", metavar="COLUMN", help="of --file: the column of text, or both of a pair")

@@ -1,8 +1,7 @@
-"""Finished stages on disk: find them, list them, clean them (``ofa store``)."""
+"""Finished stages on disk: find them, list them, clean them; ``ofa store`` is in ``ofa.commands.store``."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
@@ -11,7 +10,6 @@ import math
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +22,6 @@ from filelock import FileLock, Timeout
 
 from ofa.errors import Interrupted
 from ofa.system import files
-from ofa.system.command import as_command
-from ofa.system.files import expanded
-from ofa.system.output import output_dir
 
 log = logging.getLogger(__name__)
 RECORD = "stage.json"  # written last: a folder with it is complete
@@ -147,6 +142,13 @@ class Store:
                     Path(lock.lock_file).unlink()
         return names
 
+    def linked(self) -> set[str]:
+        """The names of the folders that finished runs beside this store link to: what they have deployed."""
+        links = (path for path in self.root.parent.glob("runs/*/*") if path.is_symlink())
+        targets = [Path(os.path.realpath(path)) for path in links]
+        root = self.root.resolve()
+        return {target.relative_to(root).parts[0] for target in targets if root in target.parents}
+
     def entries(self) -> list[Entry]:
         """What the store holds, oldest first."""
         if not self.root.is_dir():
@@ -210,7 +212,7 @@ def _what(path: Path, complete: bool) -> str:
 def clean(store: Store, older_than_days: float | None, keep_gb: float | None) -> list[Entry]:
     """Remove the oldest folders beyond an age or until the rest fits; returns what was removed.
 
-    What a job that runs is making, or goes on to need, is left alone.
+    What a job that runs is making, or goes on to need, is left alone, and so is what a finished run links to.
     """
     entries, removed = store.entries(), []
     total = sum(entry.size for entry in entries)
@@ -222,7 +224,8 @@ def clean(store: Store, older_than_days: float | None, keep_gb: float | None) ->
         of = entry.path.with_name(re.sub(rf"({PART}|{DAMAGED}\d*)$", "", entry.path.name))
         try:
             with store.lock(of).acquire(timeout=0):
-                if of.name in store.used():  # a job lists what it needs before it asks for any lock
+                # A job lists what it needs before it asks for any lock, and links what it leaves before it ends.
+                if of.name in store.used() or entry.path.name in store.linked():
                     continue
                 shutil.rmtree(entry.path)
         except Timeout:
@@ -230,46 +233,3 @@ def clean(store: Store, older_than_days: float | None, keep_gb: float | None) ->
         total -= entry.size
         removed.append(entry)
     return removed
-
-
-def days(text: str) -> float:
-    """``30d``, ``12h`` or ``90m`` in days."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([dhm])", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age; allowed: a number with d, h or m, as 30d")
-    return float(match[1]) / {"d": 1, "h": 24, "m": 1440}[match[2]]
-
-
-def gigabytes(text: str) -> float:
-    """``20`` in GB; what lies below 0 would keep nothing."""
-    with suppress(ValueError):
-        if (size := float(text)) >= 0:
-            return size
-    raise argparse.ArgumentTypeError(f"{text!r} is no size; allowed: a number from 0, as 20")
-
-
-@as_command
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ofa store", description="List or clean the finished stages.")
-    parser.add_argument("command", choices=("list", "clean"))
-    parser.add_argument("--output-dir", type=Path, help="as output_dir of the runs; by default OFA_OUTPUT, or outputs")
-    parser.add_argument("--older-than", type=days, help="clean: folders older than this, e.g. 30d")
-    parser.add_argument("--keep-gb", type=gigabytes, help="clean: the oldest folders until the rest fits")
-    options = parser.parse_args(arguments)
-    store = Store(expanded(options.output_dir or output_dir()) / "store")
-    limited = options.older_than is not None or options.keep_gb is not None
-    if options.command == "clean" and not limited:
-        parser.error("clean needs --older-than or --keep-gb")
-    if options.command == "list" and limited:
-        parser.error("list takes neither --older-than nor --keep-gb")
-    shown = clean(store, options.older_than, options.keep_gb) if options.command == "clean" else store.entries()
-    for entry in shown:
-        age = (time.time() - entry.modified) / 86400
-        print(f"{entry.size / 1e6:10.1f} MB  {age:6.1f} d  {entry.path.name:42}  {entry.what}")
-    verb = "removed" if options.command == "clean" else "in all"
-    print(f"{sum(entry.size for entry in shown) / 1e6:10.1f} MB  {verb}, {len(shown)} folders of {store.root}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

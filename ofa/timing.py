@@ -81,7 +81,7 @@ def time_run(
     timings.keep_timings(folder, record)
     results = timings.with_timings(results, record)
     of_job = networks(config.ofa.widths, config.ofa.depths, shape) | networks_found(results.search)
-    results = collect.advised(results, config, shape, of_job)
+    results = collect.advised(results, folder, config, shape, of_job)
     files = collect.write(folder, results)
     if (folders[results.largest.name] / CARD).exists():  # older exports have none, and do not load as one says
         write_cards(config, store, results)

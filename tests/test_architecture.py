@@ -28,11 +28,12 @@ MAY_IMPORT = {
     "stages": "data deploy evaluation limits model settings store supernet system training",
     "tracking": "deploy results settings supernet system",
     "jobs": "limits model results settings stages store supernet system tracking",
-    "predict": "data deploy results settings system",
+    "chosen": "data deploy model results settings system",
+    "predict": "chosen data deploy settings system",
     "timing": "deploy model results settings store supernet system tracking",
     "api": "deploy jobs predict results settings",
     # Besides the table of names, which imports what it starts only then.
-    "commands": "deploy jobs limits model predict results settings stages supernet system tracking",
+    "commands": "chosen deploy jobs limits model predict results settings stages store supernet system tracking",
     "__main__": "commands",
     "main": "__main__",
 }
@@ -71,6 +72,7 @@ WITHOUT_PADDLE = (
     "deploy.serving",
     "deploy.server",
     "api",
+    "chosen",
     "predict",
     "commands",
     "hardware",
@@ -98,9 +100,9 @@ TESTED_IN = {
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
     "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of
     **dict.fromkeys(("stages.context", "stages.inputs"), "stages/test_pipeline.py"),
-    "stages.finetune": "stages/test_pipeline.py",  # stages run in their order
-    "stages.reorder": "stages/test_pipeline.py",
-    "stages.distill": "stages/test_pipeline.py",
+    **dict.fromkeys(
+        ("stages.finetune", "stages.reorder", "stages.distill"), "stages/test_pipeline.py"
+    ),  # in their order
     "stages.distill_depth": "stages/test_depth.py",
     "stages.final": "stages/test_depth.py",
     "stages.one_by_one": "stages/test_depth.py",

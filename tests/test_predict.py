@@ -6,41 +6,24 @@ import io
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.results import results
+from helpers.runs import exported_run
 from helpers.toys import REPO
 
 from ofa import predict
 from ofa.model import network as models
-from ofa.results import collect
-from ofa.results.links import link_networks
 
 pytestmark = pytest.mark.job
-
-YAML = """task: {name: toy, text: [sentence], labels: ["no", maybe, "yes"], dev: {dev: dev.tsv}}
-model: {name: toy}
-hardware: {name: cpu}
-trainer: {max_seq_length: 16}
-"""
 
 
 @pytest.fixture
 def run(served_folder: Path, tmp_path: Path) -> Path:
-    """A run with one exported network."""
-    folder, store = tmp_path / "runs" / "a", tmp_path / "store" / "export-1" / "w1"
-    shutil.copytree(served_folder, store, ignore=shutil.ignore_patterns("serving.json"))
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(YAML)
-    found = results("toy", 1, {1.0: 0.9}, export="export-1")
-    collect.write(folder, found)
-    link_networks(folder, store.parent, found)
-    return folder
+    return exported_run(served_folder, tmp_path)
 
 
 def test_texts_are_answered_by_the_recommended_network(run: Path, capsys: pytest.CaptureFixture) -> None:
@@ -125,18 +108,6 @@ def test_rows_are_answered_while_others_are_still_to_come(run: Path) -> None:
     assert [len(next(parts)) for _ in range(3)] == [64] * 3 and next(taken) == 3 * 64 == asked.rows
 
 
-def test_serving_json_is_what_counts_where_there_is_one(run: Path, capsys: pytest.CaptureFixture) -> None:
-    folder = (run / "w1").resolve()
-    said = predict.main([str(folder), "x"]), capsys.readouterr().err
-    assert said == (1, f"{folder}: neither serving.json in it nor config.yaml above it; give the folder of its run\n")
-    settings = {"max_seq_length": 8, "pair": True, "kind": "classes"}
-    (folder / "serving.json").write_text(json.dumps(settings))
-    assert len(shown(capsys, str(folder), "w5", "--pair", "w6")) == 1
-    (folder / "serving.json").write_text('{"pair": true}')
-    assert predict.main([str(folder), "x"]) == 1
-    assert capsys.readouterr().err == f"{folder / 'serving.json'}: no max_seq_length, kind\n"
-
-
 def test_a_score_keeps_all_its_digits(run: Path, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     settings = {"max_seq_length": 8, "pair": False, "kind": "score"}
     (run / "w1" / "serving.json").write_text(json.dumps(settings))
@@ -202,6 +173,13 @@ def test_a_graph_that_cannot_be_read_is_one_line(run: Path, capsys: pytest.Captu
     assert "model.onnx: ONNX Runtime cannot load it (" in err and err.count("\n") == 1
 
 
+def test_paddle_s_program_without_its_weights_is_one_line(run: Path, capsys: pytest.CaptureFixture) -> None:
+    (run / "w1" / "inference.pdiparams").unlink()
+    assert predict.main([str(run), "x", "--engine", "paddle"]) == 1
+    said = "no inference.pdiparams, so this network is not offered in fp32 by paddle\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 @pytest.mark.process
 def test_an_answer_needs_neither_paddle_nor_mlflow(run: Path) -> None:
     code = """import sys; from ofa.commands.table import start; print(start(["predict", sys.argv[1], "w5"]))
@@ -210,12 +188,8 @@ print([name for name in ("paddle", "mlflow", "hydra", "pandas", "matplotlib", "s
     assert done.stdout.splitlines()[1:] == ["0", "[]"], done.stderr
 
 
-def test_a_run_that_exported_nothing_or_recommends_none(run: Path, capsys: pytest.CaptureFixture) -> None:
-    (run / "w1").unlink()
-    assert predict.main([str(run), "x"]) == 1
-    assert "run it again with stages=[evaluate,export]" in capsys.readouterr().err
-    content = json.loads((run / "results.json").read_text())
-    content["recommended"]["name"] = None
-    (run / "results.json").write_text(json.dumps(content))
-    assert predict.main([str(run), "x"]) == 1
-    assert "--network: this run recommends no network; it has: w1" in capsys.readouterr().err
+def test_text_may_be_left_out_and_says_so(capsys: pytest.CaptureFixture) -> None:
+    """It comes on standard input then."""
+    with pytest.raises(SystemExit):
+        predict.main([])
+    assert capsys.readouterr().err.endswith("the following arguments are required: folder\n")

@@ -1,16 +1,14 @@
-import errno
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from helpers.stores import aged_store, names
 
 from ofa.errors import Interrupted
-from ofa.store import Store, clean, days, main
+from ofa.store import Store, clean
 
 HOLD = """
 import sys, time
@@ -23,29 +21,9 @@ time.sleep(60)
 """
 
 
-def make(root, name, age_days, size=1000, complete=True):
-    folder = root / name
-    folder.mkdir(parents=True)
-    (folder / "weights").write_bytes(b"x" * size)
-    if complete:
-        (folder / "stage.json").write_text(json.dumps({"task": "sst2", "model": "toy"}))
-    for path in folder.iterdir():
-        os.utime(path, (time.time() - 86400 * age_days,) * 2)
-    return folder
-
-
 @pytest.fixture
 def store(tmp_path):
-    root = tmp_path / "store"
-    make(root, "finetune-a", 40)
-    make(root, "distill-b", 10, size=5000)
-    make(root, "evaluate-c", 1)
-    make(root, "distill-d.part", 50, complete=False)
-    return Store(root)
-
-
-def names(entries):
-    return [entry.path.name for entry in entries]
+    return aged_store(tmp_path / "store")
 
 
 def test_the_same_key_is_the_same_folder():
@@ -161,27 +139,6 @@ def test_a_stop_is_heard_while_waiting(tmp_path):
     store.locked(tmp_path / "distill-1").release()
 
 
-def test_the_command_lists_and_cleans(store, capsys):
-    assert main(["list", "--output-dir", str(store.root.parent)]) == 0
-    assert "finetune-a" in capsys.readouterr().out
-    assert main(["clean", "--output-dir", str(store.root.parent), "--older-than", "30d"]) == 0
-    assert "removed, 2 folders" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["clean", "--output-dir", str(store.root.parent)])
-    assert "clean needs --older-than or --keep-gb" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["clean", "--older-than", "soon"])
-    assert "'soon' is no age; allowed: a number with d, h or m" in capsys.readouterr().err
-    for wrong in ("-1", "nan", "much"):  # nothing is removed by a slip
-        with pytest.raises(SystemExit):
-            main(["clean", "--output-dir", str(store.root.parent), f"--keep-gb={wrong}"])
-        assert f"'{wrong}' is no size; allowed: a number from 0, as 20" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["list", "--older-than", "30d"])
-    assert "list takes neither --older-than nor --keep-gb" in capsys.readouterr().err
-    assert days("36h") == 1.5
-
-
 def test_an_empty_store_is_no_error(tmp_path):
     assert Store(tmp_path / "nowhere").entries() == []
 
@@ -242,15 +199,6 @@ def test_a_pipe_or_a_device_in_a_finished_folder_is_not_read(tmp_path, name):
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to("/dev/zero")
     assert Store.damage(folder) == f"{name} is not a regular file"
-
-
-def test_a_read_only_disk_ends_cleaning_in_a_line(store, capsys, monkeypatch):
-    def refuse(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system", str(store.root / "locks"))
-
-    monkeypatch.setattr("ofa.store.FileLock.acquire", refuse)
-    assert main(["clean", "--output-dir", str(store.root.parent), "--keep-gb", "0"]) == 1
-    assert capsys.readouterr().err == f"{store.root / 'locks'}: Read-only file system\n"
 
 
 def test_a_folder_from_before_manifests_is_taken_if_its_json_can_be_read(store):

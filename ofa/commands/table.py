@@ -30,7 +30,7 @@ COMMANDS = {
     "ui": Entry("ofa.commands.ui", "MLflow's pages of the output folder, on this machine only"),
     "plan": Entry("ofa.commands.plan", "parameters, MACs and estimated latency of a job's networks, without training"),
     "time": Entry("ofa.timing", "measure an earlier run's networks on this machine"),
-    "store": Entry("ofa.store", "list or clean the finished stages on disk"),
+    "store": Entry("ofa.commands.store", "list or clean the finished stages on disk"),
     "resend": Entry("ofa.tracking.__main__", "send what a tracking server missed"),
     "settings": Entry("ofa.commands.settings", "what each setting means, its type and default"),
 }

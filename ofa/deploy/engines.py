@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, SLOW_FUSIONS, graph
+from ofa.deploy.graphs import INPUTS, PADDLE_GRAPH, SLOW_FUSIONS, graph, missing
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.system.machine import cpu_flags
@@ -21,7 +21,8 @@ from ofa.system.machine import cpu_flags
 if TYPE_CHECKING:
     from ofa.model.network import Forward
 
-# TensorRT optimisation profile: optimal batch and length (those of the published measurements) and the largest allowed.
+# TensorRT optimisation profile: optimal batch and length (those of the published measurements) and the largest batch
+# that is taken unless a larger one is asked for.
 TENSORRT_BATCH, TENSORRT_LENGTH = (16, 64), 128
 
 
@@ -31,12 +32,12 @@ class Engine:
 
     Attributes:
         precisions: those it has on ``cpu`` or ``gpu``; empty: it is not on this machine.
-        load: from folder, precision, device and threads to a function of token ids.
+        load: from folder, precision, device, threads and the most rows of a batch to a function of token ids.
     """
 
     name: str
     precisions: Callable[[str], tuple[str, ...]]
-    load: Callable[[Path, str, str, int], Forward]
+    load: Callable[[Path, str, str, int, int], Forward]
 
 
 def available(device: str) -> dict[str, tuple[str, ...]]:
@@ -49,11 +50,16 @@ def available(device: str) -> dict[str, tuple[str, ...]]:
 def runnable(folder: Path, device: str) -> list[tuple[str, str]]:
     """The engines and precisions of this machine that ``folder`` has a graph for."""
     pairs = [(engine, precision) for engine, precisions in available(device).items() for precision in precisions]
-    return [pair for pair in pairs if graph(folder, *pair).is_file()]
+    return [pair for pair in pairs if not missing(folder, *pair)]
 
 
-def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str = "cpu", threads: int = 1) -> Forward:
+def load_engine(
+    folder: Path, engine: str, precision: str = "fp32", device: str = "cpu", threads: int = 1, rows: int = 1
+) -> Forward:
     """An exported ``folder`` as a function from token ids ``[B, S]`` to logits ``[B, C]``.
+
+    Args:
+        rows: the most of a batch, as far as that is above what TensorRT is made ready for anyway.
 
     Raises:
         UserError: if this machine lacks the engine or the precision (the message lists what it has), the folder
@@ -66,11 +72,10 @@ def load_engine(folder: Path, engine: str, precision: str = "fp32", device: str 
         raise UserError(
             f"latency.precisions: {engine} on this {device} has no {precision!r}; it has {', '.join(has[engine])}"
         )
-    path = graph(folder, engine, precision)
-    if not path.is_file():
-        raise UserError(f"{folder}: no {path.name}, which {engine} reads for {precision}")
+    if lacking := missing(folder, engine, precision):
+        raise UserError(f"{folder}: no {' and no '.join(lacking)}, which {engine} reads for {precision}")
     try:
-        return ENGINES[engine].load(folder, precision, device, threads)
+        return ENGINES[engine].load(folder, precision, device, threads, rows)
     except Exception as error:  # each engine has its own exceptions for a file it cannot read
         raise UserError(f"{folder}: {engine} cannot load it ({str(error).strip().splitlines()[-1][:200]})") from None
 
@@ -150,35 +155,42 @@ def run_openvino(path: Path, precision: str = "fp32", threads: int = 1) -> Forwa
     return forward
 
 
-def _openvino(folder: Path, precision: str, device: str, threads: int) -> Forward:
+def _openvino(folder: Path, precision: str, device: str, threads: int, rows: int) -> Forward:
     return run_openvino(graph(folder, "openvino", precision), precision, threads)
 
 
-def _onnxruntime(folder: Path, precision: str, device: str, threads: int) -> Forward:
-    provider = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
+def _onnxruntime(folder: Path, precision: str, device: str, threads: int, rows: int) -> Forward:
+    on_gpu = ("CUDAExecutionProvider", {"device_id": _number(device)})
+    provider = "CPUExecutionProvider" if device == "cpu" else on_gpu
     return run_onnx(graph(folder, "onnxruntime", precision), [provider], threads)
 
 
-def _tensorrt(folder: Path, precision: str, device: str, threads: int) -> Forward:
+def _tensorrt(folder: Path, precision: str, device: str, threads: int, rows: int) -> Forward:
     if precision == "int8":
-        return run_onnx(graph(folder, "tensorrt", precision), [("TensorrtExecutionProvider", _int8_options(folder))])
+        return run_onnx(graph(folder, "tensorrt", precision), [_int8_provider(folder, device, rows)])
     place = tempfile.TemporaryDirectory(prefix="ofa-tensorrt-")
-    forward = _paddle_graph(_converted(folder, precision, Path(place.name)), precision, device, threads)
+    forward = _paddle_graph(_converted(folder, precision, Path(place.name), rows), precision, device, threads)
     weakref.finalize(forward, place.cleanup)  # a converted graph stays for as long as it may be read
     return forward
 
 
-def _int8_options(folder: Path) -> dict[str, str]:
+def _number(device: str) -> int:
+    """Of a GPU: 2 of ``gpu:2``, 0 of ``gpu``."""
+    return int(device.partition(":")[2] or 0)
+
+
+def _int8_provider(folder: Path, device: str, rows: int) -> tuple[str, dict[str, Any]]:
     """TensorRT's through ONNX Runtime: INT8 by the graph's own scales, FP16 for the rest, one profile for all sizes."""
-    sizes = dict(zip(("min", "opt", "max"), _sizes(folder), strict=True))
+    sizes = dict(zip(("min", "opt", "max"), _sizes(folder, rows), strict=True))
     profiles = {
         f"trt_profile_{which}_shapes": ",".join(f"{name}:{batch}x{length}" for name in INPUTS)
         for which, (batch, length) in sizes.items()
     }
-    return {"trt_int8_enable": "1", "trt_fp16_enable": "1", **profiles}
+    options = {"device_id": _number(device), "trt_int8_enable": "1", "trt_fp16_enable": "1", **profiles}
+    return "TensorrtExecutionProvider", options
 
 
-def _paddle(folder: Path, precision: str, device: str, threads: int) -> Forward:
+def _paddle(folder: Path, precision: str, device: str, threads: int, rows: int) -> Forward:
     return _paddle_graph(folder / PADDLE_GRAPH, precision, device, threads)
 
 
@@ -189,7 +201,7 @@ def _paddle_graph(path: Path, precision: str, device: str, threads: int) -> Forw
     config.disable_glog_info()
     if device.startswith("gpu"):
         half = inference.PrecisionType.Half if precision == "fp16" else inference.PrecisionType.Float32
-        config.enable_use_gpu(256, int(device.partition(":")[2] or 0), half)
+        config.enable_use_gpu(256, _number(device), half)
     else:
         config.disable_gpu()
         config.set_cpu_math_library_num_threads(threads)
@@ -210,14 +222,14 @@ def _paddle_graph(path: Path, precision: str, device: str, threads: int) -> Forw
     return forward
 
 
-def _sizes(folder: Path) -> tuple[tuple[int, int], ...]:
+def _sizes(folder: Path, rows: int) -> tuple[tuple[int, int], ...]:
     """The least, the usual and the largest batch and length that TensorRT is to take."""
     length = read_folder(folder).shape.max_tokens
     usual, most = TENSORRT_BATCH
-    return (1, 1), (usual, min(TENSORRT_LENGTH, length)), (most, length)
+    return (1, 1), (usual, min(TENSORRT_LENGTH, length)), (max(most, rows), length)
 
 
-def _converted(folder: Path, precision: str, target: Path) -> Path:
+def _converted(folder: Path, precision: str, target: Path, rows: int) -> Path:
     """The graph in ``folder`` with TensorRT engines for all it can run, written to ``target``.
 
     Paddle 3's own way for graphs it has saved as JSON; ``Config.enable_tensorrt_engine`` is for the older format.
@@ -225,7 +237,7 @@ def _converted(folder: Path, precision: str, target: Path) -> Path:
     from paddle import tensorrt  # type: ignore[attr-defined]  # of GPU wheels only
 
     inputs = [
-        tensorrt.Input(warmup_data=tuple(np.full(size, value, "int64") for size in _sizes(folder)), name=name)
+        tensorrt.Input(warmup_data=tuple(np.full(size, value, "int64") for size in _sizes(folder, rows)), name=name)
         for name, value in zip(INPUTS, (1, 0), strict=True)  # any tokens, all of the first text
     ]
     mode = tensorrt.PrecisionMode.FP16 if precision == "fp16" else tensorrt.PrecisionMode.FP32

@@ -29,6 +29,16 @@ def graph(folder: Path, engine: str, precision: str) -> Path:
     return folder / GRAPHS.get((engine, precision), f"{PADDLE_GRAPH}.json")
 
 
+def missing(folder: Path, engine: str, precision: str) -> list[str]:
+    """Names of the files that ``engine`` needs for ``precision`` and an exported ``folder`` lacks.
+
+    Paddle Inference runs a program without its weights, and answers NaN.
+    """
+    path = graph(folder, engine, precision)
+    needed = [path, path.with_suffix(".pdiparams")] if path.stem == PADDLE_GRAPH else [path]
+    return [one.name for one in needed if not one.is_file()]
+
+
 def reduced(config: Config) -> dict[tuple[str, str], str]:
     """Engine and precision of each graph that is written anew from ONNX -> a key of ``ofa.deploy.quantize.METHODS``."""
     if not config.int8.enabled:

@@ -123,7 +123,7 @@ def time_folders(
     bar = tqdm(total=len(settings.engines) * len(sizes), desc="latency", leave=False, dynamic_ncols=True)
     for engine in settings.engines:
         networks = {
-            (precision, name): load_engine(folder, engine, precision, device, threads)
+            (precision, name): load_engine(folder, engine, precision, device, threads, max(settings.batch_sizes))
             for precision in settings.precisions
             for name, folder in folders.items()
             if (engine, precision) in has[name]

@@ -13,13 +13,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from ofa.deploy.serving import TextClassifier, columns, texts_of
 from ofa.errors import UserError
 
 MOST_BYTES, MOST_ROWS = 16 * 2**20, 10_000  # of a request
 FORMS = ("inputs", "dataframe_split", "dataframe_records")
-TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, BAD = 413, 422, 415, 400
+TOO_LARGE, UNPROCESSABLE, UNSUPPORTED, BAD, FAILED = 413, 422, 415, 400, 500
 
 
 class Refused(Exception):
@@ -41,12 +42,16 @@ def app(classifier: TextClassifier) -> FastAPI:
         return Response("\n", media_type="application/json")
 
     @served.post("/invocations")
-    async def invocations(request: Request) -> JSONResponse:
+    async def invocations(request: Request) -> Response:
         try:
             texts = asked(await _body(request), names)
             answers = await run_in_threadpool(_answers, classifier, dict(zip(names, texts, strict=True)))
         except Refused as refused:
             return JSONResponse({"error_code": "BAD_REQUEST", "message": str(refused)}, refused.status)
+        except ClientDisconnect:  # while it was sending: nobody reads an answer
+            return Response(status_code=BAD)
+        except UserError as error:  # of the network, not of the request
+            return JSONResponse({"error_code": "INTERNAL_ERROR", "message": str(error)}, FAILED)
         return JSONResponse({"predictions": answers})
 
     return served

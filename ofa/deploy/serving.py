@@ -16,7 +16,7 @@ from ofa.data.batches import collate, eval_batches
 from ofa.data.kinds import KINDS
 from ofa.data.rows import Rows
 from ofa.data.tokens import Encoded, tokenize
-from ofa.deploy.graphs import GRAPHS, SLOW_FUSIONS, graph
+from ofa.deploy.graphs import GRAPHS, SLOW_FUSIONS, graph, missing
 from ofa.errors import UserError
 from ofa.model.folder import read_folder
 from ofa.settings.schema import Config
@@ -56,9 +56,10 @@ class TextClassifier:
         self.folder, self.settings = folder, settings or json.loads((folder / SETTINGS).read_text())
         self.kind = KINDS[self.settings["kind"]]
         precision = self.settings.get("precision", "fp32")
+        if lacking := missing(folder, engine, precision):
+            files = " and no ".join(lacking)
+            raise UserError(f"{folder}: no {files}, so this network is not offered in {precision} by {engine}")
         path = graph(folder, engine, precision)
-        if not path.is_file():
-            raise UserError(f"{folder}: no {path.name}, so this network is not offered in {precision}")
         self.forward = _onnxruntime(path) if engine == "onnxruntime" else _loaded(folder, engine, precision)
         self.labels, self.tokenizer = read_folder(folder).labels, tokenizer.read_tokenizer(folder)
 
@@ -68,11 +69,20 @@ class TextClassifier:
         return tokenize(rows, self.tokenizer, self.settings["max_seq_length"])
 
     def logits_of(self, encoded: Encoded) -> np.ndarray:
-        """Logits ``[N, C]`` of ``N`` rows, in their order."""
+        """Logits ``[N, C]`` of ``N`` rows, in their order.
+
+        Raises:
+            UserError: if one is not finite, as of a graph whose weights are damaged: no label says so.
+        """
         found = np.zeros((len(encoded), len(self.labels)), np.float32)
         for picked in eval_batches(encoded.lengths, BATCH):
             batch = collate(encoded, picked)
             found[picked] = self.forward(batch.input_ids, batch.token_type_ids)
+        if odd := int((~np.isfinite(found)).any(axis=1).sum()):
+            raise UserError(
+                f"{self.folder}: {odd} of {len(found)} rows have logits that are not finite; its files are damaged: "
+                "copy them anew, or export the network again"
+            )
         return found
 
     def logits(self, first: list[str], second: list[str] | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from ofa.evaluation.metrics import score
 MARGIN = 0.01  # a teacher this close to the best constant answer has learned nothing
 FAR = 0.02  # two points: more than chance moves a width against the teacher or its neighbour
 CONSTANT = 1e-4  # logits whose spread over all rows is below this say the same of every row
-MOVED = 0.25  # deviations of the labels: scores further off than this, in the mean, are not the labels'
+MOVED = 0.1  # share of the labels' deviation that reduced precision may move scores by, root mean square
+SHIFTED = 0.25  # deviations of the labels: scores further off than this, in the mean, are not the labels'
 STRETCHED = 1.5  # scores that spread this many times too much, or too little
 TRUNCATED = 0.05  # share of rows cut to max_seq_length that deserves a word
 
@@ -161,7 +162,7 @@ def scale(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> list[str]:
         slope = both / said.var()  # of the labels over the scores: 1, however sure these are
         if slope > STRETCHED or (both > said.std() * true.std() / 2 and slope < 1 / STRETCHED):
             found.append(f"{name}: where its scores differ by 1, the labels differ by {slope:.2f} in the mean.")
-        if abs(shift := said.mean() - true.mean()) > MOVED:
+        if abs(shift := said.mean() - true.mean()) > SHIFTED:
             found.append(f"{name}: its scores are off by {shift:+.2f} deviations of the labels in the mean.")
     why = " No correlation shows that: train longer or at another rate, or rescale what it answers."
     return [words + why for words in found]
@@ -179,11 +180,29 @@ def reduced(what: str, expected: np.ndarray, found: np.ndarray, kind: TaskKind) 
         return [f"{what}: {np.mean(~np.isfinite(found).all(axis=1)):.0%} of the rows have logits that are not finite."]
     if np.ptp(found, axis=0).max() < CONSTANT <= np.ptp(expected, axis=0).max():
         return [f"{what}: its logits are the same for every row, those of the network are not."]
-    off = float(np.sqrt(((found - expected).astype(np.float64) ** 2).mean()))
-    if not kind.has_classes and off > MOVED:
-        return [f"{what}: its scores are {off:.2f} deviations of the labels from the network's in the mean."]
     marks = (kind.marks(kind.predicted(logits), logits.shape[1]) for logits in (found, expected))
     answers, wanted = (np.unique(rows, axis=0) for rows in marks)
     if len(answers) == 1 < len(wanted):
         return [f"{what}: it gives every row the same answer, the network does not."]
     return []
+
+
+def moved_scores(
+    expected: Mapping[str, np.ndarray], found: Iterable[Mapping[str, np.ndarray]], labels: Mapping[str, np.ndarray]
+) -> str | None:
+    """How far scores in reduced precision are from the network's, in words; None if that is near enough.
+
+    Correlations do not tell: they are those of any scores with another scale or offset.
+
+    Args:
+        expected: split -> scores ``[N, 1]`` of the network itself.
+        found: the same in reduced precision, for each size of batch.
+        labels: split -> scores ``[N]``.
+    """
+    deviation = np.std(np.concatenate([labels[split] for split in expected]))
+    differences = [np.concatenate([scores[split] - expected[split] for split in expected]) for scores in found]
+    most = max(float(np.sqrt(np.mean(difference**2))) for difference in differences)
+    if most <= MOVED * deviation:
+        return None
+    allowed = f"allowed {MOVED * deviation:.3g}, a tenth of the labels' deviation"
+    return f"its scores are off by {most:.3g} (root mean square; {allowed})"

@@ -25,7 +25,7 @@ def write_padded(source: Path, target: Path) -> Folder:
     Every layer gets the heads of the origin, and the neurons of the layer that has most.
 
     Raises:
-        UserError: if ``target`` exists, or ``source`` is no readable model folder.
+        UserError: if ``target`` exists or cannot be written, or ``source`` is no readable model folder.
     """
     folder = read_folder(source)
     if target.exists():
@@ -42,10 +42,24 @@ def write_padded(source: Path, target: Path) -> Folder:
             if cut.axis == 1:
                 tensors[bias] = _padded(tensors[bias], 0, sizes[cut.unit])
     written = replace(folder, path=target, shape=shape, subnet=None)
-    write_folder(written, tensors)
-    for path in (path for pattern in OF_TOKENIZER for path in source.glob(pattern)):
-        shutil.copyfile(path, target / path.name)
+    _write_whole(written, tensors, [path for pattern in OF_TOKENIZER for path in source.glob(pattern)])
     return written
+
+
+def _write_whole(folder: Folder, tensors: dict[str, np.ndarray], beside: list[Path]) -> None:
+    """Write the folder and copies of the files ``beside`` under another name, and rename it: all of it, or nothing."""
+    part = folder.path.with_name(f"{folder.path.name}.part")
+    try:
+        if part.exists():  # of an export that was killed
+            shutil.rmtree(part)
+        write_folder(replace(folder, path=part), tensors)
+        for path in beside:
+            shutil.copyfile(path, part / path.name)
+        part.rename(folder.path)
+    except Exception as error:  # safetensors has its own for what the system refuses
+        shutil.rmtree(part, ignore_errors=True)
+        why = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        raise UserError(f"--padded: {folder.path} cannot be written ({why})") from None
 
 
 def _padded(values: np.ndarray, axis: int, size: int) -> np.ndarray:

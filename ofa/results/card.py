@@ -10,7 +10,7 @@ import yaml
 
 from ofa.errors import UserError
 from ofa.results.record import NetworkResult, Results
-from ofa.results.reduced import ON_CPU
+from ofa.results.reduced import ON_CPU, Reduced
 from ofa.results.report import human
 from ofa.settings.schema import Config, ModelConfig
 from ofa.system.files import expanded, read_json, write_whole
@@ -78,13 +78,21 @@ def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator
     yield f"Heads in each layer: {network.heads}; neurons: {network.neurons}."
     for way, file in ON_CPU.items():
         if small := network.in_precision(*way):
-            yield f"INT8 ({file}): {human(small.bytes)}B, loses at most {max(0.0, small.drop):.2f} points in a metric."
+            yield f"INT8 ({file}): {_of_int8(small)}."
     for latency in results.headlines:
         ms = results.ms(network, latency.name(results.unnamed_engine))
         if ms is not None:
             where = f"{latency.where}, {latency.setting}, {latency.seq_length} tokens per row"
             yield f"Latency: {ms:.2f} ms per batch ({where}; {latency.basis})."
     yield f"Made by ofa, run {results.run}, seed {results.seed}."
+
+
+def _of_int8(small: Reduced) -> str:
+    """Its size, and the most that it loses: its score is a mean over batches, and at one of them it may lose more."""
+    worst = max(0.0, small.drop, *small.drop_in_batches.values())
+    sizes = ", ".join(small.drop_in_batches)
+    where = f", at the worst of batches {sizes}" if len(small.drop_in_batches) > 1 else ""
+    return f"{human(small.bytes)}B, loses at most {worst:.2f} points in a metric{where}"
 
 
 def _ways(folder: Path, config: Config, network: NetworkResult) -> Iterator[str]:

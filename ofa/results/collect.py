@@ -84,7 +84,7 @@ def collect(
         results = replace(results, alarms=(*results.alarms, alarm))
     for record in sorted([*stage, *kept_timings(run_folder)], key=when):
         results = with_timings(results, record)
-    return advised(results, config, shape, networks)
+    return advised(results, run_folder, config, shape, networks)
 
 
 def unnamed(config: Config) -> dict[str, str]:
@@ -168,10 +168,12 @@ def ways(config: Config, offered: tuple[Reduced, ...] = ()) -> Iterator[tuple[st
         )
 
 
-def advised(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> Results:
+def advised(
+    results: Results, run_folder: Path, config: Config, shape: EncoderShape, networks: Mapping[str, Network]
+) -> Results:
     """``results`` with the recommendation and the warnings that follow from their figures."""
     results = replace(results, search=front.checked(results))
-    found = remarks(results, config, shape, networks)
+    found = remarks(results, run_folder, config, shape, networks)
     return replace(
         results,
         recommended=advice.recommend(results, config.ofa.tolerance),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ofa.hardware import estimate
 from ofa.results.figure import ENGINES, Latency
@@ -12,19 +13,27 @@ from ofa.results.reduced import unsound
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network
 from ofa.supernet.subnet import EncoderShape
-from ofa.system.files import expanded
 
 LEFT_OUT = 0.01  # share of malformed rows that deserves a word
 # A measured time this much longer than the share of MACs left is worth a remark.
 FAR = 1.25
 # Below this share of the saving that arithmetic promises, a network is bound by something else.
 LITTLE = 0.5
+# Of ``ofa time``: which field of a figure each is.
+OPTIONS = {
+    "--engines": "engine",
+    "--precisions": "precision",
+    "--batch-sizes": "batch_size",
+    "--seq-lengths": "seq_length",
+}
 BOUND_BY = {"launch": "their launch", "memory": "moving memory", "compute": "arithmetic at this size"}
 
 
-def remarks(results: Results, config: Config, shape: EncoderShape, networks: Mapping[str, Network]) -> list[str]:
+def remarks(
+    results: Results, run_folder: Path, config: Config, shape: EncoderShape, networks: Mapping[str, Network]
+) -> list[str]:
     """What the rows and the figures miss: rows left out, a busy machine, engines, speed that arithmetic promises."""
-    found = [*_left_out(results), *_busy(results, config.output_dir), *_engines(results), *_measured(results)]
+    found = [*_left_out(results), *_busy(results, run_folder), *_engines(results), *_measured(results)]
     return [*found, *_estimated(results, config, shape, networks)]
 
 
@@ -38,16 +47,34 @@ def _left_out(results: Results) -> list[str]:
     ]
 
 
-def _busy(results: Results, output_dir: str) -> list[str]:
-    """That figures are not to be relied on, with the command that measures them again."""
+def _busy(results: Results, run_folder: Path) -> list[str]:
+    """That figures are not to be relied on, with the commands that measure them again."""
     if not results.unsteady:
         return []
     more = len(results.unsteady) - 2
     names = ", ".join(results.unsteady[:2]) + f" and {more} more" * (more > 0)
-    run = shlex.quote(f"{expanded(output_dir)}/runs/{results.run}")
-    return [
-        f"Unreliable, as the machine was busy (p90 over 1.5 times the median): {names}. Measure again: ofa time {run}"
-    ]
+    commands = " and ".join(again(results, run_folder))
+    return [f"Unreliable, as the machine was busy (p90 over 1.5 times the median): {names}. Measure again: {commands}"]
+
+
+def again(results: Results, run_folder: Path) -> list[str]:
+    """The commands that measure what is unsteady of the run in ``run_folder`` again, one for each device.
+
+    With the threads that it had: at others, all figures of the CPU would go.
+    """
+    figures = [Latency.parse(name, 0.0, results.unnamed_engine) for name in results.unsteady]
+    found = []
+    for where in dict.fromkeys(one.where for one in figures):
+        ones, threads = (
+            [one for one in figures if one.where == where],
+            results.measured_on.get(where, {}).get("threads"),
+        )
+        options: list[object] = ["--device", "cpu" if where == "cpu" else "gpu"]
+        options += ["--threads", threads] if threads and where == "cpu" else []
+        for option, key in OPTIONS.items():
+            options += [option, *dict.fromkeys(getattr(one, key) for one in ones)]
+        found.append(f"ofa time {shlex.join(map(str, [run_folder, *options]))}")
+    return found
 
 
 def _engines(results: Results) -> list[str]:

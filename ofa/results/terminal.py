@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ofa.results import aggregate, report
 from ofa.results.record import Results
+from ofa.results.remarks import again
 from ofa.settings.rules import EXTRAS
 
 REMARKS = 3  # shown at most; all are in report.md
@@ -125,8 +126,8 @@ def _lines(results: Results, where: Where) -> list[tuple[str, str]]:
         if results.recommended.engine in EXTRAS:  # the others' answers come from ONNX Runtime, as they are installed
             asked += ["--engine", results.recommended.engine]
         lines.append(("Try", f"ofa predict {shlex.join(asked)}"))
-    if results.unsteady:  # a remark says which; on a narrow screen its end, the command, is cut off
-        lines.append(("Again", f"ofa time {shlex.quote(str(where.run))}"))
+    # A remark says what is unsteady; on a narrow screen its end, the command, is cut off.
+    lines += [("Again", command) for command in again(results, where.run)]
     lines.append(("Results", str(where.run / "results.json")))
     command, address = where.pages or (None, None)
     return [*lines, *((name, line) for name, line in (("Compare", command), ("MLflow", address)) if line)]

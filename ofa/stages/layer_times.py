@@ -48,7 +48,8 @@ def run(context: StageContext) -> None:
         folder = context.work / str(number)
         if not folder.exists():
             _export(context, elastic.extract(supernet, subnet), subnet.depth, (one.engine, one.precision), folder)
-        networks[subnet] = load_engine(folder, one.engine, one.precision, str(paddle.get_device()), context.threads)
+        way = (one.engine, one.precision, str(paddle.get_device()), context.threads, one.batch_size)
+        networks[subnet] = load_engine(folder, *way)
     sizes = (one.batch_size, one.seq_length, shape.vocab_size)
     timed = measure(networks, *sizes, settings.warmup, settings.repeats)
     found = {subnet: timing.median_ms for subnet, timing in timed.items()}

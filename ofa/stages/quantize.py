@@ -111,7 +111,9 @@ def _judge(
     each = {size: scores(logits, dev, task.metrics) for size, logits in found.items()}
     got = {metric: statistics.mean(of_size[metric] for of_size in each.values()) for metric in wanted}
     drop = _most_lost(wanted, got)
-    refused = f"{what}: loses {drop:.2f} points (int8.max_drop allows {most:g}); no file is offered"
+    refused = f"loses {drop:.2f} points (int8.max_drop allows {most:g})" if drop > most else None
+    if refused is None and not KINDS[task.kind].has_classes:
+        refused = alarms.moved_scores(expected, found.values(), {split: rows.labels for split, rows in dev.items()})
     parities = [compare(expected, logits, dev, task.metrics, engine, precision) for logits in found.values()]
     return {
         "score": main_score(got),
@@ -120,7 +122,7 @@ def _judge(
         "drop_in_batches": {str(size): _most_lost(wanted, of_size) for size, of_size in each.items()},
         "bytes": path.stat().st_size,
         "parity": asdict(max(parities, key=lambda parity: parity.logit_difference)),
-        "refused": None if drop <= most else refused,
+        "refused": refused and f"{what}: {refused}; no file is offered",
         "alarms": [],
     }
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.toys import REPO
 
-from ofa import store
-from ofa.commands import table
+from ofa.commands import store, table
 from ofa.errors import UserError
 from ofa.system.output import output_dir, run_folder
 

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file, save_file
 from ofa.data.kinds import KINDS
 from ofa.data.tokenizer import plain
 from ofa.data.tokens import Encoded
-from ofa.deploy.engines import available, load_engine
+from ofa.deploy.engines import ENGINES as ENGINES_OF_ALL
+from ofa.deploy.engines import available, load_engine, runnable
 from ofa.deploy.export import export
 from ofa.deploy.latency import measure, time_folders
 from ofa.errors import UserError
@@ -130,6 +131,16 @@ def test_a_truncated_file_is_refused_by_name(network, file, tmp_path):
         load_engine(tmp_path, engine)
 
 
+def test_a_program_without_its_weights_is_refused_by_name(network, tmp_path):
+    """Paddle itself loads it, and answers NaN."""
+    _, folder = network
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "inference.pdiparams").unlink()
+    with pytest.raises(UserError, match=r"no inference.pdiparams, which paddle reads for fp32"):
+        load_engine(tmp_path, "paddle")
+    assert ("paddle", "fp32") in runnable(folder, "cpu") and ("paddle", "fp32") not in runnable(tmp_path, "cpu")
+
+
 def test_unknown_engines_and_precisions_list_what_there_is(network):
     _, folder = network
     with pytest.raises(UserError, match=r"latency.engines: 'tensorrt' is not on this cpu; it has paddle, onnxruntime"):
@@ -154,12 +165,12 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
     fake = SimpleNamespace(Input=dict, TensorRTConfig=dict, PrecisionMode=SimpleNamespace(FP16=16, FP32=32))
     monkeypatch.setattr("paddle.tensorrt", SimpleNamespace(**vars(fake), convert=convert), raising=False)
     monkeypatch.setattr("ofa.deploy.engines.available", lambda device: {"tensorrt": ("fp32", "fp16")})
-    forward = load_engine(folder, "tensorrt", "fp16")
+    forward = load_engine(folder, "tensorrt", "fp16", rows=256)
     assert said["graph"] == str(folder / "inference") and said["precision_mode"] == 16
     ids, types = said["inputs"]
     assert (ids["name"], types["name"]) == ("input_ids", "token_type_ids")
     longest = TOY.max_position_embeddings
-    assert [data.shape for data in ids["warmup_data"]] == [(1, 1), (16, longest), (64, longest)]
+    assert [data.shape for data in ids["warmup_data"]] == [(1, 1), (16, longest), (256, longest)]
     assert {data.dtype.name for data in ids["warmup_data"] + types["warmup_data"]} == {"int64"}
     tokens = np.random.default_rng(0).integers(5, 50, (2, 7))
     assert forward(tokens, np.zeros_like(tokens)).shape == (2, 3)
@@ -168,6 +179,23 @@ def test_tensorrt_is_given_sizes_the_model_has_and_its_graph_goes_with_the_netwo
     del forward
     gc.collect()
     assert not place.exists()
+
+
+@pytest.mark.parametrize(("device", "number"), [("gpu:2", 2), ("gpu", 0)])
+def test_onnx_runtime_is_given_the_gpu_that_was_asked_for(network, device, number, tmp_path, monkeypatch):
+    model, exported = network
+    folder = Path(shutil.copytree(exported, tmp_path / "w"))
+    tensors = {name: value.numpy() for name, value in model.state_dict().items()}
+    write_folder(Folder(folder, models.shape_of(model), ("a", "b", "c"), subnet=elastic.full(model)), tensors)
+    found = {}
+    monkeypatch.setattr("ofa.deploy.engines.run_onnx", lambda path, providers, *_: found.update(providers))
+    ENGINES_OF_ALL["onnxruntime"].load(folder, "fp16", device, 1, 1)
+    ENGINES_OF_ALL["tensorrt"].load(folder, "int8", device, 1, 128)
+    assert found["CUDAExecutionProvider"] == {"device_id": number}
+    assert found["TensorrtExecutionProvider"]["device_id"] == number
+    longest = TOY.max_position_embeddings
+    most = found["TensorrtExecutionProvider"]["trt_profile_max_shapes"]
+    assert most == f"input_ids:128x{longest},token_type_ids:128x{longest}"
 
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])

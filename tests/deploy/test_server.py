@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -79,6 +81,29 @@ def test_a_request_of_another_kind_or_too_large_is_refused(client: TestClient, m
     monkeypatch.setattr(server, "MOST_ROWS", 2)
     assert ask(client, {"inputs": ["a"] * 3}).status_code == 422
     assert client.get("/invocations").status_code == 405 and client.post("/nowhere").status_code == 404
+
+
+def test_a_network_whose_answers_are_no_numbers_is_a_sentence(served_folder: Path) -> None:
+    damaged = TextClassifier(served_folder)
+    damaged.forward = lambda *tokens: np.full((len(tokens[0]), 3), np.nan, np.float32)
+    answer = ask(TestClient(server.app(damaged)), {"inputs": TEXTS})
+    assert answer.status_code == 500
+    assert f"{served_folder}: 2 of 2 rows have logits that are not finite" in answer.json()["message"]
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_error(served_folder: Path) -> None:
+    sent = []
+
+    async def receive() -> dict:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/invocations", "query_string": b""}
+    scope["headers"] = [(b"content-type", b"application/json")]
+    asyncio.run(server.app(TextClassifier(served_folder))(scope, receive, send))
+    assert sent[0]["status"] == 400
 
 
 anything = st.recursive(

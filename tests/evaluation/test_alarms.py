@@ -129,14 +129,21 @@ def test_reduced_precision_that_cannot_be_right():
     assert same == ["w1: its logits are the same for every row, those of the network are not."]
     one = alarms.reduced("w1", good, good + [[9.0, 0.0]], CLASSES)
     assert one == ["w1: it gives every row the same answer, the network does not."]
+    assert alarms.reduced("w1", good, good + [[9.0, 0.0]], KINDS["score"]) == []
     assert alarms.reduced("w1", np.ones((3, 2)), np.ones((3, 2)), CLASSES) == [], "the network's own alarm"
 
 
-def test_scores_in_reduced_precision_that_only_correlate_with_the_network_s_are_named():
-    scores = np.linspace(-2, 2, 9)[:, None]
-    assert alarms.reduced("w1", scores, scores + 0.1, KINDS["score"]) == []
-    (words,) = alarms.reduced("w1", scores, 0.2 * scores + 3, KINDS["score"])
-    assert words == "w1: its scores are 3.17 deviations of the labels from the network's in the mean."
+@pytest.mark.parametrize(
+    ("scale", "offset", "near"), [(1.0, 0.0, True), (0.95, 0.1, True), (0.2, 0.0, False), (1.0, 3.0, False)]
+)
+def test_scores_of_another_scale_or_offset_are_said_to_be_moved(scale, offset, near):
+    """With labels whose deviation is 1.41; to any correlation they are the same."""
+    scores = np.arange(5.0)
+    expected, found = {"dev": scores[:, None]}, {"dev": scale * scores[:, None] + offset}
+    said = alarms.moved_scores(expected, [expected, found], {"dev": scores})
+    assert (
+        said is None if near else said.endswith("(root mean square; allowed 0.141, a tenth of the labels' deviation)")
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 from helpers.toys import TOY
+from safetensors import SafetensorError
 
 from ofa.commands import export
 from ofa.data.tokenizer import plain, read_tokenizer
@@ -30,6 +31,26 @@ def test_zeros_add_nothing(toy, toy_folder: Path, tmp_path: Path, tokens, subnet
         expected, found = (models.forward(model, *tokens)[0].numpy() for model in (network, padded))
     assert np.abs(found - expected).max() < 1e-5
     assert read_tokenizer(tmp_path / "padded").key == read_tokenizer(toy_folder).key
+
+
+@pytest.mark.parametrize("refuses", ["safetensors.numpy.save_file", "ofa.model.padded.shutil.copyfile"])
+def test_a_target_that_cannot_be_written_is_a_line_and_leaves_nothing(
+    refuses: str, served_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: File too large (os error 27)")
+
+    command = [str(served_folder), "--padded", str(tmp_path / "padded")]
+    with monkeypatch.context() as patch:
+        patch.setattr(refuses, full)
+        assert export.main(command) == 1
+    said = f"--padded: {tmp_path / 'padded'} cannot be written (Error while serializing: I/O error: File too large"
+    err = capsys.readouterr().err
+    assert err.startswith(said) and err.count("\n") == 1 and list(tmp_path.iterdir()) == []
+    (tmp_path / "padded.part").mkdir()  # of one that was killed
+    (tmp_path / "padded.part" / "old").write_text("")
+    assert export.main(command) == 0 and not (tmp_path / "padded" / "old").exists()
 
 
 def test_the_command(served_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -11,6 +11,7 @@ import yaml
 from helpers.results import network, results, timed
 
 from ofa.results.card import text, write_cards
+from ofa.results.reduced import Reduced
 from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
 
@@ -43,6 +44,22 @@ def test_the_figures_of_a_network(folder: Path) -> None:
         "That of none, which it was made from; its folder does not say which.",
     ):
         assert line in card, card
+
+
+@pytest.mark.parametrize(
+    ("drops", "said"),
+    [
+        (
+            {"1": 1.13, "16": -0.2, "128": 0.0},
+            "2MB, loses at most 1.13 points in a metric, at the worst of batches 1, 16, 128.",
+        ),
+        ({"32": 0.14}, "2MB, loses at most 0.14 points in a metric."),
+        ({}, "2MB, loses at most 0.14 points in a metric."),
+    ],
+)
+def test_what_int8_loses_at_most_is_that_of_the_worst_batch(folder: Path, drops: dict, said: str) -> None:
+    small = Reduced("onnxruntime", "int8", 0.91, {}, 0.14, 2_000_000, (), {}, drop_in_batches=drops)
+    assert f"INT8 (model.int8.onnx): {said}" in text(CONFIG, folder, network(0.5, 0.91, reduced=(small,)), results())
 
 
 def test_rows_that_chose_among_networks_and_taught_none_are_not_counted_as_trained_on(folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers.results import results, timed
 
 from ofa.hardware import load_target
 from ofa.results.record import Results
-from ofa.results.remarks import remarks
+from ofa.results.remarks import again, remarks
 from ofa.settings.schema import Config
 from ofa.supernet.space import networks
 from ofa.supernet.subnet import EncoderShape
@@ -18,7 +19,13 @@ SHAPE = EncoderShape(12, 768, 12, 3072)
 
 
 def said(found: Results) -> list[str]:
-    return remarks(found, Config(hardware=load_target("t4")), SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE))
+    return remarks(
+        found,
+        Path("out/my runs/a"),
+        Config(hardware=load_target("t4")),
+        SHAPE,
+        networks([1.0, 0.75, 0.5], [1.0], SHAPE),
+    )
 
 
 def test_times_that_fall_as_macs_do_are_not_remarked() -> None:
@@ -73,3 +80,17 @@ def test_nothing_is_made_of_figures_that_a_busy_machine_spoilt() -> None:
     names = [one.name(found.unnamed_engine) for one in found.largest.latencies]
     (line,) = said(replace(found, unsteady=tuple(names)))
     assert line.startswith("Unreliable, as the machine was busy")
+
+
+def test_what_is_measured_again_is_what_was_unsteady_on_as_many_threads() -> None:
+    """At other threads all that there is of the CPU would go; without the options, the job's own are measured."""
+    names = ("cpu_fp32_b1_s64_measured", "cpu_onnxruntime_int8_b1_s64_measured", "t4_tensorrt_fp16_b16_s128_measured")
+    found = replace(results(), unsteady=names, measured_on={"cpu": {"threads": 3}, "t4": {"threads": 16}})
+    run = Path("out/my runs/a")
+    commands = [
+        "ofa time 'out/my runs/a' --device cpu --threads 3 --engines paddle onnxruntime --precisions fp32 int8 "
+        "--batch-sizes 1 --seq-lengths 64",
+        "ofa time 'out/my runs/a' --device gpu --engines tensorrt --precisions fp16 --batch-sizes 16 --seq-lengths 128",
+    ]
+    assert again(found, run) == commands and again(replace(found, unsteady=()), run) == []
+    assert said(found)[0].endswith(f"Measure again: {' and '.join(commands)}")

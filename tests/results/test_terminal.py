@@ -89,7 +89,8 @@ def test_the_line_to_try_gives_a_network_of_pairs_two_texts(found):
 
 def test_figures_that_cannot_be_relied_on_are_measured_again_by_a_line_to_paste(found):
     assert "Again" not in shown(found, 80)
-    assert "\nAgain    ofa time out/runs/a\n" in shown(replace(found, unsteady=("cpu_fp32_b16_s128_measured",)), 80)
+    command = "ofa time out/runs/a --device cpu --engines paddle --precisions fp32 --batch-sizes 16 --seq-lengths 128"
+    assert f"\nAgain    {command}\n" in shown(replace(found, unsteady=("cpu_fp32_b16_s128_measured",)), 80)
 
 
 def test_plain_when_piped_and_without_color(found, monkeypatch):

@@ -88,14 +88,14 @@ def test_a_busy_machine_is_said_with_the_command_that_times_again(found):
     busy["timings"][1]["p90_ms"] = 9.0
     some = timings.with_timings(replace(found, run="a-run"), busy)
     assert some.unsteady == ("t4_tensorrt_fp16_b16_s128_measured",)
-    config = Config(hardware=load_target("t4"), output_dir="/big disk")
+    config, run = Config(hardware=load_target("t4")), Path("/big disk/runs/a-run")
     (remark,) = [
-        line for line in remarks(some, config, SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE)) if "busy" in line
+        line for line in remarks(some, run, config, SHAPE, networks([1.0, 0.75, 0.5], [1.0], SHAPE)) if "busy" in line
     ]
     assert remark.startswith(
         "Unreliable, as the machine was busy (p90 over 1.5 times the median): t4_tensorrt_fp16_b16_s128_measured."
     )
-    assert remark.endswith("ofa time '/big disk/runs/a-run'")
+    assert "Measure again: ofa time '/big disk/runs/a-run' --device gpu --engines tensorrt " in remark
     assert timings.with_timings(some, record(5.0, 2.5, 4.9)).unsteady == (), "measured again, in peace"
 
 

@@ -115,6 +115,19 @@ def judged(monkeypatch, tmp_path):
     return judge
 
 
+@pytest.mark.parametrize(("offset", "offered"), [(0.01, True), (3.0, False)])
+def test_scores_that_only_correlate_with_the_network_s_are_refused(offset, offered, monkeypatch, tmp_path):
+    labels = np.arange(4, dtype=np.float32)
+    rows = Encoded(np.arange(4), np.arange(5), np.ones(4), labels, np.zeros(4, bool))
+    config = SimpleNamespace(task=TaskConfig("toy", score_range=[0, 5], metrics=["pearson"]), int8=Int8Config())
+    context = SimpleNamespace(config=config, inputs=SimpleNamespace(dev={"dev": rows}))
+    (tmp_path / "graph").write_bytes(b"12345")
+    monkeypatch.setattr(stage, "_logits", lambda *_: {"dev": labels[:, None] + offset})
+    found = stage._judge(context, ("w1", "onnxruntime", "int8"), tmp_path / "graph", {"dev": labels[:, None]}, (1, 16))
+    assert found["drop"] == pytest.approx(0) and (found["refused"] is None) == offered
+    assert offered or found["refused"].startswith("w1 in int8 for onnxruntime: its scores are off by 3 (root mean squ")
+
+
 RIGHT, WORSE = [1, 1, 1, 0], [1, 1, 0, 0]
 
 

@@ -62,7 +62,9 @@ def test_progress_bars_are_short_in_a_log(terminal: bool, seconds: str | None, m
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("given", [["ofa.hardware"], ["ofa.store", "list"], ["ofa", "settings"], ["ofa", "--help"]])
+@pytest.mark.parametrize(
+    "given", [["ofa.hardware"], ["ofa.commands.store", "list"], ["ofa", "settings"], ["ofa", "--help"]]
+)
 def test_a_reader_that_has_seen_enough_is_no_mistake(given: list[str]) -> None:
     """As ``| head`` leaves, here before the first line."""
     command = [sys.executable, "-m", *given]
