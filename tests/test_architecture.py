@@ -80,6 +80,7 @@ WITHOUT_PADDLE = (
 PADDLES = ("paddle", "paddlenlp", "paddleslim")
 MOST_LINES, MOST_CLASS_LINES = 280, 150
 # Modules without a test file of their own name: where they are tested, and why there.
+PIPELINE = "stages/test_pipeline.py"
 TESTED_IN = {
     "__main__": "commands/test_main.py",  # as commands
     "system.output": "commands/test_table.py",
@@ -99,20 +100,17 @@ TESTED_IN = {
     "settings.fields": "settings/test_schema.py",
     "model.modeling_ofa_bert": "interop/test_interop.py",  # with Transformers, which is installed there alone
     "supernet.cuts": "supernet/test_blocks.py",  # with the blocks that it is of
-    **dict.fromkeys(("stages.context", "stages.inputs"), "stages/test_pipeline.py"),
-    **dict.fromkeys(
-        ("stages.finetune", "stages.reorder", "stages.distill"), "stages/test_pipeline.py"
-    ),  # in their order
+    **dict.fromkeys([f"stages.{name}" for name in ("context", "inputs", "finetune", "reorder", "distill")], PIPELINE),
     "stages.distill_depth": "stages/test_depth.py",
     "stages.final": "stages/test_depth.py",
     "stages.one_by_one": "stages/test_depth.py",
     "stages.specialise": "stages/test_search.py",
     "stages.shared_weights": "stages/test_scores.py",
-    "stages.evaluate": "stages/test_pipeline.py",
+    "stages.evaluate": PIPELINE,
     "deploy.smoothing": "deploy/test_quantize.py",
-    "stages.export": "stages/test_pipeline.py",
+    "stages.export": PIPELINE,
     "stages.augment": "stages/test_learned_rows.py",
-    "stages.latency": "stages/test_pipeline.py",
+    "stages.latency": PIPELINE,
     "stages.layer_times": "stages/test_search.py",
     "system.redact": "tracking/test_address.py",  # no secret is written or said
     "tracking.__main__": "tracking/test_tracker.py",
