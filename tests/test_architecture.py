@@ -79,8 +79,8 @@ WITHOUT_PADDLE = (
 )
 PADDLES = ("paddle", "paddlenlp", "paddleslim")
 MOST_LINES, MOST_CLASS_LINES = 280, 150
-# Modules without a test file of their own name: where they are tested, and why there.
 PIPELINE = "stages/test_pipeline.py"
+# Modules without a test file of their own name: where they are tested, and why there.
 TESTED_IN = {
     "__main__": "commands/test_main.py",  # as commands
     "system.output": "commands/test_table.py",
