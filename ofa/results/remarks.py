@@ -65,10 +65,8 @@ def again(results: Results, run_folder: Path) -> list[str]:
     figures = [Latency.parse(name, 0.0, results.unnamed_engine) for name in results.unsteady]
     found = []
     for where in dict.fromkeys(one.where for one in figures):
-        ones, threads = (
-            [one for one in figures if one.where == where],
-            results.measured_on.get(where, {}).get("threads"),
-        )
+        ones = [one for one in figures if one.where == where]
+        threads = results.measured_on.get(where, {}).get("threads")
         options: list[object] = ["--device", "cpu" if where == "cpu" else "gpu"]
         options += ["--threads", threads] if threads and where == "cpu" else []
         for option, key in OPTIONS.items():
