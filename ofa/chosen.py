@@ -15,11 +15,11 @@ from ofa.results import collect
 from ofa.results.links import RECOMMENDED
 from ofa.results.record import NetworkResult, Results
 from ofa.settings.compose import load
+from ofa.settings.rules import FEWEST_TOKENS
 from ofa.system.files import expanded, read_json
 from ofa.system.output import run_folder
 
 PRECISIONS = ("fp32", "int8")
-FEWEST_TOKENS = 8  # as of trainer.max_seq_length
 
 
 def chosen(

@@ -147,7 +147,9 @@ class Score(TaskKind):
 
         def parse(value: str) -> float:
             try:
-                score = float(value.replace("_", "no digit"))  # which Python takes between digits
+                if "_" in value:  # which Python takes between digits
+                    raise ValueError
+                score = float(value)
             except ValueError:
                 raise BadRow(f"score {short(value)} is no number; allowed: {low:g} to {high:g}") from None
             if not (low <= score <= high and math.isfinite(score)):

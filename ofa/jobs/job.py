@@ -188,7 +188,7 @@ def _asked_by(number: int, stop: threading.Event) -> Iterator[None]:
     A second SIGTERM does not: launchers of several processes send it in volleys.
     """
 
-    def ask(number: int, _: Any) -> None:
+    def ask(*_: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.set()

@@ -15,8 +15,8 @@ def to_take(jobs: Sequence[Results]) -> dict[str, Any]:
     """The recommendation for the mean of ``jobs``.
 
     Returns:
-        ``words``; ``name`` and ``label`` of the network and its ``speedup`` against the full network as that runs
-        fastest within the tolerance, which the words tell, too: None where there is none; ``run``, the folder of the
+        ``words``; ``name`` and ``label`` of the network and its ``speedup`` (:func:`ofa.results.advice.speedup`): None
+        where there is none; ``run``, the folder of the
         job whose network of that name scores best; ``folder``, the network's, from that of all runs: None where the
         jobs exported nothing.
     """

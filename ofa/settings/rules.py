@@ -36,6 +36,7 @@ EXTRAS = ("openvino",)  # of these, what comes with an extra of its name
 TRAINING_PRECISIONS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*TRAINING_PRECISIONS, "int8")  # of engines
 MAX_SEED = 2**32 - 1  # the largest that NumPy takes
+FEWEST_TOKENS = 8  # of a row, [CLS] and [SEP] included
 SAME_SHARE = 1e-3  # 0.6667 is 2/3
 
 
@@ -63,7 +64,7 @@ def trainer_problems(trainer: TrainerConfig) -> Iterable[str]:
         yield from _loop(f"trainer.{name}", getattr(trainer, name), least_epochs=0 if name == "final" else 1)
     yield from between("trainer.final_held_out", trainer.final_held_out, 0.01, 0.5)
     yield from choice("trainer.precision", trainer.precision, TRAINING_PRECISIONS)
-    yield from at_least("trainer.max_seq_length", trainer.max_seq_length, 8)
+    yield from at_least("trainer.max_seq_length", trainer.max_seq_length, FEWEST_TOKENS)
     yield from at_least("trainer.eval_batch_size", trainer.eval_batch_size, 1)
     yield from between("trainer.seed", trainer.seed, 0, MAX_SEED)
 

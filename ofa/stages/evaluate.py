@@ -92,7 +92,7 @@ def _alarms(
 
 
 def _score(context: StageContext, path: Path, inputs: Inputs) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """A network's entry, its score on resampled dev rows, and its logits ``[N, C]`` of these."""
+    """A network's entry, its score on resampled rows of the first dev split, and its logits ``[N, C]`` there."""
     model, folder = models.load(path)
     metrics, batch_size = context.config.task.metrics, context.config.trainer.eval_batch_size
     dev = inputs.dev
