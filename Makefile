@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 ARGS ?= experiment=quickstart
 OUTPUT ?= $(or $(OFA_OUTPUT),outputs)
 PORT ?= 5000
-# Two processes share the files of tests: as many as keep the memory small.
-WORKERS ?= -n 2 --dist loadfile
+# Two processes share the files of tests: as many as keep the memory small. One that dies ends the run, as another in
+# its place would wait for the last test for ever; so does a test of ten minutes, and its stack is shown.
+WORKERS ?= -n 2 --dist loadfile --max-worker-restart=0 \
+	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .PHONY: run test test-fast test-slow test-interop check docs ui openvino install clean help
 
