@@ -22,6 +22,7 @@ from ofa.results.record import Results
 from ofa.settings import compose
 from ofa.settings.fields import what
 from ofa.settings.schema import Config, TrackingConfig
+from ofa.settings.unread import sizes_unread
 from ofa.stages.inputs import Inputs, load_inputs
 from ofa.stages.pipeline import plan
 from ofa.stages.runner import run_stages
@@ -50,6 +51,9 @@ def run_job(config: Config, yaml: str) -> Results:
     ranks.init(config.hardware.device)
     with ranks.main_first():
         inputs = load_inputs(config)
+    if inputs.folder:
+        for line in sizes_unread(config.model, vars(inputs.shape), inputs.folder.path):
+            log.warning(line)
     output_dir = expanded(config.output_dir)
     folder = output_dir / "runs" / f"{config.name}-{_digest(config, inputs)}"
     store = Store(output_dir / "store")

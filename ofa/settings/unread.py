@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ofa.settings.schema import Config
+from ofa.settings.schema import Config, ModelConfig
+
+SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 
 
 def unread(config: Config) -> Iterator[str]:
@@ -16,6 +18,20 @@ def unread(config: Config) -> Iterator[str]:
         for key in keys:
             for name, value in _changed(key, _at(config, key), _at(default, key)):
                 yield f"{name}: {value} changes nothing in this job; only {asks} reads it"
+
+
+def sizes_unread(model: ModelConfig, sizes: Mapping[str, int], folder: object) -> Iterator[str]:
+    """At most one line: the sizes that ``model`` was given and that its ``folder``, which has others, does not have.
+
+    Args:
+        sizes: of the model in that folder, by their names in :class:`ModelConfig`.
+    """
+    default = ModelConfig()
+    given = {name: getattr(model, name) for name in SIZES if getattr(model, name) != getattr(default, name)}
+    if other := {name: value for name, value in given.items() if value != sizes[name]}:
+        asked = ", ".join(f"model.{name}={value}" for name, value in other.items())
+        has = ", ".join(f"{name}={sizes[name]}" for name in other)
+        yield f"{asked}: changes nothing in this job; the model in {folder} has {has}"
 
 
 def _unread_sections(config: Config) -> Iterator[tuple[Iterable[str], str]]:

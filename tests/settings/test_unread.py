@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ofa.settings import compose
-from ofa.settings.unread import unread
+from ofa.settings.schema import ModelConfig
+from ofa.settings.unread import sizes_unread, unread
 
 
 def lines(*overrides: str) -> list[str]:
@@ -44,3 +45,12 @@ def test_a_setting_is_named_where_what_reads_it_is_off(given: str) -> None:
 @pytest.mark.parametrize("preset", ["experiment=glue_minilm", "experiment=published_recipe", "trainer=recipe", ""])
 def test_presets_set_nothing_that_their_jobs_do_not_read(preset: str) -> None:
     assert lines(*filter(None, [preset])) == []
+
+
+def test_sizes_beside_a_folder_that_has_others_are_said_to_change_nothing() -> None:
+    folder = {**vars(ModelConfig()), "num_hidden_layers": 6, "hidden_size": 384}
+    fits = ModelConfig("minilm", num_hidden_layers=6, hidden_size=384)
+    assert list(sizes_unread(ModelConfig(), folder, "/m")) == list(sizes_unread(fits, folder, "/m")) == []
+    (line,) = sizes_unread(ModelConfig(num_hidden_layers=4, hidden_size=384, num_attention_heads=6), folder, "/m")
+    asked = "model.num_hidden_layers=4, model.num_attention_heads=6: changes nothing in this job"
+    assert line == f"{asked}; the model in /m has num_hidden_layers=6, num_attention_heads=12"
