@@ -153,7 +153,7 @@ def _parted(rows: Any) -> tuple[list[str], list[str]]:
 
 
 def run(*settings: str) -> Run:
-    """Run a job, or find it finished, and return its run.
+    """Run a job, or find it finished, and return its run. Says what the command says, or logs as you set it up.
 
     Args:
         settings: as on the command line, each ``key=value``; nothing needs quoting.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_a_stage_that_this_job_does_not_run_is_forced_in_vain(
     caplog.clear()
     ofa.run(*settings, "force=[evaluate]")
     assert "force" not in caplog.text
+
+
+@pytest.mark.usefixtures("run")
+def test_it_says_what_the_command_says(
+    settings: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own: a new interpreter has none
+    ofa.run(*settings)
+    assert "Already finished with the same settings and data; nothing to do: " in capsys.readouterr().out
 
 
 def test_results_as_table_and_frame(run: ofa.Run) -> None:

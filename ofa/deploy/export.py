@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 import paddle
@@ -35,20 +35,22 @@ class ExportedForward(nn.Layer):
 
 @contextmanager
 def _captured() -> Iterator[list[str]]:
-    """Keep what a library's C++ code prints off the terminal; the text is the list's one entry at the end."""
+    """Keep what a library prints off the terminal; the text is the list's one entry at the end.
+
+    What its C++ code prints goes to the process's standard output, which in a notebook is not Python's.
+    """
     said = [""]
     sys.stdout.flush()
     terminal = os.dup(1)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile("w+", buffering=1, errors="replace") as file, redirect_stdout(file):
         os.dup2(file.fileno(), 1)
         try:
             yield said
         finally:
-            sys.stdout.flush()
             os.dup2(terminal, 1)
             os.close(terminal)
             file.seek(0)
-            said[0] = file.read().decode(errors="replace")
+            said[0] = file.read()
 
 
 def export(model: nn.Layer, folder: Path) -> None:

@@ -29,15 +29,13 @@ from ofa.settings.explain import explain
 from ofa.settings.schema import Config
 from ofa.system import ranks
 from ofa.system.files import expanded, watched
+from ofa.system.logs import FORMAT, SHORT
 
 STOPPED = 130  # exit status of a rank that saved and stopped as it was asked to
 WAIT_S = 0.1
 # For the others to end by themselves after one rank has: rank 0 closes its MLflow run and, if the job was
 # stopped, its checkpoint; nothing is lost with the rest.
 GRACE_S, GRACE_TO_SAVE_S, GRACE_OF_THE_REST_S = 20.0, 120.0, 3.0
-# As conf/config.yaml has them: a job's log file, and the terminal.
-FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"
-SHORT = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 TAIL = 15  # lines of a broken rank's output to show
 
 

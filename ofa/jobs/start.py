@@ -14,6 +14,7 @@ from ofa.settings.explain import naming_setting
 from ofa.settings.schema import Config
 from ofa.settings.unread import unread
 from ofa.system.files import expanded, watched
+from ofa.system.logs import shown
 from ofa.system.process import find_homes
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,10 @@ def run(composed: DictConfig) -> tuple[Config, Results]:
     """
     config = compose.typed(composed)
     check(config)
-    for line in [*unread(config), *_forced_in_vain(config)]:
-        log.warning(line)
     find_homes(expanded(config.cache_dir))
-    with naming_setting(config), watched(expanded(config.output_dir)):
+    with shown(), naming_setting(config), watched(expanded(config.output_dir)):
+        for line in [*unread(config), *_forced_in_vain(config)]:
+            log.warning(line)
         return config, spawn.run(config, OmegaConf.to_yaml(composed, resolve=True))
 
 
