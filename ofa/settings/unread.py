@@ -8,8 +8,6 @@ from typing import Any
 
 from ofa.settings.schema import Config, ModelConfig
 
-SIZES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "max_position_embeddings")
-
 
 def unread(config: Config) -> Iterator[str]:
     """A line for each setting that is not at its default and that no stage of this job reads, with what asks for it."""
@@ -26,11 +24,12 @@ def sizes_unread(model: ModelConfig, sizes: Mapping[str, int], folder: object) -
     Args:
         sizes: of the model in that folder, by their names in :class:`ModelConfig`.
     """
-    default = ModelConfig()
-    given = {name: getattr(model, name) for name in SIZES if getattr(model, name) != getattr(default, name)}
-    if other := {name: value for name, value in given.items() if value != sizes[name]}:
-        asked = ", ".join(f"model.{name}={value}" for name, value in other.items())
-        has = ", ".join(f"{name}={sizes[name]}" for name in other)
+    given = (
+        (key, value, sizes.get(key.removeprefix("model."))) for key, value in _changed("model", model, ModelConfig())
+    )
+    if other := [(key, value, own) for key, value, own in given if own not in (None, value)]:
+        asked = ", ".join(f"{key}={value}" for key, value, _ in other)
+        has = ", ".join(f"{key.removeprefix('model.')}={own}" for key, _, own in other)
         yield f"{asked}: changes nothing in this job; the model in {folder} has {has}"
 
 

@@ -7,6 +7,7 @@ import pytest
 from ofa.settings import compose
 from ofa.settings.schema import ModelConfig
 from ofa.settings.unread import sizes_unread, unread
+from ofa.supernet.subnet import EncoderShape
 
 
 def lines(*overrides: str) -> list[str]:
@@ -48,7 +49,7 @@ def test_presets_set_nothing_that_their_jobs_do_not_read(preset: str) -> None:
 
 
 def test_sizes_beside_a_folder_that_has_others_are_said_to_change_nothing() -> None:
-    folder = {**vars(ModelConfig()), "num_hidden_layers": 6, "hidden_size": 384}
+    folder = vars(EncoderShape(6, 384, 12, 3072))
     fits = ModelConfig("minilm", num_hidden_layers=6, hidden_size=384)
     assert list(sizes_unread(ModelConfig(), folder, "/m")) == list(sizes_unread(fits, folder, "/m")) == []
     (line,) = sizes_unread(ModelConfig(num_hidden_layers=4, hidden_size=384, num_attention_heads=6), folder, "/m")
