@@ -13,6 +13,7 @@ from ofa.limits import require_reachable
 from ofa.model.folder import Folder
 from ofa.model.hub import folder_here
 from ofa.results.collect import estimates
+from ofa.results.columns import folded, lines
 from ofa.results.figure import Latency
 from ofa.results.report import human
 from ofa.settings.compose import compose, typed
@@ -22,14 +23,17 @@ from ofa.stages.inputs import model_shape
 from ofa.supernet.layerwise import Space
 from ofa.supernet.space import networks, teacher
 from ofa.supernet.subnet import count_macs, count_params, uniform
-from ofa.system.command import as_command
+from ofa.system.command import as_command, terminal_width
 from ofa.system.files import expanded
 
 
-def plan(config: Config) -> str:
+def plan(config: Config, width: int = sys.maxsize) -> str:
     """A line per network: layers, heads, neurons, parameters, MACs of a row, and every estimate, in ms and speed-up.
 
     Where no network of the job is the full one, the teacher is, which the others' speed-ups are against.
+
+    Args:
+        width: places of a line; what does not fit follows in further tables below.
 
     Raises:
         UserError: if the settings break a rule.
@@ -56,7 +60,7 @@ def plan(config: Config) -> str:
     evidence = dict.fromkeys(f"{one.engine} in {one.precision}: {one.evidence}" for one in base)
     rests = f"estimated for {config.hardware.name} ({'; '.join(evidence) or 'nothing is estimated for it'})"
     title = f"{config.task.name}, {config.model.name}, rows of {config.trainer.max_seq_length} tokens; {rests}"
-    return "\n".join([title, *_aligned(table)])
+    return "\n".join([title, *chain.from_iterable(map(lines, folded(table, width)))])
 
 
 def _limited(config: Config, folder: Folder | None) -> Config:
@@ -68,11 +72,6 @@ def _limited(config: Config, folder: Folder | None) -> Config:
 
 def _heading(latency: Latency) -> str:
     return f"{latency.engine} {latency.precision} b{latency.batch_size} s{latency.seq_length}"
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(chain([row[0].ljust(widths[0])], map(str.rjust, row[1:], widths[1:]))) for row in table]
 
 
 @as_command
@@ -87,7 +86,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="as of ofa run; none: the default job")
     options = parser.parse_args(arguments)
     try:
-        table = plan(typed(compose(options.settings)))
+        table = plan(typed(compose(options.settings)), terminal_width())
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         print(explain(error), file=sys.stderr)
         return 1

@@ -17,9 +17,9 @@ from ofa.settings import schema
 from ofa.settings.explain import unknown
 from ofa.settings.groups import CONF, chosen, groups
 from ofa.settings.types import allowed, kind_of, plain
-from ofa.system.command import as_command
+from ofa.system.command import as_command, terminal_width
 
-WIDTH = 110  # characters of a line
+WIDTH = 110  # characters of a line, at most
 MADE_BY = "ofa settings --markdown > docs/en/reference.md"
 FIELD = re.compile(r"    (\w+): [^#]*?(?:#\s*(.*))?")
 
@@ -80,7 +80,7 @@ def _shown(value: Any) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return textwrap.fill(text, min(WIDTH, terminal_width()), initial_indent="    ", subsequent_indent="    ")
 
 
 def entries(kind: type, prefix: str = "") -> Iterator[tuple[str, type]]:

@@ -28,7 +28,7 @@ COMMANDS = {
     "serve": Entry("ofa.commands.serve", "answer over HTTP, on this machine"),
     "export": Entry("ofa.commands.export", "a network for another program: Triton"),
     "ui": Entry("ofa.commands.ui", "MLflow's pages of the output folder, on this machine only"),
-    "plan": Entry("ofa.commands.plan", "parameters, MACs and estimated latency of a job's networks, without training"),
+    "plan": Entry("ofa.commands.plan", "sizes and estimated latency of a job's networks, without training"),
     "time": Entry("ofa.timing", "measure an earlier run's networks on this machine"),
     "store": Entry("ofa.commands.store", "list or clean the finished stages on disk"),
     "resend": Entry("ofa.tracking.__main__", "send what a tracking server missed"),
@@ -40,10 +40,10 @@ USAGE = """usage: ofa COMMAND ...          ofa COMMAND --help tells more of one
 {commands}
 
 Try:  ofa run experiment=quickstart        minutes on a CPU, nothing to download
-      ofa settings                         every group and setting; ofa settings ofa.widths tells one
-      ofa run --help                       the settings with the values of the default groups
+      ofa settings [KEY]                   every setting, or one and what it means
+      ofa run --help                       the values that a job has by default
 
-OFA_OUTPUT and OFA_CACHE in the environment set output_dir and cache_dir for every command.
+OFA_OUTPUT and OFA_CACHE in the environment set output_dir and cache_dir.
 In a checkout, python main.py is the same as ofa."""
 
 

@@ -50,7 +50,13 @@ def read_split(path: Path, wanted: Sequence[str]) -> tuple[list[str], Iterator[t
 
 
 def _json(row: dict[str, Any], named: dict[str, Callable[[Any], Any]]) -> bytes:
-    return json.dumps({name: named[name](value) for name, value in row.items()}, default=str).encode()
+    values = {name: named[name](value) for name, value in row.items()}
+    return json.dumps(values, ensure_ascii=False, default=_as_text).encode(errors="surrogateescape")
+
+
+def _as_text(value: Any) -> str:
+    """What JSON does not know: Spark writes texts as bytes. Bytes that are no UTF-8 stay, for the reader to refuse."""
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _namer(feature: Any) -> Callable[[Any], Any]:

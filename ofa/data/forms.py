@@ -7,6 +7,7 @@ from pathlib import Path
 TABS, COMMAS, JSON_LINES = "tab-separated", "comma-separated", "JSON lines"
 FORMS = {".csv": COMMAS, ".jsonl": JSON_LINES, ".json": JSON_LINES}  # ending -> form; tabs for all others
 ENDINGS = {TABS: ".tsv", COMMAS: ".csv", JSON_LINES: ".jsonl"}
+EXCEL = "sep="  # a first line for Excel alone, with the character between fields
 # How files begin that are no text at all -> what they are, and what makes text of them.
 SIGNATURES = {
     b"PK\x03\x04": "a zip archive or a spreadsheet (.xlsx); unpack it, or save the sheet as .csv",
@@ -27,6 +28,12 @@ def signature(head: bytes) -> str | None:
 
 def looks_like(line: str, own: str) -> str | None:
     """In words, the form of a file that begins with ``line``, if that is another than its ``own`` by its name."""
+    if "\r" in line:
+        return "its lines end in \\r alone; allowed: lines that end in \\n, or in \\r\\n"
+    if line.startswith(EXCEL):
+        return "the first line is for Excel; take it out, so that the header line is the first"
+    if own == COMMAS and "，" in line and "," not in line:
+        return "the commas are full-width ones (，); write plain ones (,) between fields"
     signs = {JSON_LINES: line.startswith("{"), TABS: "\t" in line, COMMAS: "," in line}
     if own == JSON_LINES and line.startswith("["):
         return "the file looks like one JSON list; write each of its objects on a line of its own"

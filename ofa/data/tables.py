@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ofa.data.arrow import is_split, read_split
-from ofa.data.forms import COMMAS, JSON_LINES, TABS, form_of, looks_like, signature
+from ofa.data.forms import COMMAS, EXCEL, JSON_LINES, TABS, form_of, looks_like, signature
 from ofa.data.lines import MAX_LINE_BYTES, BadRow, decode, listed, numbered, short
 from ofa.data.quotes import MOST_ROW_LINES, put_together
 from ofa.errors import UserError
@@ -31,6 +31,7 @@ OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}
 LEFT_OPEN = "unexpected end of data"  # as csv says it
 _IN_QUOTES = re.compile('".*"', re.DOTALL)
+_LATE = re.compile(r'\s+"[^"]*"\s*')  # a field in quotes that csv does not take for one
 _DOUBLED = re.compile(r'"(?=[^"]*"")(?:[^"]++|"")*+"')  # a field in quotes with doubled ones inside
 _HALF = re.compile(r'"(?!.*"$).*|(?!").*"', re.DOTALL)  # what a tab or the end of a line leaves of a field in quotes
 
@@ -60,8 +61,9 @@ class Table:
     @property
     def looks_like(self) -> str | None:
         """What the file is, if that is another form than its ending says: in words."""
-        head = self.names[0]
-        return looks_like(head, form_of(self.path)) if len(self.names) == 1 or head.startswith("{") else None
+        line = "\n".join(self.names)
+        odd = len(self.names) == 1 or line.startswith(("{", EXCEL)) or "\r" in line
+        return looks_like(line, form_of(self.path)) if odd else None
 
     def row(self, line: int, record: bytes) -> list[str]:
         """The fields of a row, as many as there are names; raises BadRow, and UserError as :meth:`check_quotes`."""
@@ -185,12 +187,17 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
         if not quotes:
             return text.split(delimiter)
         try:
-            return next(csv.reader([text], delimiter=delimiter, strict=True))
+            fields = next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is left open" if str(error) == LEFT_OPEN else str(error).partition(" - ")[0]
             doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most, not like rows"
             allowed = doubled if '"' in text else "lines that end in \\n"
             raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
+        # As they stand in the line: within quotes, those of the text would be doubled.
+        late = next((field for field in fields if _LATE.fullmatch(field) and field in text), None)
+        if late is not None:
+            raise BadRow(f"a blank before the quotes of a field: {short(late)}; allowed: quotes right behind the comma")
+        return fields
 
     return split
 

@@ -134,7 +134,7 @@ def _open_folder(folder: Path, yaml: str) -> None:
         return
     log.info("Run folder: %s", folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(compose.without_secrets_in(yaml))
+    files.write_whole(folder / "config.yaml", compose.without_secrets_in(yaml))
 
 
 def _digest(config: Config, inputs: Inputs) -> str:

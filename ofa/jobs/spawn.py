@@ -172,7 +172,7 @@ class RankGroup:
         words = f"hardware.devices: rank {number} of {self.size} {how}, which ended the job"
         if number == 0 or status < 0:  # rank 0 has said why, on the terminal
             return words
-        said = self._output(number).read_text(errors="replace").splitlines()[-TAIL:]
+        said = self._output(number).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
         return "\n".join([f"{words}; it said:", *said])
 
 
@@ -206,7 +206,7 @@ def main(folder: Path) -> int:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setFormatter(SHORT)
-    of_files = [logging.FileHandler(path) for path in (log_files if ranks.is_main() else ())]
+    of_files = [logging.FileHandler(path, encoding="utf-8") for path in (log_files if ranks.is_main() else ())]
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=[terminal, *of_files])
     outcome: dict[str, Any] = {}
     status = 0

@@ -77,7 +77,7 @@ class SweepJob:
             words = explain(error)
             if not isinstance(error, UserError | OSError):
                 words = f"{type(error).__name__}: {words}"
-            with self.log.open("a") as file:
+            with self.log.open("a", encoding="utf-8") as file:
                 traceback.print_exc(file=file)
             if debug:
                 traceback.print_exc()
@@ -221,13 +221,13 @@ class Sweep:
         stopped = missing or any(record["status"] == "stopped" for record in jobs)
         note = pages.sweep_note(numbers, self._links(done), problems, remarks)
         where = self._tell(numbers, note, files, "KILLED" if stopped else "FAILED" if problems else "FINISHED")
-        logged.log_taken((row["take"] for row in numbers["rows"]), self.output_dir, self.tracking.uri)
         for record in done:  # those that ended before the server knew the sweep's run
             self._nest(record)
         self._print(numbers, best, where)
         if problems:
             sys.stdout.flush()
             print(f"\n{lacking} job{'s' * (lacking > 1)} without a result:", *problems, sep="\n", file=sys.stderr)
+        logged.log_taken((row["take"] for row in numbers["rows"]), self.output_dir, self.tracking.uri)
         return lacking
 
     def _best(self, done: Sequence[dict[str, Any]]) -> list[str]:

@@ -126,6 +126,15 @@ def speedup(results: Results, advised: Recommendation) -> float | None:
     return _reference_ms(results, advised.tolerance) / latency.ms
 
 
+def not_a_headline(results: Results) -> Latency | None:
+    """How the recommended network is to run, where no headline is of that, as of INT8 that the full network lacks."""
+    advised = results.recommended
+    network = results.network(advised.name) if advised else None
+    found = results.latency(network, advised.figure) if advised and network else None
+    shown = [latency.name(results.unnamed_engine) for latency in results.headlines]
+    return found if found and advised and advised.figure not in shown else None
+
+
 def _reference_ms(results: Results, tolerance: float) -> float:
     """Milliseconds of the full network on the target as it may run: an INT8 that loses too much is nothing to beat."""
     full, headline = results.largest, results.headlines[0]

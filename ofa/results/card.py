@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from ofa.errors import UserError
+from ofa.results.advice import not_a_headline
 from ofa.results.record import NetworkResult, Results
 from ofa.results.reduced import ON_CPU, Reduced
 from ofa.results.report import human
@@ -17,7 +18,7 @@ from ofa.system.files import expanded, read_json, write_whole
 from ofa.system.redact import without_secrets
 
 log = logging.getLogger(__name__)
-CARD = "README.md"
+CARD, LICENCE, MADE_BY = "README.md", "## Licence", "Made by ofa"
 PIPELINE_TAG = "text-classification"
 
 
@@ -51,7 +52,7 @@ def text(config: Config, folder: Path, network: NetworkResult, results: Results)
         "\n".join(f"- {line}" for line in _facts(config, network, results)),
         "## Load it",
         *_ways(folder, config, network),
-        "## Licence",
+        LICENCE,
         words,
     ]
     return "\n\n".join(parts) + "\n"
@@ -60,6 +61,8 @@ def text(config: Config, folder: Path, network: NetworkResult, results: Results)
 def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator[str]:
     task, teacher = config.task, results.teacher
     assert teacher is not None
+    if not results.learned and results.recommended:
+        yield f"**{results.recommended.words}**"
     classes = f"{'any of the' if task.multi_label else 'one of the'} classes {', '.join(task.labels)}"
     what = classes if task.labels else f"a score, {task.score_range}"
     yield f"Task: {task.name}; {' and '.join(task.text)} to {what}."
@@ -79,12 +82,14 @@ def _facts(config: Config, network: NetworkResult, results: Results) -> Iterator
     for way, file in ON_CPU.items():
         if small := network.in_precision(*way):
             yield f"INT8 ({file}): {_of_int8(small)}."
-    for latency in results.headlines:
-        ms = results.ms(network, latency.name(results.unnamed_engine))
-        if ms is not None:
+    advised = results.recommended.figure if results.recommended and results.recommended.name == network.name else None
+    for latency in filter(None, (*results.headlines, not_a_headline(results))):
+        name = latency.name(results.unnamed_engine)
+        if (ms := results.ms(network, name)) is not None:
             where = f"{latency.where}, {latency.setting}, {latency.seq_length} tokens per row"
-            yield f"Latency: {ms:.2f} ms per batch ({where}; {latency.basis})."
-    yield f"Made by ofa, run {results.run}, seed {results.seed}."
+            best = ", as it is recommended to run" if name == advised else ""
+            yield f"Latency{best}: {ms:.2f} ms per batch ({where}; {latency.basis})."
+    yield f"{MADE_BY}, run {results.run}, seed {results.seed}."
 
 
 def _of_int8(small: Reduced) -> str:
@@ -142,17 +147,20 @@ def _licence(model: ModelConfig) -> tuple[str | None, str]:
             "Its weights were trained from random ones on the data of the task; no other model's licence applies.",
         )
     origin = Path(model.path).name if model.path else without_secrets(str(model.pretrained))
-    found = _header(expanded(model.path) / CARD).get("license") if model.path else None
+    header, body = _parts(expanded(model.path) / CARD) if model.path else ({}, "")
+    found, (_, _, said) = header.get("license"), body.partition(f"\n{LICENCE}\n\n")
+    if said and MADE_BY in body:  # what holds for a network of a job holds for what is made from it
+        return found, said.strip()
     if isinstance(found, str) and found:
         return found, f"That of {origin}, which it was made from: {found}."
     return "other", f"That of {origin}, which it was made from; its folder does not say which."
 
 
-def _header(card: Path) -> dict:
-    """The YAML header of a model card; empty where there is none."""
+def _parts(card: Path) -> tuple[dict, str]:
+    """The YAML header of a model card, and its text; empty where there is none."""
     try:
-        _, header, _ = card.read_text(encoding="utf-8").split("---\n", 2)
+        _, header, body = card.read_text(encoding="utf-8").split("---\n", 2)
         values = yaml.safe_load(header)
     except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return values if isinstance(values, dict) else {}
+        return {}, ""
+    return (values, body) if isinstance(values, dict) else ({}, "")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ofa.results import front
+from ofa.results.advice import not_a_headline
+from ofa.results.columns import padded, places
 from ofa.results.figure import Latency
 from ofa.results.published import DIFFERENCES
 from ofa.results.record import NetworkResult, Results, Scored
@@ -25,6 +28,7 @@ def table(results: Results) -> list[list[str]]:
     header += ["INT8 size", f"INT8 {metrics[0]}"] if any(int8) else []
     header += ["90% interval", "last step", "undistilled"] if sure else []
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
+    header += [f"★ ms {_at(further)}"] if (further := not_a_headline(results)) else []
     full = results.reference  # the teacher as a network, exported and timed where none of the job's is the full one
     size = human(full.bytes) + "B" if full and full.bytes is not None else ""
     first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([size] if sized else [])]
@@ -50,12 +54,15 @@ def table(results: Results) -> list[list[str]]:
 
 
 def _times(results: Results, network: NetworkResult | None) -> list[str]:
-    """Milliseconds and speed-up of each headline; empty cells for what was not timed."""
+    """Milliseconds and speed-up of each headline, and as is advised; empty cells for what was not timed."""
     cells = []
     for latency in results.headlines:
         name = latency.name(results.unnamed_engine)
         ms = results.ms(network, name) if network else None
         cells += ["", ""] if network is None or ms is None else [f"{ms:.2f}", f"{results.speedups(network)[name]:.2f}x"]
+    if further := not_a_headline(results):
+        ms = results.ms(network, further.name(results.unnamed_engine)) if network else None
+        cells.append("" if ms is None else f"{ms:.2f}")
     return cells
 
 
@@ -70,6 +77,10 @@ def score_on_test_rows(scored: Scored) -> float | None:
 
 def _at(latency: Latency) -> str:
     return f"{latency.where} est." if latency.kind == "estimated" else latency.where
+
+
+def _how(latency: Latency) -> str:
+    return f"milliseconds per batch, {latency.setting}, {latency.seq_length} tokens per row, {latency.basis}."
 
 
 def latencies(results: Results) -> list[list[str]]:
@@ -109,20 +120,22 @@ def legend(results: Results) -> list[str]:
             "90% interval: of that difference, by a paired bootstrap over the dev rows. Last step: the score at the "
             "end of distillation. Undistilled: cut from the reordered teacher, before distillation."
         )
-    for latency in results.headlines:
-        lines.append(
-            f"ms {_at(latency)}: milliseconds per batch, {latency.setting}, {latency.seq_length} tokens per row, "
-            f"{latency.basis}."
-        )
+    lines += [f"ms {_at(latency)}: {_how(latency)}" for latency in results.headlines]
+    if further := not_a_headline(results):
+        lines.append(f"★ ms {_at(further)}, as the recommended network is to run: {_how(further)}")
     for where, about in results.measured_on.items():
-        on = about["machine"]["gpu" if about["device"] != "cpu" else "cpu"]
-        if about["device"] == "cpu":
-            on += f", {about['threads']} thread{'s' * (about['threads'] != 1)}"
-        lines.append(f"{where}: {on}; medians.")
+        lines.append(f"{where}: {machine_of(about)}; medians.")
         lines += _tokenizing(results, where, about.get("tokenizer_ms", {}))
     for metric, (bert, narrow) in results.published.items():
         lines.append(f"Published for this recipe, {metric}: BERT {bert:.5f}, width 2/3 {narrow:.5f}.")
     return lines + [DIFFERENCES] * bool(results.published)
+
+
+def machine_of(about: Mapping[str, Any]) -> str:
+    """In words, what figures were measured on, by an entry of ``Results.measured_on``."""
+    if about["device"] != "cpu":
+        return about["machine"]["gpu"]
+    return f"{about['machine']['cpu']}, {about['threads']} thread{'s' * (about['threads'] != 1)}"
 
 
 def _tokenizing(results: Results, where: str, found: Mapping[str, float]) -> list[str]:
@@ -153,17 +166,9 @@ def human(count: float) -> str:
 
 def markdown(rows: list[list[str]]) -> str:
     """An aligned Markdown table: first column to the left, the rest to the right."""
-    sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-
-    def line(cells: list[str]) -> str:
-        padded = [
-            cell.ljust(size) if i == 0 else cell.rjust(size)
-            for i, (cell, size) in enumerate(zip(cells, sizes, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
+    sizes, (header, *others) = places(rows), padded(rows)
     rule = [":" + "-" * (size - 1) if i == 0 else "-" * (size - 1) + ":" for i, size in enumerate(sizes)]
-    return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *others))
 
 
 def listed(heading: str, lines: Sequence[str]) -> list[str]:

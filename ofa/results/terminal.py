@@ -14,12 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ofa.results import aggregate, report
+from ofa.results.columns import GAP, places
 from ofa.results.record import Results
 from ofa.results.remarks import again
 from ofa.settings.rules import EXTRAS
 
 REMARKS = 3  # shown at most; all are in report.md
-GAP = 2  # spaces between two columns
 # Columns that go first where the window is narrow; those not named here stay the longest, in their order.
 FIRST_TO_GO = ("undistilled", "last step", "MACs", "neurons", "heads", "params", "90% interval", "INT8 size", "size")
 FIRST_OF_SWEEP = ("metric", "seeds")  # the same of a sweep's table
@@ -88,7 +88,7 @@ def _console(**more: Any) -> Console:
 
 
 def fitting(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> list[int]:
-    """The columns of ``rows`` (header first) that fit into ``width`` characters, the least important left out.
+    """The columns of ``rows`` (header first) that fit into ``width`` places, the least important left out.
 
     Args:
         further: metrics besides the task's score, which decide nothing.
@@ -97,9 +97,9 @@ def fitting(rows: list[list[str]], width: int, further: Sequence[str] = ()) -> l
     order = {name: place for place, name in enumerate((*FIRST_TO_GO, *FIRST_OF_SWEEP, *further))}
     starred = {i for i in range(len(header)) if any(row[i].startswith("★") for row in rows)}
     by_worth = sorted(range(1, len(header)), key=lambda i: (i in starred, order.get(header[i], len(order)), -i))
-    kept = set(range(len(header)))
+    sizes, kept = places(rows), set(range(len(header)))
     for column in by_worth:
-        if sum(max(len(row[i]) for row in rows) + GAP for i in kept) <= width:
+        if sum(sizes[i] + GAP for i in kept) <= width:
             break
         kept.discard(column)
     return sorted(kept)

@@ -36,7 +36,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno:  # Hydra's for an unknown file has no number
-            return refusal(cause)
+            return refusal(cause, goes_on=True)
         if getattr(cause, "full_key", None):
             return _setting(cause)
         key, _, value = str(getattr(cause, "override", "")).partition("=")

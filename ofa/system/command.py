@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 from ofa.errors import UserError
 from ofa.system.files import refusal
@@ -23,6 +25,9 @@ def as_command(
 
     @functools.wraps(main)
     def answered(arguments: list[str]) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if (stream.encoding or "").lower().replace("-", "") != "utf8" and isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a letter that the locale lacks ends nothing
         if not sys.stderr.isatty():  # a log keeps every state of a progress bar; tqdm reads this as it is imported
             os.environ.setdefault("TQDM_MININTERVAL", str(SECONDS_IN_A_LOG))
         bytes_alone = next((argument for argument in arguments if not is_text(argument)), None)
@@ -43,6 +48,11 @@ def as_command(
             return 1
 
     return answered
+
+
+def terminal_width() -> int:
+    """Places of a line where the output is a terminal; else there is no end to it."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def is_text(value: str) -> bool:

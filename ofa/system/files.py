@@ -178,11 +178,16 @@ def is_full(error: Exception) -> bool:
     return number in FULL or (number is None and any(os.strerror(full) in str(error) for full in FULL))
 
 
-def refusal(error: OSError) -> str:
-    """What the operating system refused, in a line or two: a folder, a file, a full disk."""
+def refusal(error: OSError, goes_on: bool = False) -> str:
+    """What the operating system refused, in a line or two: a folder, a file, a full disk.
+
+    Args:
+        goes_on: whether the same command begins where this one ended, as that of a job does.
+    """
     if error.errno in FULL:
         where = f": {error.filename} ({error.strerror})" if error.filename else ""
-        return f"The disk is full{where}\nMake space and give the same command: it goes on from the last checkpoint."
+        then = ": it goes on from the last checkpoint" if goes_on else ""
+        return f"The disk is full{where}\nMake space and give the same command{then}."
     place = f"{error.filename}: " if error.filename else ""
     return "\n".join([f"{place}{error.strerror or error}", *getattr(error, "__notes__", ())[:1]])
 

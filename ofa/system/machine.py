@@ -22,7 +22,7 @@ LIBRARIES = (
 def cpu_facts() -> dict[str, str]:
     """What Linux says of the first processor; empty on other systems."""
     try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
     except OSError:
         return {}
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}

@@ -129,7 +129,7 @@ class Journal:
         self._unwritten += json.dumps(entry) + "\n"
         size = self.path.stat().st_size if self.path.exists() else 0
         try:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(self._unwritten)
             self._unwritten = ""
         except OSError as error:  # a full disk must not end the job here; the entry is still sent from memory
@@ -155,6 +155,11 @@ class Journal:
         known = list(self._known)  # at once: another thread may be adding
         return (int(step) for op, _, step, *key in known if op == "metrics" and key[0].startswith(prefix))
 
+    def metrics(self, run: str, step: int) -> Iterator[str]:
+        """Names of the metrics that were reported of a ``run`` at ``step``."""
+        known = list(self._known)  # as above
+        return (key[-1] for op, of, *key in known if (op, of, key[0]) == ("metrics", run, str(step)))
+
     def advance(self, count: int, **state: Any) -> None:
         """Mark ``count`` more entries as sent."""
         self.sent += count
@@ -176,7 +181,7 @@ def read_mark(folder: Path) -> dict[str, Any]:
     Runs that the server has already are found there by their tags.
     """
     try:
-        text = (folder / MARK).read_text()
+        text = (folder / MARK).read_text(encoding="utf-8")
     except (OSError, ValueError):
         text = ""
     state = _parsed_json(text or "null")

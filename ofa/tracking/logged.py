@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ofa.deploy.serving import settings_of
 from ofa.results.collect import deployed, read
 from ofa.results.record import NetworkResult, Results
 from ofa.results.reduced import MAIN
+from ofa.results.report import machine_of
 from ofa.settings.compose import load
 from ofa.settings.fields import shown
 from ofa.settings.schema import Config, TaskConfig
@@ -26,7 +28,8 @@ from ofa.system.redact import without_secrets
 from ofa.tracking import metrics
 from ofa.tracking.pages import ABOUT, network_note, note, views
 from ofa.tracking.registry import RECOMMENDED, model_name
-from ofa.tracking.tracker import Tracker
+from ofa.tracking.sender import JOB
+from ofa.tracking.tracker import Tracker, metric_name
 
 CONTEXTS = {"train": "training", "test": "test"}  # what a split is for, in MLflow's words; the others choose weights
 DIGEST_CHARS = 16  # of a dataset, of which MLflow keeps 36 at most
@@ -128,9 +131,10 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
         for where, about in results.measured_on.items()
         for size, ms in about.get("tokenizer_ms", {}).items()
     }
-    tracker.metrics(metrics.of_scored(results.teacher) | tokenizing, 0)
+    say_anew(tracker, metrics.of_scored(results.teacher) | tokenizing, ("tokenizer_ms/",))
+    tracker.tags({f"measured_on.{where}": machine_of(about) for where, about in results.measured_on.items()})
     for network in results.networks:
-        tracker.metrics(metrics.of_network(results, network), 0, network.name)
+        say_anew(tracker, metrics.of_network(results, network), ("latency_ms/", "speedup/", "cost/"), network.name)
         tracker.tags({"mlflow.note.content": network_note(network, title, results)}, network.name)
     if chosen := metrics.of_recommended(results):
         tracker.metrics(chosen, 0)
@@ -142,6 +146,17 @@ def log_figures(tracker: Tracker, title: str, config: Config, export: Path | Non
         taken = None if config.sweep.name else results.recommended.name
         for network in results.networks:
             _register(tracker, config, export, results, network, RECOMMENDED if network.name == taken else None)
+
+
+def say_anew(tracker: Tracker, values: Mapping[str, float], whole: tuple[str, ...], network: str | None = None) -> None:
+    """Numbers of a run that take the place of those it had.
+
+    Args:
+        whole: beginnings of names; those of the run that ``values`` lack become nan, as MLflow deletes none.
+    """
+    had = tracker.journal.metrics(network or JOB, 0) if tracker.journal else ()
+    gone = dict.fromkeys((name for name in had if name.startswith(whole)), nan)
+    tracker.metrics({**gone, **{metric_name(key): value for key, value in values.items()}}, 0, network)
 
 
 def _register(

@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import Any
 
-from ofa.results import aggregate, report
+from ofa.results import aggregate, columns, report
 from ofa.results.record import NetworkResult, Results
 from ofa.results.terminal import fitting
 from ofa.settings.schema import Config
@@ -29,7 +29,7 @@ ABOUT = f"""\
 | :-- | :-- | :-- |
 | `eval/score` | both | the task's own metric on the dev split, 0 to 1: a width's; on the job's run, the teacher's |
 | `width`, `depth`, `heads`, `neurons`, `params`, `macs` | widths | what is left of the network |
-| `latency_ms/...measured` | widths | milliseconds per batch, timed on the machine in the job's tags |
+| `latency_ms/...measured` | widths | milliseconds per batch, timed on what the job's tags `measured_on...` name |
 | `latency_ms/...estimated` | widths | milliseconds per batch, estimated for a device that was not timed |
 | `speedup/...` | widths | full width's milliseconds over this width's |
 | `recommended/width` | job | the cheapest width within the tolerance of the teacher |
@@ -91,15 +91,7 @@ def _run_link(name: str, run_id: str) -> str:
 def _block(rows: list[list[str]]) -> str:
     """A table as preformatted text: MLflow's page runs the columns of a Markdown table together."""
     kept = fitting(rows, BLOCK_CHARS)
-    sizes = [max(len(row[i]) for row in rows) for i in kept]
-    lines = [
-        "  ".join(
-            row[i].rjust(size) if place else row[i].ljust(size)
-            for place, (i, size) in enumerate(zip(kept, sizes, strict=True))
-        )
-        for row in rows
-    ]
-    return "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```"
+    return "\n".join(["```", *columns.lines([[row[i] for i in kept] for row in rows]), "```"])
 
 
 def serve_command(config: Config, results: Results, address: str) -> str:

@@ -66,7 +66,7 @@ class Server:
     def known(self) -> bool:
         """Whether it has answered a job of this output folder before."""
         seen = self.output_dir / "tracking.servers"
-        return seen.exists() and without_secrets(self.uri) in seen.read_text().splitlines()
+        return seen.exists() and without_secrets(self.uri) in seen.read_text(encoding="utf-8").splitlines()
 
     def connect(self, own_runs: Collection[str]) -> None:
         """Find the server and the experiment, or make the experiment; close what dead processes left open.
@@ -94,7 +94,7 @@ class Server:
         self.client = client
         if not self.known:
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            with (self.output_dir / "tracking.servers").open("a") as file:
+            with (self.output_dir / "tracking.servers").open("a", encoding="utf-8") as file:
                 file.write(without_secrets(self.uri) + "\n")
         self._close_dead_runs(own_runs)
 

@@ -33,6 +33,14 @@ def test_where_no_network_is_the_full_one_speed_ups_are_against_the_teacher(caps
     assert float(half.split()[-1].rstrip("x")) > 1.5
 
 
+def test_figures_that_a_window_has_no_room_for_follow_below(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(plan, "terminal_width", lambda: 80)
+    assert plan.main(["task=sst2", "ofa.widths=[1,0.5]"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 3 and max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines] == ["network", "w1", "w0.5"] * (len(lines) // 3)
+
+
 def test_sizes_are_the_folder_s_and_no_estimate_is_no_error(toy_folder, capsys: pytest.CaptureFixture) -> None:
     sizes = ["trainer.max_seq_length=16", "latency.seq_lengths=[16]", "ofa.widths=[1,0.5]", "hardware=a100"]
     assert plan.main(["task=mnli", "model=folder", f"model.path={toy_folder}", *sizes]) == 0

@@ -60,7 +60,8 @@ def test_a_slip_and_help_are_answered(capsys: pytest.CaptureFixture) -> None:
     assert err == "predcit: no such command; did you mean predict? See ofa --help\n"
     for arguments in ([], ["--help"], ["help"]):
         assert table.start(arguments) == 0
-        assert "ofa settings ofa.widths tells one" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "ofa settings [KEY]" in said and max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("words", [["\udcff"], ["predict", "/m\udcff", "x"], ["run", "model.path=/m\udcff"]])

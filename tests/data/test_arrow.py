@@ -71,3 +71,13 @@ def test_where_the_splits_are_not_named_they_are_told(folder: Path, tmp_path: Pa
     with pytest.raises(UserError, match=r"splits train, validation: .* task.train=train task.dev.dev=validation"):
         find_folder(task, tmp_path)
     assert find_folder(replace(TASK, data_dir=str(folder)), tmp_path) == folder
+
+
+def test_texts_may_be_bytes_in_utf_8(tmp_path: Path) -> None:
+    """Parquet of writers without a type for text."""
+    features = Features({"text": Value("binary"), "topic": Value("string")})
+    rows = {"text": [b"good", "第三句".encode(), b"\xff"], "topic": ["no", "yes", "no"]}
+    Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "raw")
+    with pytest.raises(UserError, match=r"raw:3: byte \d+ \(0xff\) is not UTF-8"):
+        read_rows(tmp_path / "raw", TASK)
+    assert read_rows(tmp_path / "raw", replace(TASK, bad_rows="skip")).text_a == ["good", "第三句"]

@@ -35,6 +35,22 @@ TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
             "f.csv:2: not as csv quotes it (',' expected after '\"')",
         ),
         ("f.csv", b"a,y\rx,1\r", "'a,y\\rx,1'; allowed: lines that end in \\n"),
+        ("f.tsv", b"a\ty\rx\t1\r", "\nits lines end in \\r alone; allowed: lines that end in \\n, or in \\r\\n"),
+        (
+            "f.csv",
+            b"sep=,\na,y\nx,1\n",
+            "\nthe first line is for Excel; take it out, so that the header line is the first",
+        ),
+        (
+            "f.csv",
+            "a，y\nx，1\n".encode(),
+            "\nthe commas are full-width ones (，); write plain ones (,) between fields",
+        ),
+        (
+            "f.csv",
+            b'a, y\n"x", "1"\n',
+            "f.csv:2: a blank before the quotes of a field: ' \"1\"'; allowed: quotes right",
+        ),
         ("f.tsv", b"a,y\nx,1\n", "the file looks comma-separated and its name says tab-separated"),
     ],
 )

@@ -108,3 +108,9 @@ def test_a_file_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
     with open_table(tmp_path / "f.csv", ["a"]) as table:
         assert next(table.records) == (2, b"x,0")
     assert len(read_rows(tmp_path / "f.csv", TASK, limit=1000)) == 1000
+
+
+def test_a_text_may_begin_with_a_blank_and_quotes(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('a,y\n" ""x""",1\n "x" or "y",0\n')
+    task = TaskConfig("quoted", text=["a"], label="y", labels=["0", "1"])
+    assert read_rows(tmp_path / "t.csv", task).text_a == [' "x"', ' "x" or "y"']

@@ -11,6 +11,7 @@ import yaml
 from helpers.results import network, results, timed
 
 from ofa.results.card import text, write_cards
+from ofa.results.record import Recommendation
 from ofa.results.reduced import Reduced
 from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import Config, ModelConfig, TaskConfig
@@ -98,8 +99,29 @@ def test_the_licence_is_the_origin_s(folder: Path, tmp_path: Path) -> None:
     assert "That of my-bert, which it was made from: mit." in card and "\nlicense: mit\n" in card
     (folder / "README.md").write_text(card)  # of the next network that is made from this one
     again = replace(CONFIG, model=ModelConfig("toy", path=str(folder)))
-    assert "That of w0.5, which it was made from: mit." in text(again, folder, network(0.5, 0.91), results())
-    assert "license" not in text(replace(CONFIG, model=ModelConfig("toy")), folder, network(0.5, 0.91), results())
+    assert (
+        card.partition("## Licence")[2] == text(again, folder, network(0.5, 0.91), results()).partition("## Licence")[2]
+    )
+    bare = text(replace(CONFIG, model=ModelConfig("toy")), folder, network(0.5, 0.91), results())
+    assert "license" not in bare
+    (folder / "README.md").write_text(bare)
+    assert "trained from random ones" in text(again, folder, network(0.5, 0.91), results())
+
+
+def test_what_has_learned_nothing_is_called_so(folder: Path) -> None:
+    words = "Nothing to recommend: the teacher (0.0000) is no better than always giving the same answer."
+    found = replace(results(), learned=False, recommended=Recommendation(words, 0.5))
+    assert f"- **{words}**\n" in text(CONFIG, folder, network(0.5, 0.91), found)
+
+
+def test_the_recommended_network_has_the_latency_that_it_was_chosen_by(folder: Path) -> None:
+    found = timed(results(target="cpu"), [4.0, 3.0, 2.0], "measured", where="cpu")
+    found = timed(found, [9.0, 8.0, 1.0], "measured", where="cpu", precision="int8", batch_size=1)
+    figure = "cpu_int8_b1_s128_measured"
+    found = replace(found, recommended=Recommendation("Take width 0.5.", 0.5, "w0.5", 0.5, 1.0, figure))
+    said = text(CONFIG, folder, found.networks[2], found)
+    assert "Latency: 2.00 ms per batch" in said and "Latency, as it is recommended to run: 1.00 ms per batch" in said
+    assert "as it is recommended to run" not in text(CONFIG, folder, found.networks[1], found)
 
 
 def test_a_folder_that_is_not_here_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

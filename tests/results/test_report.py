@@ -88,3 +88,14 @@ def test_a_latency_that_the_full_network_lacks_has_a_row_too():
 )
 def test_counts_for_people(count, text):
     assert report.human(count) == text
+
+
+def test_the_figure_that_is_advised_has_a_column_where_no_headline_is_of_it():
+    found = timed(results(target="cpu"), [4.0, 3.0, 2.0], "measured", where="cpu")
+    found = timed(found, [9.0, 8.0, 1.0], "measured", where="cpu", precision="int8", batch_size=1)
+    assert report.table(found)[0][-2:] == ["ms cpu", "speed-up"]
+    found = replace(found, recommended=replace(found.recommended, name="w0.5", figure="cpu_int8_b1_s128_measured"))
+    assert [row[-1] for row in report.table(found)] == ["★ ms cpu", "", "9.00", "8.00", "1.00"]
+    assert any(line.startswith("★ ms cpu, as the recommended network is to run: ") for line in report.legend(found))
+    found = replace(found, recommended=replace(found.recommended, figure="cpu_fp32_b16_s128_measured"))
+    assert report.table(found)[0][-2:] == ["ms cpu", "speed-up"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,22 @@ def test_a_reader_that_has_seen_enough_is_no_mistake(given: list[str]) -> None:
     with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         started.stdout.close()
         assert started.stderr.read() == "" and started.wait() in (0, 1)
+
+
+def test_letters_that_the_locale_lacks_end_nothing(monkeypatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    assert as_command(lambda arguments: print("★ é") or 0)([]) == 0
+    assert written.getvalue() == b"\\u2605 \xe9\n"
+
+
+def test_every_text_file_is_of_utf_8_whatever_the_locale() -> None:
+    """JSON is written in ASCII, so that it may be left out there."""
+    opens = re.compile(r"\b(?:write_text|read_text|FileHandler)\(|\bopen\((?:\"[rwa]\")?\)")
+    found = [
+        f"{path.relative_to(REPO)}:{number}"
+        for path in sorted((REPO / "ofa").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if opens.search(line) and "encoding=" not in line and "json." not in line
+    ]
+    assert not found

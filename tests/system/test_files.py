@@ -48,6 +48,7 @@ def test_every_writers_way_to_say_it_comes_out_as_one(write, tmp_path):
     said = explain(caught.value).splitlines()
     assert said[0].startswith(f"The disk is full: {tmp_path / 'not' / 'made'} (") and said[0].endswith(" MB left)")
     assert said[1:] == ["Make space and give the same command: it goes on from the last checkpoint."]
+    assert files.refusal(caught.value).splitlines() == [said[0], "Make space and give the same command."]
 
 
 def test_other_errors_pass_as_they_are(tmp_path):

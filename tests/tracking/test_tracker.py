@@ -17,6 +17,7 @@ from helpers.toys import REPO
 from ofa.errors import UserError
 from ofa.tracking import __main__
 from ofa.tracking.__main__ import main
+from ofa.tracking.logged import say_anew
 from ofa.tracking.tracker import page
 
 pytestmark = [pytest.mark.database, pytest.mark.usefixtures("impatient")]
@@ -61,6 +62,20 @@ def test_new_figures_of_a_finished_job_are_added(out):
     runs = runs_of(sqlite(out))
     assert runs["w1 job"].data.metrics["latency_ms/cpu_fp32_b16_s128_measured"] == 7.5
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
+
+
+def test_figures_that_are_no_more_are_no_number(out):
+    """As after other threads have timed other engines."""
+    tracker = begin(out)
+    tracker.metrics({"latency_ms/a": 1.0, "latency_ms/b": 2.0, "eval/score": 0.9}, 0, "w1")
+    tracker.finish("FINISHED")
+    tracker = begin(out)
+    say_anew(tracker, {"latency_ms/a": 3.0}, ("latency_ms/",), "w1")
+    tracker.finish("FINISHED")
+    found = runs_of(sqlite(out))["w1 job"].data.metrics
+    assert (
+        found["latency_ms/a"] == 3.0 and found["latency_ms/b"] != found["latency_ms/b"] and found["eval/score"] == 0.9
+    )
 
 
 def test_a_killed_job_takes_up_its_run(out):
