@@ -13,3 +13,7 @@ class UserError(Exception):
 
 class Interrupted(Exception):
     """The user asked a training loop to stop; a checkpoint was saved."""
+
+
+class Diverged(UserError):
+    """A network answers with what is no number: the steps of its training were too large."""

@@ -128,18 +128,23 @@ def figure_problems(config: Config) -> Iterator[str]:
     if times_layers(config):
         if "_int8_" in str(figure(config)) and not config.int8.enabled:
             yield f"search.figure: {figure(config)} is of networks in INT8, which int8.enabled=false leaves out"
-        jobs = config.sweep.parallel_jobs
-        if jobs > 1:
-            yield (
-                f"search.figure: {figure(config)} would be timed while {jobs} jobs run at once (sweep.parallel_jobs); "
-                "allowed: an estimate, or sweep.parallel_jobs=1"
-            )
+        if config.sweep.parallel_jobs > 1:
+            yield from figure_at_once(config, "sweep.parallel_jobs=1")
     elif (known := figures(config)) and figure(config) not in known:
         yield f"search.figure: {config.search.figure!r} is unknown; allowed: {', '.join(known)}"
     elif not known:
         yield (
             f"search.max_latency_ms: nothing is estimated for {config.hardware.name}, and latency.* names nothing that "
             "this machine can time; allowed: max_macs, max_params"
+        )
+
+
+def figure_at_once(config: Config, instead: str = "no launch=...") -> Iterator[str]:
+    """In words, why a sweep whose jobs run at once cannot limit a latency that is measured."""
+    if times_layers(config):
+        yield (
+            f"search.figure: {figure(config)} would be timed while several jobs run at once; "
+            f"allowed: an estimate, or {instead}"
         )
 
 

@@ -40,7 +40,7 @@ USAGE = """usage: ofa COMMAND ...          ofa COMMAND --help tells more of one
 {commands}
 
 Try:  ofa run experiment=quickstart        minutes on a CPU, nothing to download
-      ofa settings [KEY]                   every setting, or one and what it means
+      ofa settings [KEY]                   each setting, and what it means
       ofa run --help                       the values that a job has by default
 
 OFA_OUTPUT and OFA_CACHE in the environment set output_dir and cache_dir.

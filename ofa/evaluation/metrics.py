@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ofa.data.kinds import KINDS
-from ofa.errors import UserError
+from ofa.errors import Diverged, UserError
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -98,13 +98,14 @@ def score(names: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[
         labels: [N] class ids or scores, or 0 and 1 [N, C].
 
     Raises:
-        UserError: if a metric does not fit the logits, or a logit is not finite (the network diverged).
+        UserError: if a metric does not fit the logits.
+        Diverged: if a logit is not finite.
     """
     if len(logits) != len(labels) or not len(labels):
         raise ValueError(f"{len(logits)} rows of logits for {len(labels)} labels")
     broken = ~np.isfinite(logits.reshape(len(logits), -1)).all(axis=1)
     if broken.any():
-        raise UserError(
+        raise Diverged(
             f"{broken.sum()} of {len(logits)} rows have logits that are not finite, first row {broken.argmax()}"
         )
     found = {}

@@ -8,6 +8,7 @@ be a class that the settings name (``hydra.callbacks`` in ``conf/config.yaml``).
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from ofa.errors import UserError
 from ofa.jobs.preflight import problems
 from ofa.jobs.sweep import Sweep, SweepJob, full_name
+from ofa.limits import figure_at_once
 from ofa.settings.compose import check_words, register, typed
 from ofa.settings.explain import explain
 from ofa.settings.fields import how_keys
@@ -39,6 +41,10 @@ register()  # here, as a job's own process loads this module and not main.py
 # Overrides that say where and how a sweep runs, not what it computes: the same sweep with or without them. Which
 # stages its jobs run, and what they are worth to a search, makes another sweep of it.
 HOW = {"hydra", "launch", "hardware.threads", *how_keys(Config)} - {"stages", "objective"}
+# Launchers that run one job at a time, or as many as sweep.parallel_jobs says, which has a rule of its own.
+ONE_AFTER_ANOTHER = (".BasicLauncher", ".JoblibLauncher")
+OF_SWEEP = ("output_dir", "stages")  # jobs that differ in their stages alone have one run between them
+NAME = re.compile(r"\w[\w.+-]*")
 launched: Sweep | None = None  # the sweep this process has launched
 
 
@@ -52,7 +58,8 @@ def named(arguments: list[str]) -> list[str]:
     ignored = tuple(f"{key}." for key in HOW)
     what = sorted(text for text, key in zip(overrides, keys, strict=True) if not f"{key}.".startswith(ignored))
     digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:6]
-    preset = next((text.partition("=")[2] for text in what if text.startswith("experiment=")), "sweep")
+    preset = next((text.partition("=")[2] for text in what if text.startswith("experiment=")), "")
+    preset = preset if NAME.fullmatch(preset) else "sweep"  # of several, or of a pattern, there is no one name
     # Beside the other overrides: Hydra takes them in one piece.
     place = arguments.index(overrides[0]) if overrides else len(arguments)
     return [*arguments[:place], f"sweep.name={preset}-{digest}", *arguments[place:]]
@@ -120,7 +127,8 @@ class SweepCallback(Callback):
         if not jobs:
             sys.exit(_empty(config))
         shared = sorted(set.intersection(*map(set, map(_own, jobs))))
-        if found := [*_of_all(config)] or [*_refused(jobs, shared)]:
+        at_once = not config.hydra.launcher._target_.endswith(ONE_AFTER_ANOTHER)
+        if found := [*_of_all(config)] or [*_refused(jobs, shared, at_once)]:
             sys.exit("\n".join([*found, "No job was started."]))
         settings: Any = OmegaConf.to_object(config.tracking)
         total = len(jobs) if _is_grid(config.hydra.sweeper) else None
@@ -170,15 +178,19 @@ def _of_all(config: DictConfig) -> Iterator[str]:
     """In words, several values where a sweep has one: its end looks for the jobs' records and runs in one place."""
     for override in _overrides(config):
         key = override.key_or_group
-        if override.is_sweep_override() and (key == "output_dir" or key.startswith("sweep.")):
+        if override.is_sweep_override() and (key in OF_SWEEP or key.startswith("sweep.")):
             yield f"{override.input_line}: several values, and a sweep has one {key} for all of its jobs; allowed: one"
 
 
-def _refused(jobs: list[list[str]], shared: Sequence[str]) -> Iterator[str]:
-    """In words, every broken rule once, with the first job that breaks it if others do not."""
+def _refused(jobs: list[list[str]], shared: Sequence[str], at_once: bool) -> Iterator[str]:
+    """In words, every broken rule once, with the first job that breaks it if others do not.
+
+    Args:
+        at_once: whether a launcher runs the jobs at once.
+    """
     breaking: dict[str, list[int]] = {}
     for number, overrides in enumerate(jobs):
-        for line in _problems(overrides):
+        for line in _problems(overrides, at_once):
             breaking.setdefault(line, []).append(number)
     for line, numbers in breaking.items():
         yield line
@@ -188,11 +200,12 @@ def _refused(jobs: list[list[str]], shared: Sequence[str]) -> Iterator[str]:
             yield f"  in job {numbers[0]} ({without_secrets(own)}){more}"
 
 
-def _problems(overrides: list[str]) -> list[str]:
+def _problems(overrides: list[str], at_once: bool) -> list[str]:
     try:
         check_words("config", overrides)
         composed = compose("config", overrides)
         kept = kept_secrets(OmegaConf.to_container(composed, resolve=False))
-        return [*kept, *problems(typed(composed))]
+        settings = typed(composed)
+        return [*kept, *(figure_at_once(settings) if at_once else ()), *problems(settings)]
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         return [explain(error)]

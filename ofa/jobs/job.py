@@ -17,7 +17,7 @@ from ofa.errors import Interrupted, UserError
 from ofa.jobs.preflight import FINISHED, folder_problems
 from ofa.results import collect, terminal, timings
 from ofa.results.card import write_cards
-from ofa.results.links import link_networks
+from ofa.results.links import link_networks, link_recommended
 from ofa.results.record import Results
 from ofa.settings import compose
 from ofa.settings.fields import what
@@ -52,7 +52,8 @@ def run_job(config: Config, yaml: str) -> Results:
     with ranks.main_first():
         inputs = load_inputs(config)
     if inputs.folder:
-        for line in sizes_unread(config.model, vars(inputs.shape), inputs.folder.path):
+        own = {**vars(inputs.shape), "architecture": inputs.folder.architecture.name}
+        for line in sizes_unread(config.model, own, inputs.folder.path):
             log.warning(line)
     output_dir = expanded(config.output_dir)
     folder = output_dir / "runs" / f"{config.name}-{_digest(config, inputs)}"
@@ -120,6 +121,8 @@ def _publish(tracker: Tracker, config: Config, folder: Path, folders: Mapping[st
     if "export" in folders:
         write_cards(config, collect.deployed(folders), results)
         link_networks(folder, collect.deployed(folders), results)
+    else:
+        link_recommended(folder, results)
     logged.log_results(tracker, config.title, config, folders, results)
     tracker.artifacts([*written, folder / "config.yaml"])
 

@@ -100,8 +100,8 @@ def _model(config: Config) -> Iterable[str]:
     yield from file_name("model.name", model.name)
     if not 0 <= model.dropout < 1:
         yield f"model.dropout: {model.dropout} is outside [0, 1)"
-    if model.finetuned and not model.path:
-        yield "model.finetuned: true needs model.path, the folder of the finetuned model"
+    if model.finetuned and not (model.path or model.pretrained):
+        yield "model.finetuned: true needs model.path, the folder of the finetuned model, or model.pretrained"
     if not model.path and model.name == "folder":  # conf/model/folder.yaml; with no path it would mean random weights
         yield "model.path: has no value; set it with model.path=<folder with config.json and model.safetensors>"
         return

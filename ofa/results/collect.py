@@ -23,7 +23,7 @@ from ofa.results.report import text
 from ofa.results.timings import kept_timings, when, with_timings
 from ofa.settings.schema import Config
 from ofa.supernet.space import Network, teacher
-from ofa.supernet.subnet import EncoderShape
+from ofa.supernet.subnet import EncoderShape, count_params
 from ofa.system.files import read_json, write_whole
 
 WRITTEN = ("results.json", "report.md", "report.html", "figure.png")  # of a run, and of a sweep
@@ -69,7 +69,7 @@ def collect(
             )
             for name, entry in scores["networks"].items()
         ),
-        reference=None if config.ofa.has_full else _reference(config, scores["teacher"], exports, int8, shape),
+        reference=None if config.ofa.has_full else _reference(config, scores, exports, int8, shape),
         unnamed_engine=unnamed(config),
         alarms=(*scores["alarms"], *(alarm for entry in entries for alarm in entry["alarms"])),
         refused=_refused(int8["fast_cpu"], entries),
@@ -125,18 +125,19 @@ def _exported(entry: dict[str, Any] | None, offered: tuple[Reduced, ...]) -> dic
 
 
 def _reference(
-    config: Config, scored: dict[str, Any], exports: dict[str, Any], int8: dict[str, Any], shape: EncoderShape
+    config: Config, scores: dict[str, Any], exports: dict[str, Any], int8: dict[str, Any], shape: EncoderShape
 ) -> NetworkResult:
     """The teacher as a network: what the speed of the others is compared with where none of them is the full one."""
     full = teacher(shape)
     offered = _offered(int8, full.name)
+    tokens = scores.get("vocabulary", {}).get("tokens", shape.vocab_size)  # it is exported with the networks' own
     return NetworkResult(
         name=full.name,
         width=full.width,
         depth=full.depth,
         heads=shape.num_attention_heads,
         neurons=shape.intermediate_size,
-        **scored,
+        **{**scores["teacher"], "params": count_params(replace(shape, vocab_size=tokens))},
         **_exported(exports.get(full.name), offered),
         latencies=tuple(estimates(config, shape, full, offered)),
     )

@@ -23,10 +23,24 @@ def link_networks(run_folder: Path, export: Path, results: Results) -> None:
     for name in {RECOMMENDED, *targets}:
         _remove(run_folder / name)
     for name, target in targets.items():
-        try:
-            (run_folder / name).symlink_to(os.path.relpath(target, run_folder), target_is_directory=True)
-        except OSError:
-            shutil.copytree(target, run_folder / name)
+        _link(run_folder / name, target)
+
+
+def link_recommended(run_folder: Path, results: Results) -> None:
+    """Let ``recommended`` follow new ``results`` of a run whose networks are linked already, if they are."""
+    path, chosen = run_folder / RECOMMENDED, results.recommended.name if results.recommended else None
+    if not path.is_dir():
+        return
+    _remove(path)
+    if chosen and (run_folder / chosen).is_dir():
+        _link(path, (run_folder / chosen).resolve())
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        path.symlink_to(os.path.relpath(target, path.parent), target_is_directory=True)
+    except OSError:
+        shutil.copytree(target, path)
 
 
 def _remove(path: Path) -> None:

@@ -30,7 +30,8 @@ def table(results: Results) -> list[list[str]]:
     header += [column for latency in headlines for column in (f"ms {_at(latency)}", "speed-up")]
     header += [f"★ ms {_at(further)}"] if (further := not_a_headline(results)) else []
     full = results.reference  # the teacher as a network, exported and timed where none of the job's is the full one
-    size = human(full.bytes) + "B" if full and full.bytes is not None else ""
+    whole = full and full.params == teacher.params  # else it is exported with the smaller vocabulary of the networks
+    size = human(full.bytes) + "B" if full and whole and full.bytes is not None else ""
     first = ["teacher", "", "", human(teacher.params), human(teacher.macs), *([size] if sized else [])]
     first += [f"{teacher.metrics[metric]:.4f}" for metric in metrics]
     first += [_score(score_on_test_rows(teacher))] * len(tested)

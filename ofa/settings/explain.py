@@ -121,7 +121,8 @@ def unknown(key: str) -> str:
         return f"{key}: no such setting; see --hydra-help"
     kind = plain(kind_of(section))
     if get_origin(kind) is dict:
-        return f"{key}: no such entry; add it with +{key}=..."
+        there = "; another file for the one there is: task.dev.dev=..." if section == "task.dev" else ""
+        return f"{key}: no such entry; add it with +{key}=...{there}"
     here = [f"{section}.{entry}".lstrip(".") for entry in hints(kind if is_dataclass(kind) else Config)]
     everywhere = [*keys(), *hints(Config), "experiment"]
     below = [known for known in everywhere if section and known.startswith(f"{section}.")]

@@ -46,7 +46,7 @@ class ModelConfig:
     pretrained: str | None = None  # a name of the model hub, e.g. bert-base-uncased
     path: str | None = None  # a Paddle or Hugging Face folder; wins over `pretrained`
     architecture: str = added("bert")  # of random weights, with neither of them: bert, ernie, roberta or electra
-    finetuned: bool | None = None  # take `path` as the teacher as it stands; null: if it has a classifier
+    finetuned: bool | None = None  # take it as the teacher as it stands; null: if it has a classifier
     # Go on with a teacher that is no better than a constant answer, or mixes its classes up.
     accept_weak_teacher: bool = how(False)
     allow_pickle: bool = how(False)  # read model_state.pdparams (runs code from the file)
@@ -59,6 +59,11 @@ class ModelConfig:
     max_position_embeddings: int = 512  # tokens of the longest row it can read; of a RoBERTa, two more
     vocab_size: int = 30522  # size of a trained vocabulary at most; a given vocabulary sets it
     dropout: float = 0.1  # hidden and attention dropout while training
+
+    @property
+    def origin(self) -> str:
+        """The setting that names where the weights come from, and its value."""
+        return f"model.path: {self.path}" if self.path else f"model.pretrained: {self.pretrained}"
 
 
 @dataclass

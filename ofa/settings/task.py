@@ -46,7 +46,7 @@ class TaskConfig:
     # What a finished teacher calls each of them, names or ids; null: the same, or the ids 0, 1, ...
     teacher_labels: list[str] | None = how(None)
     multi_label: bool = added(False)  # a row has any number of the classes, or none
-    label_separator: str = how(",")  # between the labels of a row; in JSON lines a list does without
+    label_separator: str = added(",")  # between the labels of a row; in JSON lines a list does without
     score_range: list[float] | None = None  # lowest and highest score of a regression task
     metrics: list[str] = setting(["accuracy"])  # the first is the task's score
     # none: tabs and ends of lines always part; csv: not between quotes, doubled ones are quotes, as pandas writes them.

@@ -8,13 +8,20 @@ from typing import Any
 
 from ofa.settings.schema import Config, ModelConfig
 
+DEPTH = "trainer.depth"
+
 
 def unread(config: Config) -> Iterator[str]:
-    """A line for each setting that is not at its default and that no stage of this job reads, with what asks for it."""
+    """A line for each setting that is not at its default and that no stage would read, with what asks for it.
+
+    Whichever ``stages`` the job runs: a run that stops early goes on under the same settings.
+    """
     default = Config()
     for keys, asks in _unread_sections(config):
         for key in keys:
             for name, value in _changed(key, _at(config, key), _at(default, key)):
+                if key == DEPTH and value == _at(config, name.replace(DEPTH, "trainer.distill")):
+                    continue  # as the trainer's file has it
                 yield f"{name}: {value} changes nothing in this job; only {asks} reads it"
 
 
@@ -22,7 +29,7 @@ def sizes_unread(model: ModelConfig, sizes: Mapping[str, int], folder: object) -
     """At most one line: the sizes that ``model`` was given and that its ``folder``, which has others, does not have.
 
     Args:
-        sizes: of the model in that folder, by their names in :class:`ModelConfig`.
+        sizes: of the model in that folder, and its architecture, by their names in :class:`ModelConfig`.
     """
     given = (
         (key, value, sizes.get(key.removeprefix("model."))) for key, value in _changed("model", model, ModelConfig())
@@ -39,7 +46,7 @@ def _unread_sections(config: Config) -> Iterator[tuple[Iterable[str], str]]:
     if ofa.sampling == "all":
         yield ("ofa.sandwich_random",), "ofa.sampling=sandwich or layers"
     if not ofa.has_depths:
-        own = ("ofa.depth_teacher", "ofa.depth_hidden_weight", "ofa.depth_logit_weight", "trainer.depth")
+        own = ("ofa.depth_teacher", "ofa.depth_hidden_weight", "ofa.depth_logit_weight", DEPTH)
         yield own, "a depth below 1 in ofa.depths"
     if ofa.importance.method == "random":
         yield (f"ofa.importance.{name}" for name in ("split", "rows", "batch_size")), "ofa.importance.method=gradient"

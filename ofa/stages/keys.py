@@ -125,7 +125,13 @@ def _splits(config: Config) -> dict[str, Any]:
 
 def export(config: Config, inputs: Inputs) -> dict[str, Any]:
     further = [engine for engine in config.latency.engines if engine in EXTRAS]  # proven only if they are asked for
-    return {"widths": config.ofa.widths, **({"engines": sorted(further)} if further else {})}
+    task = config.task
+    separated = task.multi_label and task.label_separator != ","  # written beside the networks, whose answers have it
+    return {
+        "widths": config.ofa.widths,
+        **({"engines": sorted(further)} if further else {}),
+        **({"label_separator": task.label_separator} if separated else {}),
+    }
 
 
 def quantize(config: Config, inputs: Inputs) -> dict[str, Any]:

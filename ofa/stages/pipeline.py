@@ -63,7 +63,7 @@ def require_teacher(config: Config, inputs: Inputs, folder: Path) -> None:
     record = read_json(folder / "finetune.json")
     problems = record.get("problems", [])
     if problems and not config.model.accept_weak_teacher:
-        raise UserError("\n".join([f"model.path: {config.model.path}: {problems[0]}", *problems[1:], record["advice"]]))
+        raise UserError("\n".join([f"{config.model.origin}: {problems[0]}", *problems[1:], record["advice"]]))
     for problem in problems:
         log.warning(problem)
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ofa.data.batches import Batch
 from ofa.data.kinds import TaskKind
-from ofa.errors import Interrupted, UserError
+from ofa.errors import Diverged, Interrupted, UserError
 from ofa.model.network import forward
 from ofa.settings.schema import LoopConfig
 from ofa.system import ranks
@@ -125,7 +125,7 @@ class Loop:
                 evaluated = finished % (self.settings.eval_steps or per_epoch) == 0 or finished == total
                 if evaluated:
                     self.model.eval()
-                    self.shown = {f"dev {key}": f"{value:.4f}" for key, value in self.evaluate(finished).items()}
+                    self.shown = {f"dev {key}": f"{value:.4f}" for key, value in self._evaluate(finished).items()}
                     self.model.train()
                 stopping = finished < total and self.asked_to_stop
                 if evaluated or stopping or finished % self.settings.save_steps == 0:
@@ -135,8 +135,16 @@ class Loop:
                     raise Interrupted(f"{self.name} stopped after step {finished} of {total}")
         self.model.eval()
         if done == total:  # killed between its last checkpoint and its end: the scores of the last step are not known
-            self.evaluate(total)
+            self._evaluate(total)
         return total
+
+    def _evaluate(self, step: int) -> dict[str, float]:
+        try:
+            return self.evaluate(step)
+        except Diverged as error:
+            raise UserError(
+                f"{self.name}: {error}, after step {step}\n{_lower(self.section or self.name, self.settings)}"
+            ) from None
 
     def _batches(self, done: int, total: int, per_epoch: int) -> Iterator[tuple[int, np.ndarray]]:
         """(step number, rows) from step ``done`` on; an epoch's order depends on its number alone."""
@@ -169,8 +177,7 @@ class Loop:
         bad = ", ".join(f"{key}={value}" for key, value in losses.items() if not math.isfinite(value))
         raise UserError(
             f"{self.name}: {bad} at step {number} ({self.batches.words(rows)}); the last good checkpoint is kept\n"
-            f"lower trainer.{self.section or self.name}.learning_rate (now {self.settings.learning_rate:g}) "
-            "or look at those rows"
+            f"{_lower(self.section or self.name, self.settings)} or look at those rows"
         )
 
     def _log(self, step: int, optimizer: paddle.optimizer.Optimizer, bar: tqdm) -> None:
@@ -216,6 +223,10 @@ class Loop:
         self.best.restore(found.progress)
         self.history, self.recent = found.progress["history"], found.progress["recent"]
         return found.step
+
+
+def _lower(section: str, settings: LoopConfig) -> str:
+    return f"lower trainer.{section}.learning_rate (now {settings.learning_rate:g})"
 
 
 def labelled_step(model: nn.Layer, kind: TaskKind, precision: Precision) -> Callable[[Batch, int], dict[str, Tensor]]:

@@ -28,6 +28,14 @@ def test_the_same_command_has_the_same_name_wherever_it_runs() -> None:
     assert named(command)[:3] == ["-m", name, "experiment=quickstart"]  # beside the other overrides
 
 
+@pytest.mark.parametrize(
+    "preset", ["quickstart,sst2_small", "glob(q*)", "choice(quickstart,sst2_small)", "'quickstart'"]
+)
+def test_a_sweep_over_presets_is_named_after_none(preset: str) -> None:
+    name = next(text for text in named(["-m", f"experiment={preset}"]) if text.startswith("sweep.name="))
+    assert re.fullmatch(r"sweep\.name=sweep-[0-9a-f]{6}", name)
+
+
 def test_single_jobs_and_named_sweeps_are_left_as_they_are() -> None:
     for command in (["task=sst2"], ["--help"], ["-m", "task=sst2", "sweep.name=mine"]):
         assert named(command) == command
@@ -107,8 +115,18 @@ def test_a_mistake_of_every_job_is_that_of_none(tmp_path: Path) -> None:
     assert mistake.startswith("ofa.widths: [] lacks 1.0") and end == "No job was started."
 
 
+def test_no_latency_is_limited_by_what_jobs_measure_at_once() -> None:
+    limit = ["experiment=quickstart", "ofa.sampling=layers", "search.max_latency_ms=5"]
+    measured = [*limit, "search.figure=cpu_onnxruntime_fp32_b16_s32_measured", "hardware=cpu"]
+    with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
+        (line, *_) = hydra_callback._refused([measured], measured, at_once=True)
+        assert "would be timed while several jobs run at once; allowed: an estimate, or no launch=" in line
+        assert not list(hydra_callback._refused([measured], measured, at_once=False))
+        assert not list(hydra_callback._refused([limit], limit, at_once=True))
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("setting", ["sweep.name=x,y", "output_dir=/a,/b"])
+@pytest.mark.parametrize("setting", ["sweep.name=x,y", "output_dir=/a,/b", "stages=[evaluate],[export]"])
 def test_a_sweep_has_one_name_and_one_place(setting: str, tmp_path: Path) -> None:
     """The end looked in the first of several places, and found no job."""
     done = start("trainer.seed=1,2", f"output_dir={tmp_path}/out", f"cache_dir={tmp_path}/cache", setting)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.results import network, results
 
-from ofa.results.links import link_networks
+from ofa.results.links import link_networks, link_recommended
 from ofa.results.record import Recommendation
 
 
@@ -55,3 +55,14 @@ def test_copies_where_links_fail(places, monkeypatch):
     for _ in range(2):  # the second time over the first's copies
         link_networks(run, export, results())
         assert (run / "recommended" / "model.onnx").read_text() == "w1" and not (run / "w1").is_symlink()
+
+
+def test_results_of_a_job_that_exports_nothing_move_the_recommendation(places):
+    run, export = places
+    link_recommended(run, results())
+    assert not (run / "recommended").exists(), "nothing was exported"
+    link_networks(run, export, results())
+    link_recommended(run, replace(results(), recommended=Recommendation("", 0.5, "w0.5")))
+    assert (run / "recommended").resolve() == export / "w0.5"
+    link_recommended(run, replace(results(), recommended=Recommendation("", 0.5, "w0.25")))
+    assert not (run / "recommended").is_symlink(), "which was not exported"

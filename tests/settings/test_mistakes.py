@@ -70,7 +70,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "no underscore": ("model_path=x", ["model_path: no such setting (did you mean model.path?)", "allowed here:"]),
     "like no setting": ("nope=1", ["nope: no such setting", "allowed here: task, model,"]),
-    "entry of a mapping": ("task.dev.more=x.tsv", ["task.dev.more: no such entry; add it with +task.dev.more=..."]),
+    "entry of a mapping": (
+        "task.dev.more=x.tsv",
+        ["task.dev.more: no such entry; add it with +task.dev.more=...; another file for the one there is: task.dev."],
+    ),
     "Hydra's own key": ("hydra.jobs=1", ["hydra.jobs: no such setting; see --hydra-help"]),
     "text for a number": ("trainer.seed=three", ["trainer.seed: 'three' is not allowed; allowed: a whole number"]),
     "share for a number": ("trainer.seed=2.5", ["trainer.seed: 2.5 is not allowed; allowed: a whole number"]),

@@ -20,7 +20,7 @@ from ofa.jobs.job import run_job
 from ofa.model import network as models
 from ofa.model.network import forward_of
 from ofa.results.collect import read
-from ofa.results.report import text
+from ofa.results.report import table, text
 from ofa.settings.limits import SearchConfig
 from ofa.settings.schema import STAGES, Config, LoopConfig
 from ofa.stages import vocabulary
@@ -162,3 +162,12 @@ def test_a_file_to_report_on_is_read_before_anything_is_trained(seen: Config, tm
     for name, words in (("bad.tsv", "no column 'sentence'"), ("nowhere.tsv", "ofa.vocabulary_files: .* is not a file")):
         with pytest.raises(UserError, match=words):
             load_inputs(replace(seen, ofa=replace(seen.ofa, vocabulary_files=[name])))
+
+
+def test_the_teacher_beside_a_family_without_its_full_network_is_counted_as_it_is_exported(seen: Config) -> None:
+    alone = replace(seen, ofa=replace(seen.ofa, widths=[0.5]), stages=list(STAGES))
+    found = run_job(alone, "")
+    assert found.teacher is not None and found.reference is not None and found.reference.bytes is not None
+    assert found.teacher.params - found.reference.params == 3 * 32
+    header, of_teacher, _ = table(found)
+    assert of_teacher[header.index("size")] == "", "no file has the teacher's vocabulary"

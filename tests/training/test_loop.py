@@ -2,12 +2,13 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers.loops import SETTINGS, Batches, make_loop
 
-from ofa.errors import Interrupted, UserError
+from ofa.errors import Diverged, Interrupted, UserError
 from ofa.settings.schema import LoopConfig
 from ofa.training import checkpoint
 from ofa.training.loop import learning_rate
@@ -162,6 +163,18 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_rows(tmp_path):
     assert "lower trainer.finetune.learning_rate (now 0.01)" in message
     kept = checkpoint.latest(tmp_path)
     assert kept is None or all(np.isfinite(value).all() for value in kept.weights.values())
+
+
+def test_scores_that_are_not_finite_name_the_loop_and_what_to_lower(tmp_path):
+    def evaluate(step: int) -> dict[str, float]:
+        raise Diverged("24 of 24 rows have logits that are not finite, first row 0")
+
+    loop = replace(make_loop(tmp_path, SETTINGS), evaluate=evaluate)
+    with pytest.raises(UserError) as error:
+        loop.run()
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"{loop.name}: 24 of 24 rows have logits that are not finite, first row 0, after step ")
+    assert second == "lower trainer.finetune.learning_rate (now 0.01)"
 
 
 def test_learning_rate_rises_then_falls_to_zero():
