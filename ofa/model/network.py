@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +23,12 @@ from ofa.model.hugging_face import DEFAULT_SIZES, SIZES
 from ofa.supernet import elastic
 from ofa.supernet.blocks import base, blocks
 from ofa.supernet.subnet import EncoderShape, SubNet
+from ofa.system import process
 
 if TYPE_CHECKING:
     from ofa.data.tokenizer import TextTokenizer
 
+LEAST_ROWS = 8  # of a thread; fewer make thin matrix products
 OF_PADDLE = (*SIZES, *DEFAULT_SIZES, "num_labels")  # of a shape, in the configuration of PaddleNLP's networks
 
 
@@ -213,12 +217,34 @@ Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def forward_of(model: nn.Layer) -> Forward:
-    """``model`` in evaluation mode as a function of arrays."""
+    """``model`` in evaluation mode as a function of arrays.
 
-    def forward(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
-        model.eval()
+    On a CPU, threads share the rows of a batch: of Paddle's kernels, matrix products alone run on several cores.
+    """
+    threads = process.sharing()
+
+    def part(input_ids: np.ndarray, token_type_ids: np.ndarray) -> np.ndarray:
         with paddle.no_grad():
-            logits, _ = run_blocks(model, *embed(model, paddle.to_tensor(input_ids), paddle.to_tensor(token_type_ids)))
+            logits, _ = forward(model, paddle.to_tensor(input_ids), paddle.to_tensor(token_type_ids))
         return logits.astype("float32").numpy()
 
-    return forward
+    def alone(*arrays: np.ndarray) -> np.ndarray:
+        process.use_threads(1)
+        return part(*arrays)
+
+    def answer(*arrays: np.ndarray) -> np.ndarray:
+        model.eval()
+        parts = min(threads, len(arrays[0]) // LEAST_ROWS)
+        if parts < 2:
+            return part(*arrays)
+        try:
+            return np.concatenate(list(_pool(threads).map(alone, *(np.array_split(array, parts) for array in arrays))))
+        finally:
+            process.use_threads(threads)
+
+    return answer
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)

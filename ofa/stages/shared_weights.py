@@ -113,7 +113,7 @@ def make_step(
         plan.logit_weight,
         precision,
         KINDS[context.config.task.kind],
-        threads=process.threads() if paddle.get_device() == "cpu" else 1,
+        threads=process.sharing(),
         hard_weight=ofa.hard_weight,
         temperature=ofa.temperature,
     )

@@ -167,6 +167,13 @@ def threads() -> int:
     return number("MKL_NUM_THREADS", 1, 1)
 
 
+def sharing() -> int:
+    """How many threads may share the rows of a batch: those of this process on a CPU, on a GPU one."""
+    import paddle
+
+    return threads() if paddle.get_device() == "cpu" else 1
+
+
 def use_threads(count: int) -> None:
     """Let the math libraries use ``count`` threads for what the calling thread asks of them."""
     import paddle

@@ -96,3 +96,21 @@ def test_a_network_with_layers_left_out_is_a_shorter_network_on_disk(toy, tokens
     assert folder.shape.num_hidden_layers == 2 and elastic.full(loaded) == SubNet(subnet.heads, subnet.neurons)
     loaded.eval()
     assert (logits(loaded, tokens) == logits(network, tokens)).all()
+
+
+def test_threads_share_the_rows_of_a_batch_and_change_nothing(toy, monkeypatch):
+    ids = np.random.default_rng(0).integers(5, 40, (37, 11))
+    types = np.zeros_like(ids)
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    alone = models.forward_of(toy)(ids, types)
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    seen, forward = [], models.forward
+    monkeypatch.setattr(models, "forward", lambda model, *batch: seen.append(len(batch[0])) or forward(model, *batch))
+    forward_of = models.forward_of(toy)
+    np.testing.assert_allclose(forward_of(ids, types), alone, atol=1e-6)
+    assert sorted(seen) == [12, 12, 13]
+    seen.clear()
+    np.testing.assert_allclose(forward_of(ids[:15], types[:15]), alone[:15], atol=1e-6)
+    assert seen == [15], "too few rows for two"
+    with pytest.raises(ValueError):
+        forward_of(np.full_like(ids, 10**6), types)
