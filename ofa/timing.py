@@ -1,7 +1,8 @@
 """Time the exported folders of an earlier run on this machine: ``ofa time RUN_FOLDER``.
 
-Copy a run's folder and its export (``outputs/runs/<name>`` and ``outputs/store/export-*``) to the
-machine that will serve, and the measured figures join that run's results and its MLflow runs.
+Copy a run's folder and its exported networks (``outputs/runs/<name>``, and the folder in ``outputs/store/`` that its
+``results.json`` names as ``export``) to the machine that will serve, and the measured figures join that run's results
+and its MLflow runs.
 """
 
 from __future__ import annotations

@@ -220,9 +220,10 @@ def main() -> None:
     }
     parts = json.loads(RESULTS.read_text())["parts"] if RESULTS.exists() else {}
     for name in options.parts:
-        parts["study" if name == "collect" else name] = run[name]()
+        on = {"machine": machine.machine()} if name in ("step", "cpu") else {}  # which time something
+        parts["study" if name == "collect" else name] = on | run[name]()
     sizes = {name: count_params(SMALL, one.subnet) for name, one in networks(WIDTHS, DEPTHS, SMALL).items()}
-    about = {"machine": machine.machine(), "versions": machine.versions(), "params": sizes}
+    about = {"versions": machine.versions(), "params": sizes}
     claims = write(HERE, {"front": front(parts), **about, "parts": parts})
     draw(parts)
     show(claims)

@@ -32,7 +32,7 @@ ABOUT = f"""\
 | `latency_ms/...measured` | widths | milliseconds per batch, timed on what the job's tags `measured_on...` name |
 | `latency_ms/...estimated` | widths | milliseconds per batch, estimated for a device that was not timed |
 | `speedup/...` | widths | full width's milliseconds over this width's |
-| `recommended/width` | job | the cheapest width within the tolerance of the teacher |
+| `recommended/width` | job | the width to take; why is said on the job's page |
 | `dev/...`, `finetune/...`, `distill/...`, `depth/...` | both | curves while training; `best/score`: their best |
 
 A job's page has its report; its artifacts are `report.html` (with the figure), `results.json` and `config.yaml`.
