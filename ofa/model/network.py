@@ -28,7 +28,8 @@ from ofa.system import process
 if TYPE_CHECKING:
     from ofa.data.tokenizer import TextTokenizer
 
-LEAST_ROWS = 8  # of a thread; fewer make thin matrix products
+# Of a thread that shares a batch with others: fewer make thin matrix products; cores beyond that help in the products.
+LEAST_ROWS = 8
 OF_PADDLE = (*SIZES, *DEFAULT_SIZES, "num_labels")  # of a shape, in the configuration of PaddleNLP's networks
 
 
@@ -228,17 +229,18 @@ def forward_of(model: nn.Layer) -> Forward:
             logits, _ = forward(model, paddle.to_tensor(input_ids), paddle.to_tensor(token_type_ids))
         return logits.astype("float32").numpy()
 
-    def alone(*arrays: np.ndarray) -> np.ndarray:
-        process.use_threads(1)
-        return part(*arrays)
-
     def answer(*arrays: np.ndarray) -> np.ndarray:
         model.eval()
         parts = min(threads, len(arrays[0]) // LEAST_ROWS)
         if parts < 2:
             return part(*arrays)
+
+        def share(*rows: np.ndarray) -> np.ndarray:
+            process.use_threads(threads // parts)
+            return part(*rows)
+
         try:
-            return np.concatenate(list(_pool(threads).map(alone, *(np.array_split(array, parts) for array in arrays))))
+            return np.concatenate(list(_pool(threads).map(share, *(np.array_split(array, parts) for array in arrays))))
         finally:
             process.use_threads(threads)
 

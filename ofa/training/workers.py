@@ -16,12 +16,11 @@ from typing import TypeVar
 import paddle
 from paddle import nn
 
+from ofa.model.network import LEAST_ROWS
 from ofa.supernet import kernels
 from ofa.system import process
 
 Result = TypeVar("Result")
-# More parts make thin matrix products, and each has gradients of its own: cores beyond that help in the products.
-LEAST_ROWS = 8
 
 
 def twin(model: nn.Layer) -> nn.Layer:

@@ -98,7 +98,7 @@ def test_a_network_with_layers_left_out_is_a_shorter_network_on_disk(toy, tokens
     assert (logits(loaded, tokens) == logits(network, tokens)).all()
 
 
-def test_threads_share_the_rows_of_a_batch_and_change_nothing(toy, monkeypatch):
+def test_threads_share_the_rows_of_a_batch_and_change_no_more_than_rounding_does(toy, monkeypatch):
     ids = np.random.default_rng(0).integers(5, 40, (37, 11))
     types = np.zeros_like(ids)
     monkeypatch.setenv("MKL_NUM_THREADS", "1")
@@ -112,5 +112,10 @@ def test_threads_share_the_rows_of_a_batch_and_change_nothing(toy, monkeypatch):
     seen.clear()
     np.testing.assert_allclose(forward_of(ids[:15], types[:15]), alone[:15], atol=1e-6)
     assert seen == [15], "too few rows for two"
+    used = []
+    monkeypatch.setattr(models.process, "use_threads", used.append)
+    monkeypatch.setenv("MKL_NUM_THREADS", "8")
+    models.forward_of(toy)(ids[:16], types[:16])
+    assert used == [4, 4, 8], "the other cores help in the products"
     with pytest.raises(ValueError):
         forward_of(np.full_like(ids, 10**6), types)
