@@ -7,6 +7,7 @@ import csv
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
@@ -187,6 +188,8 @@ def _answer(options: argparse.Namespace) -> None:
     for key, names in (("--text", options.text), ("--columns", options.columns)):
         if names and not options.file:
             raise UserError(f"{key}: names columns of --file ({', '.join(names)}), and there is none")
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="strict")  # a table that another program reads holds the labels, or ends
     asked = Asked(classifier(options.folder, options.network, options.precision, options.engine))
     count = 2 if asked.answers.settings["pair"] else 1
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")

@@ -122,7 +122,7 @@ class TrainBatches:
         known = [str(number) for number in numbers if number >= 0]
         shown = ", ".join(known[:SHOWN]) + ", ..." * (len(known) > SHOWN)
         others = f"{len(rows) - len(known)} rows without labels or copies" if len(known) < len(rows) else ""
-        return " and ".join(filter(None, [f"training rows {shown} of those used, from 0" if known else "", others]))
+        return " and ".join(filter(None, [f"training rows {shown}" if known else "", others]))
 
 
 def eval_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:

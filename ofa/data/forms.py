@@ -28,12 +28,10 @@ def signature(head: bytes) -> str | None:
 
 def looks_like(line: str, own: str) -> str | None:
     """In words, the form of a file that begins with ``line``, if that is another than its ``own`` by its name."""
-    if "\r" in line:
+    if own == TABS and "\r" in line:
         return "its lines end in \\r alone; allowed: lines that end in \\n, or in \\r\\n"
     if line.startswith(EXCEL):
         return "the first line is for Excel; take it out, so that the header line is the first"
-    if own == COMMAS and "，" in line and "," not in line:
-        return "the commas are full-width ones (，); write plain ones (,) between fields"
     signs = {JSON_LINES: line.startswith("{"), TABS: "\t" in line, COMMAS: "," in line}
     if own == JSON_LINES and line.startswith("["):
         return "the file looks like one JSON list; write each of its objects on a line of its own"
@@ -42,6 +40,8 @@ def looks_like(line: str, own: str) -> str | None:
     other = next((form for form, seen in signs.items() if seen), own)
     if other == own and ";" in line and own != JSON_LINES and not signs[own]:  # as where a comma is in numbers
         return "the file looks separated by semicolons; save it with commas as .csv, or with tabs as .tsv"
+    if own == COMMAS and not any(signs.values()) and "，" in line:
+        return "the commas are full-width ones (，); write plain ones (,) between fields"
     if other == own:
         return None
     return f"the file looks {other} and its name says {own}; the names of {other} files end in {ENDINGS[other]}"

@@ -31,7 +31,7 @@ OF_TASK = {"quoting": "task.quoting", "columns": "task.columns"}
 DELIMITERS = {TABS: "\t", COMMAS: ","}
 LEFT_OPEN = "unexpected end of data"  # as csv says it
 _IN_QUOTES = re.compile('".*"', re.DOTALL)
-_LATE = re.compile(r'\s+"[^"]*"\s*')  # a field in quotes that csv does not take for one
+_LATE = re.compile(r'\s+"[^"]+"\s*')  # a field in quotes that csv does not take for one
 _DOUBLED = re.compile(r'"(?=[^"]*"")(?:[^"]++|"")*+"')  # a field in quotes with doubled ones inside
 _HALF = re.compile(r'"(?!.*"$).*|(?!").*"', re.DOTALL)  # what a tab or the end of a line leaves of a field in quotes
 
@@ -48,6 +48,7 @@ class Table:
         records: line number and bytes of each row; a row of several lines has the number of the first.
         fields: from the bytes of a row to its values, in the order of ``names``; raises BadRow.
         quoting: the setting that says what quotes mean, if they are read as text and nobody has said so.
+        quoted: columns that are read and may be in quotes.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Table:
     records: Iterator[tuple[int, bytes]]
     fields: Callable[[bytes], list[str]]
     quoting: str | None
+    quoted: frozenset[str] = frozenset()
 
     @property
     def looks_like(self) -> str | None:
@@ -72,6 +74,10 @@ class Table:
             self.check_quotes(line, fields, _HALF)
             shown = short("\t".join(fields))
             raise BadRow(f"{len(fields)} fields where {self.source} {len(self.names)}: {shown}")
+        for name, field in zip(self.names, fields, strict=True):
+            # As it stands in the line: within quotes, those of the text would be doubled.
+            if name in self.quoted and _LATE.fullmatch(field) and field.encode() in record:
+                raise BadRow(f"quotes behind a blank: {short(field)}; allowed: quotes right behind the delimiter")
         return fields
 
     def check_quotes(self, line: int, fields: Sequence[str], pattern: re.Pattern[str] = _DOUBLED) -> None:
@@ -133,7 +139,9 @@ def open_table(
             )
             return
         fields = _splitter(DELIMITERS[form], quotes == "csv")
-        table = Table(path, line, names or [], source, records, fields, keys["quoting"] if quotes is None else None)
+        quoted = frozenset(wanted) if quotes == "csv" else frozenset()
+        unsaid = keys["quoting"] if quotes is None else None
+        table = Table(path, line, names or [], source, records, fields, unsaid, quoted)
         yield _with_header(table) if names is None else _without_header(table)
 
 
@@ -187,17 +195,12 @@ def _splitter(delimiter: str, quotes: bool) -> Callable[[bytes], list[str]]:
         if not quotes:
             return text.split(delimiter)
         try:
-            fields = next(csv.reader([text], delimiter=delimiter, strict=True))
+            return next(csv.reader([text], delimiter=delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is left open" if str(error) == LEFT_OPEN else str(error).partition(" - ")[0]
             doubled = f"a field in quotes, those within it doubled, of {MOST_ROW_LINES:,} lines at most, not like rows"
             allowed = doubled if '"' in text else "lines that end in \\n"
             raise BadRow(f"not as csv quotes it ({reason}): {short(text)}; allowed: {allowed}") from None
-        # As they stand in the line: within quotes, those of the text would be doubled.
-        late = next((field for field in fields if _LATE.fullmatch(field) and field in text), None)
-        if late is not None:
-            raise BadRow(f"a blank before the quotes of a field: {short(late)}; allowed: quotes right behind the comma")
-        return fields
 
     return split
 

@@ -42,7 +42,7 @@ def _captured() -> Iterator[list[str]]:
     said = [""]
     sys.stdout.flush()
     terminal = os.dup(1)
-    with tempfile.TemporaryFile("w+", buffering=1, errors="replace") as file, redirect_stdout(file):
+    with tempfile.TemporaryFile("w+", buffering=1, encoding="utf-8", errors="replace") as file, redirect_stdout(file):
         os.dup2(file.fileno(), 1)
         try:
             yield said

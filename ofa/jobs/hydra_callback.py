@@ -206,6 +206,7 @@ def _problems(overrides: list[str], at_once: bool) -> list[str]:
         composed = compose("config", overrides)
         kept = kept_secrets(OmegaConf.to_container(composed, resolve=False))
         settings = typed(composed)
-        return [*kept, *(figure_at_once(settings) if at_once else ()), *problems(settings)]
+        found = [*kept, *problems(settings)]
+        return found or [*(figure_at_once(settings) if at_once else ())]
     except Exception as error:  # Hydra's and OmegaConf's: of many kinds, all of them mistakes in the settings
         return [explain(error)]

@@ -149,8 +149,9 @@ def _licence(model: ModelConfig) -> tuple[str | None, str]:
     origin = Path(model.path).name if model.path else without_secrets(str(model.pretrained))
     header, body = _parts(expanded(model.path) / CARD) if model.path else ({}, "")
     found, (_, _, said) = header.get("license"), body.partition(f"\n{LICENCE}\n\n")
-    if said and MADE_BY in body:  # what holds for a network of a job holds for what is made from it
-        return found, said.strip()
+    said = said.partition("\n## ")[0].strip()
+    if said and MADE_BY in body and str(found or "") in said:  # of a network of a job: it goes on to hold
+        return found, said
     if isinstance(found, str) and found:
         return found, f"That of {origin}, which it was made from: {found}."
     return "other", f"That of {origin}, which it was made from; its folder does not say which."

@@ -40,6 +40,10 @@ def as_command(
             return status
         except KeyboardInterrupt:
             return STOPPED
+        except UnicodeEncodeError as error:
+            lacks = f"the output is in {error.encoding}, which lacks {ascii(error.object[error.start])}"
+            print(f"{lacks}; allowed: PYTHONIOENCODING=utf-8 in the environment", file=sys.stderr)
+            return 1
         except BrokenPipeError:  # whoever reads the output has seen enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1

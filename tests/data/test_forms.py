@@ -49,8 +49,14 @@ TASK = TaskConfig("forms", text=["a"], label="y", labels=["0", "1"])
         (
             "f.csv",
             b'a, y\n"x", "1"\n',
-            "f.csv:2: a blank before the quotes of a field: ' \"1\"'; allowed: quotes right",
+            "f.csv:2: quotes behind a blank: ' \"1\"'; allowed: quotes right behind the delimiter",
         ),
+        (
+            "f.csv",
+            "这家酒店不错，很干净\t1\n".encode(),
+            "the file looks tab-separated and its name says comma-separated",
+        ),
+        ("f.csv", "很好，干净;1\n".encode(), "the file looks separated by semicolons"),
         ("f.tsv", b"a,y\nx,1\n", "the file looks comma-separated and its name says tab-separated"),
     ],
 )

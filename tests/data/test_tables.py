@@ -111,6 +111,6 @@ def test_a_file_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_text_may_begin_with_a_blank_and_quotes(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text('a,y\n" ""x""",1\n "x" or "y",0\n')
+    (tmp_path / "t.csv").write_text('a,y,z\n" ""x""",1,\n "x" or "y",0,\n" """"",1, ""\nq,0, "z"\n')
     task = TaskConfig("quoted", text=["a"], label="y", labels=["0", "1"])
-    assert read_rows(tmp_path / "t.csv", task).text_a == [' "x"', ' "x" or "y"']
+    assert read_rows(tmp_path / "t.csv", task).text_a == [' "x"', ' "x" or "y"', ' ""', "q"]

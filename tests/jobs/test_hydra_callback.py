@@ -123,6 +123,9 @@ def test_no_latency_is_limited_by_what_jobs_measure_at_once() -> None:
         assert "would be timed while several jobs run at once; allowed: an estimate, or no launch=" in line
         assert not list(hydra_callback._refused([measured], measured, at_once=False))
         assert not list(hydra_callback._refused([limit], limit, at_once=True))
+        wrong = [*measured, "latency.engines=[]"]
+        (line, *_) = hydra_callback._refused([wrong], wrong, at_once=True)
+        assert line.startswith("latency.engines: [] is empty")
 
 
 @pytest.mark.process

@@ -104,8 +104,10 @@ def test_the_licence_is_the_origin_s(folder: Path, tmp_path: Path) -> None:
     )
     bare = text(replace(CONFIG, model=ModelConfig("toy")), folder, network(0.5, 0.91), results())
     assert "license" not in bare
-    (folder / "README.md").write_text(bare)
-    assert "trained from random ones" in text(again, folder, network(0.5, 0.91), results())
+    (folder / "README.md").write_text(f"{bare}\n## Contact\n\nAsk me.\n")
+    assert text(again, folder, network(0.5, 0.91), results()).endswith("no other model's licence applies.\n")
+    (folder / "README.md").write_text(bare.replace("---\n", "---\nlicense: mit\n", 1))  # as somebody has filled it in
+    assert "which it was made from: mit." in text(again, folder, network(0.5, 0.91), results())
 
 
 def test_what_has_learned_nothing_is_called_so(folder: Path) -> None:
