@@ -15,8 +15,7 @@ from ofa.evaluation.scores import main_score
 from ofa.model import network as models
 from ofa.stages.context import StageContext
 from ofa.stages.one_by_one import Pupil, improve
-from ofa.system import process
-from ofa.training.labelled import labelled_step
+from ofa.training.loop import labelled_step
 from ofa.training.precision import Precision
 
 
@@ -33,7 +32,7 @@ def _pupil(context: StageContext, held_out: Encoded, name: str) -> Pupil:
     precision = Precision(trainer.precision)
     return Pupil(
         model=model,
-        step=labelled_step(model, KINDS[config.task.kind], precision, process.sharing()),
+        step=labelled_step(model, KINDS[config.task.kind], precision),
         score=lambda: main_score(context.score(model, {"held_out": held_out})),
         save=lambda path: models.save(model, path, folder.labels, context.inputs.tokenizer),
         precision=precision,

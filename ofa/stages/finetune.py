@@ -16,9 +16,10 @@ from ofa.model import network as models
 from ofa.model.architectures import ARCHITECTURES
 from ofa.model.network import forward_of
 from ofa.stages.context import StageContext
-from ofa.system import process, ranks
+from ofa.system import ranks
+from ofa.system.process import seed_everything
 from ofa.training.checkpoint import BestNetworks
-from ofa.training.labelled import labelled_step
+from ofa.training.loop import labelled_step
 from ofa.training.precision import Precision
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ _ADVICE = "train a new classifier with model.finetuned=false, or go on all the s
 def _start(context: StageContext) -> nn.Layer:
     """The network before finetuning: random weights, or a folder's encoder with a new classifier."""
     config, inputs = context.config.model, context.inputs
-    process.seed_everything(context.config.trainer.seed)
+    seed_everything(context.config.trainer.seed)
     if inputs.folder is None:
         kind = ARCHITECTURES[config.architecture]
         model = models.build(inputs.shape, config.dropout, architecture=kind, extra=kind.defaults)
@@ -100,7 +101,7 @@ def _train(context: StageContext) -> None:
         best.update("teacher", number, main_score(scores), lambda folder: _save(context, model, folder))
         return {"score": main_score(scores)}
 
-    step, rows = labelled_step(model, kind, precision, process.sharing()), context.labelled_rows()
+    step, rows = labelled_step(model, kind, precision), context.labelled_rows()
     loop = context.loop("finetune", rows, model=model, step=step, evaluate=score, best=best, precision=precision)
     steps = loop.run()
     if not ranks.is_main():

@@ -14,7 +14,9 @@ from paddle import Tensor, nn
 from tqdm import tqdm
 
 from ofa.data.batches import Batch
+from ofa.data.kinds import TaskKind
 from ofa.errors import Diverged, Interrupted, UserError
+from ofa.model.network import forward
 from ofa.settings.schema import LoopConfig
 from ofa.system import ranks
 from ofa.training import checkpoint
@@ -225,6 +227,19 @@ class Loop:
 
 def _lower(section: str, settings: LoopConfig) -> str:
     return f"lower trainer.{section}.learning_rate (now {settings.learning_rate:g})"
+
+
+def labelled_step(model: nn.Layer, kind: TaskKind, precision: Precision) -> Callable[[Batch, int], dict[str, Tensor]]:
+    """A loop's step that trains ``model`` on the true labels of a task of this ``kind``."""
+
+    def step(batch: Batch, number: int) -> dict[str, Tensor]:
+        input_ids, token_type_ids, labels = tensors(batch)
+        with precision.autocast():
+            loss = batch.row_share * kind.loss(forward(model, input_ids, token_type_ids)[0], labels)
+        precision.backward(loss)
+        return {"loss": loss}
+
+    return step
 
 
 def tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
