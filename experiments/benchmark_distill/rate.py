@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 from harness import REPO, record, recorded
-from scaling import SIZES
+from scaling import SIZES, shape_of
 
 from ofa.supernet.subnet import EncoderShape, SubNet, count_macs
 from ofa.system import process
@@ -54,8 +54,7 @@ def measure(args: argparse.Namespace, threads: int, tokens: int) -> dict[str, fl
     from ofa.training.distillation import Distillation
     from ofa.training.loop import make_optimizer
 
-    layers, hidden, heads = SIZES[args.size]
-    shape = EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
+    shape = shape_of(SIZES[args.size])
     supernet, teacher = elastic.make_elastic(models.build(shape)), models.build(shape)
     supernet.train()
     teacher.eval()

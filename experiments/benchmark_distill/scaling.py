@@ -25,14 +25,18 @@ SIZES = {"4x128": (4, 128, 4), "4x256": (4, 256, 4), "6x384": (6, 384, 12), "12x
 STEPS = {"4x128": 65, "4x256": 35, "6x384": 15, "12x768": 3}
 
 
+def shape_of(size: tuple[int, int, int]) -> EncoderShape:
+    """A BERT of so many layers, numbers per token and heads, with BERT's vocabulary and two classes."""
+    layers, hidden, heads = size
+    return EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
+
+
 def teacher(folder: Path, size: tuple[int, int, int], vocab: Path) -> str:
     """A BERT with random weights, saved in ``folder``."""
     from ofa.data.tokenizer import plain
     from ofa.model import network as models
 
-    layers, hidden, heads = size
-    shape = EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
-    models.save(models.build(shape), folder, ("negative", "positive"), plain(vocab))
+    models.save(models.build(shape_of(size)), folder, ("negative", "positive"), plain(vocab))
     return str(folder)
 
 

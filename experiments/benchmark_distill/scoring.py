@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from harness import record, task_of
-from scaling import SIZES
+from scaling import SIZES, shape_of
 
 from ofa.data.sources import load_splits
 from ofa.data.tokenizer import plain
 from ofa.data.tokens import tokenize
-from ofa.supernet.subnet import EncoderShape, SubNet
+from ofa.supernet.subnet import SubNet
 from ofa.system import process
 
 ROWS, BATCH = 256, 128
@@ -42,11 +42,10 @@ def main() -> None:
     from ofa.model import network as models
     from ofa.supernet import elastic
 
-    task, (layers, hidden, heads) = task_of("mrpc"), SIZES["6x384"]
+    task, shape = task_of("mrpc"), shape_of(SIZES["6x384"])
     task.data_dir, task.max_train_rows = args.data_dir, ROWS
     with tempfile.TemporaryDirectory() as name:
         rows = tokenize(load_splits(task, Path(name))["train"], plain(Path(args.vocab)), 128, Path(name))
-    shape = EncoderShape(layers, hidden, heads, 4 * hidden, vocab_size=30522, max_position_embeddings=512, num_labels=2)
     supernet = elastic.make_elastic(models.build(shape))
     least, found = models.LEAST_ROWS, {}
     for width in WIDTHS:

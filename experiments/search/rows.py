@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,32 @@ def starting(space: Space, importance: Path) -> Iterator[SubNet]:
         yield by_importance(space, scores["heads"], scores["neurons"], float(share))
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """``[N, C]`` of ``[N, C]``, its logarithm."""
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """``[N, C]`` of logits ``[N, C]``."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def gains(
+    fronts: dict[str, list[tuple[float, SubNet]]], judged: Callable[[SubNet], np.ndarray]
+) -> Iterator[dict[str, Any]]:
+    """For each width, points gained by the best of each front at its MACs; ``judged`` says which rows are right."""
+    for width in WIDTHS[:-1]:  # the last is the smallest network there is
+        uniform = SubNet.at(float(width[1:]), 1.0, SHAPE)
+        for name, front in fronts.items():
+            _, best = max((one for one in front if cost(one[1]) <= cost(uniform)), key=lambda one: one[0])
+            points = 100 * (judged(best).astype(float) - judged(uniform))
+            found = {
+                "width": width,
+                "search": name,
+                "uniform": 100 * judged(uniform).mean(),
+                "gain": points.mean(),
+                "standard_error": points.std() / len(points) ** 0.5,
+                "heads": best.heads,
+                "neurons": best.neurons,
+            }
+            print(found, flush=True)
+            yield found
 
 
 def main() -> None:
@@ -99,8 +122,8 @@ def main() -> None:
         return lambda logits: float((logits.argmax(axis=1) == rows.labels).mean())
 
     def against_teacher(rows: Encoded) -> Score:
-        targets = np.exp(softmax(predict(models.forward_of(teacher), rows, BATCH)))
-        return lambda logits: float((targets * softmax(logits)).sum(axis=1).mean())
+        targets = np.exp(log_softmax(predict(models.forward_of(teacher), rows, BATCH)))
+        return lambda logits: float((targets * log_softmax(logits)).sum(axis=1).mean())
 
     space = inputs.space
     start = [*starting(space, folders["reorder"] / "importance.npz")]
@@ -125,31 +148,12 @@ def main() -> None:
         )
         fronts[name] = [(one.score, one.subnet) for one in pareto(scored)]
         print(f"{name}: {time.monotonic() - started:.0f} s, {len(fronts[name])} on the front", flush=True)
-    right: dict[SubNet, np.ndarray] = {}
 
+    @cache
     def judged(subnet: SubNet) -> np.ndarray:
-        if subnet not in right:
-            right[subnet] = logits_of(subnet, judging).argmax(axis=1) == judging.labels
-        return right[subnet]
+        return logits_of(subnet, judging).argmax(axis=1) == judging.labels
 
-    found: list[dict[str, Any]] = []
-    for width in WIDTHS[:-1]:  # the last is the smallest network there is
-        uniform = SubNet.at(float(width[1:]), 1.0, SHAPE)
-        for name, front in fronts.items():
-            _, best = max((one for one in front if cost(one[1]) <= cost(uniform)), key=lambda one: one[0])
-            gains = 100 * (judged(best).astype(float) - judged(uniform))
-            found.append(
-                {
-                    "width": width,
-                    "search": name,
-                    "uniform": 100 * judged(uniform).mean(),
-                    "gain": gains.mean(),
-                    "standard_error": gains.std() / len(gains) ** 0.5,
-                    "heads": best.heads,
-                    "neurons": best.neurons,
-                }
-            )
-            print({key: value for key, value in found[-1].items()}, flush=True)
+    found = list(gains(fronts, judged))
     teachers = predict(models.forward_of(teacher), judging, BATCH).argmax(axis=1) == judging.labels
     record = {"run": options.run.name, "judging_rows": len(judging), "teacher": 100 * teachers.mean(), "found": found}
     (HERE / "rows.json").write_text(json.dumps(record, indent=1) + "\n")
